@@ -1,0 +1,105 @@
+/**
+ * The cluster as Netloom keeps it: Kubernetes objects reduced to the fields that are used.
+ * Plain data, from whichever source (snapshot file, API server).
+ */
+
+/** Controller that owns a pod for good: Deployment, StatefulSet, DaemonSet, Job, CronJob, ReplicaSet, ... or a bare Pod. */
+export interface WorkloadRef {
+  readonly namespace: string;
+  readonly kind: string;
+  readonly name: string;
+}
+
+/** The controlling owner reference of an object. */
+export interface OwnerRef {
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+export interface NodeRecord {
+  readonly type: 'node';
+  readonly name: string;
+  readonly uid: string;
+  /** InternalIP and ExternalIP addresses, as text. */
+  readonly addresses: readonly string[];
+  readonly podCidrs: readonly string[];
+  /** topology.kubernetes.io/zone (or the older failure-domain label). */
+  readonly zone: string | undefined;
+  readonly region: string | undefined;
+  readonly allocatable: Resources;
+}
+
+export interface Resources {
+  readonly milliCpu: number;
+  readonly memoryBytes: number;
+  readonly pods: number;
+}
+
+export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
+
+export interface PodRecord {
+  readonly type: 'pod';
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** spec.nodeName; undefined while pending. */
+  readonly node: string | undefined;
+  readonly addresses: readonly string[];
+  readonly hostNetwork: boolean;
+  readonly phase: PodPhase;
+  readonly owner: OwnerRef | undefined;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly requests: Resources;
+  /** kubernetes.io/config.mirror: a static pod. */
+  readonly mirror: boolean;
+}
+
+export interface ServiceRecord {
+  readonly type: 'service';
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  /** Cluster, external and load-balancer addresses by which clients reach it; empty for headless ones. */
+  readonly addresses: readonly string[];
+  /** undefined: no selector (endpoints are made by hand). */
+  readonly selector: Readonly<Record<string, string>> | undefined;
+}
+
+/** Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob, or any other controller that is listed. */
+export interface ControllerRecord {
+  readonly type: 'controller';
+  readonly namespace: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly owner: OwnerRef | undefined;
+  /** spec.replicas; undefined where the kind has none. */
+  readonly replicas: number | undefined;
+}
+
+export type ClusterRecord = NodeRecord | PodRecord | ServiceRecord | ControllerRecord;
+
+export type ClusterEvent =
+  | { readonly op: 'upsert'; readonly record: ClusterRecord }
+  | { readonly op: 'delete'; readonly record: ClusterRecord };
+
+/** What a source of cluster state calls. Events of one call are applied together. */
+export interface ClusterSink {
+  apply(events: readonly ClusterEvent[]): void;
+  /** The whole state has been delivered once; called again after each full re-read. */
+  synced(): void;
+  /** The source cannot deliver just now (file missing or bad, API away); what was delivered stays. */
+  failed(error: unknown): void;
+}
+
+/** Where cluster state comes from: a snapshot file here; the API server implements the same. */
+export interface ClusterSource {
+  start(sink: ClusterSink): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** "namespace/Kind/name", the text key of a workload everywhere. */
+export function workloadKey(ref: WorkloadRef): string {
+  return `${ref.namespace}/${ref.kind}/${ref.name}`;
+}

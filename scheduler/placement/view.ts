@@ -1,0 +1,55 @@
+/**
+ * The state that scoring reads: immutable and columnar. The ingest thread builds one whenever something
+ * changed, and hands its arrays over to the extender's thread without copying; name tables only grow,
+ * and cross as what was added. Index spaces: node n in 0..nodes, workload w in 0..workloads.
+ */
+export interface PlacementView {
+  /** Counts up with each view. */
+  readonly version: number;
+  readonly builtAtMs: number;
+  readonly names: NameTables;
+  /** Number of nodes and workloads that this view's arrays cover; the name tables may be longer. */
+  readonly nodeCount: number;
+  readonly workloadCount: number;
+  /** 1: the node exists now. */
+  readonly nodeLive: Uint8Array;
+  /** Zone and region of a node as an index, -1 unknown. */
+  readonly nodeZone: Int32Array;
+  readonly nodeRegion: Int32Array;
+  /** R_w: the larger of the wanted and the placed replicas, at least 1 for a live workload; 0: gone. */
+  readonly replicas: Int32Array;
+  /**
+   * Placed replicas, a CSR matrix workload x node: entries placedStart[w] .. placedStart[w+1]-1 of
+   * placedNode (ascending) and placedCount. Bound pods that are neither Succeeded nor Failed.
+   */
+  readonly placedStart: Int32Array;
+  readonly placedNode: Int32Array;
+  readonly placedCount: Int32Array;
+  /**
+   * Peers of a workload, a CSR matrix; each edge stands at both its ends. Bytes per second of payload,
+   * client -> server as "out", from the long average; confidence 0..1.
+   * edgeClient is 1 where w is the client. Only workload peers: what cannot be co-located is summed in otherBytesPerSecond.
+   */
+  readonly peerStart: Int32Array;
+  readonly peer: Int32Array;
+  readonly peerClient: Uint8Array;
+  readonly peerBytesPerSecond: Float64Array;
+  readonly peerConfidence: Float32Array;
+  /** Known traffic with nodes, Services without workloads, outside and unknown peers, bytes per second both ways. */
+  readonly otherBytesPerSecond: Float64Array;
+  /** false: the figures have no unit (imported data); the traffic floor is off then. */
+  readonly hasUnits: boolean;
+}
+
+/** Append-only tables, owned by the extender's thread. */
+export interface NameTables {
+  readonly nodes: readonly string[];
+  readonly nodeIndex: ReadonlyMap<string, number>;
+  /** "namespace/Kind/name" */
+  readonly workloads: readonly string[];
+  readonly workloadIndex: ReadonlyMap<string, number>;
+  /** ReplicaSet, Job and other owners that are themselves owned: their key -> workload index. */
+  readonly ownerIndex: ReadonlyMap<string, number>;
+  readonly zones: readonly string[];
+  readonly regions: readonly string[];
+}
