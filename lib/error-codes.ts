@@ -11,6 +11,62 @@ export const ERROR_CODES = {
     meaning: 'The configuration file names a key that does not exist.',
     remedy: 'Use the name that is suggested, or remove the key.',
   },
+  BPF_LIBRARY_MISSING: {
+    meaning: 'libbpf could not be loaded.',
+    remedy: 'Install libbpf 1.x (Debian: apt-get install libbpf1), or name its path in NETLOOM_LIBBPF.',
+  },
+  BPF_OBJECT_MISSING: {
+    meaning: 'A compiled BPF object is not where it should be.',
+    remedy: 'Run scripts/build-bpf.sh (it needs clang), or use the objects shipped with a release.',
+  },
+  BPF_OBJECT_INVALID: {
+    meaning: 'A file is not a BPF object that can be used.',
+    remedy: 'Rebuild it with scripts/build-bpf.sh; it must be compiled with -g, so that it carries BTF.',
+  },
+  BPF_NAME_UNKNOWN: {
+    meaning: 'A BPF object has no map, program, struct or constant of that name.',
+    remedy: 'Rebuild the object with scripts/build-bpf.sh: it may be older than the program that uses it.',
+  },
+  BPF_CONSTANT_INVALID: {
+    meaning: 'A value does not fit the BPF constant that it is meant for.',
+    remedy: 'Give a whole number within the range of its C type.',
+  },
+  BPF_LAYOUT_MISMATCH: {
+    meaning: 'A struct is laid out otherwise in the BPF object than the TypeScript side reads it.',
+    remedy: 'Rebuild the object with scripts/build-bpf.sh, and keep the layout in TypeScript in step with the header.',
+  },
+  BPF_NOT_PERMITTED: {
+    meaning: 'The kernel refused a BPF operation to this process.',
+    remedy: 'Run as root or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; `netloom doctor` says what is missing.',
+  },
+  BPF_LOAD_FAILED: {
+    meaning: 'The kernel refused to load a BPF object.',
+    remedy: 'Run `netloom doctor`: it says which features this kernel lacks and what to do about each.',
+  },
+  BPF_ATTACH_FAILED: {
+    meaning: 'A loaded BPF program could not be attached.',
+    remedy: 'Run `netloom doctor`: it says which features this kernel lacks and what to do about each.',
+  },
+  BPF_MAP_FAILED: {
+    meaning: 'A BPF map could not be read or written.',
+    remedy: 'Look at the errno: a map that is full needs more max_entries, one that is gone was pinned elsewhere.',
+  },
+  BPF_SYSTEM_FAILED: {
+    meaning: 'A system call that BPF needs failed.',
+    remedy: 'Run `netloom doctor`: it says which features this kernel lacks and what to do about each.',
+  },
+  BPF_PIN_FAILED: {
+    meaning: 'A BPF map or link could not be pinned, or a pin could not be opened.',
+    remedy: 'The path must lie on a bpffs, and its name must be free.',
+  },
+  BPF_CLOSED: {
+    meaning: 'A BPF object, map or link was used after it had been closed.',
+    remedy: 'This is a fault of Netloom: please report it with the log.',
+  },
+  BPFFS_UNUSABLE: {
+    meaning: 'A directory is no bpffs, and none may be mounted there.',
+    remedy: 'Name a directory of Netloom\'s own, such as /run/netloom/bpf, or mount one: mount -t bpf bpf DIR.',
+  },
 } as const satisfies Record<string, { meaning: string; remedy: string }>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
