@@ -67,6 +67,58 @@ export const ERROR_CODES = {
     meaning: 'A directory is no bpffs, and none may be mounted there.',
     remedy: 'Name a directory of Netloom\'s own, such as /run/netloom/bpf, or mount one: mount -t bpf bpf DIR.',
   },
+  LAB_NEEDS_ROOT: {
+    meaning: 'The lab makes network namespaces, for which this process lacks the right.',
+    remedy: 'Run it as root (`sudo netloom lab ...`), outside of an unprivileged container.',
+  },
+  LAB_TOOL_MISSING: {
+    meaning: 'A program that the lab calls is not installed.',
+    remedy: 'On Debian and Ubuntu: apt-get install iproute2 nftables util-linux.',
+  },
+  LAB_NO_COMPILER: {
+    meaning: 'The traffic program of the lab could not be compiled.',
+    remedy: 'Install a C compiler: apt-get install clang libc6-dev, or name one in the environment variable CC.',
+  },
+  LAB_NAME_INVALID: {
+    meaning: 'The name of the lab cannot be used in names of namespaces.',
+    remedy: 'Use 1 to 12 lower-case letters and digits, beginning with a letter.',
+  },
+  LAB_EXISTS: {
+    meaning: 'There is a lab of this name already, or what a crashed one left.',
+    remedy: 'Take it down with `netloom lab down --name NAME`, or choose another --name.',
+  },
+  LAB_NOT_FOUND: {
+    meaning: 'There is no lab of this name.',
+    remedy: 'Start one with `netloom lab up`.',
+  },
+  LAB_STATE_BROKEN: {
+    meaning: 'The file that describes the lab cannot be read.',
+    remedy: 'Remove the lab with `netloom lab down --name NAME`; it finds what belongs to the lab without that file too.',
+  },
+  LAB_SCENARIO_INVALID: {
+    meaning: 'The scenario file of the lab does not describe a cluster that can be built.',
+    remedy: 'Correct the named place; lab/scenarios/two-nodes.json is a small valid example.',
+  },
+  LAB_COMMAND_FAILED: {
+    meaning: 'A program that the lab called (ip, nft, nsenter) failed.',
+    remedy: 'Read its message; `netloom lab down` removes what was made so far.',
+  },
+  LAB_POD_FAILED: {
+    meaning: 'A traffic process of the lab did not start or ended by itself.',
+    remedy: 'Read its log in the folder of the lab; take the lab down and start it again.',
+  },
+  LAB_UNKNOWN_OBJECT: {
+    meaning: 'A node, workload or pod was named that the lab does not have.',
+    remedy: 'Use a name out of the snapshot file of the lab.',
+  },
+  LAB_ADDRESSES_EXHAUSTED: {
+    meaning: 'A node of the lab has given out every address of its pod range once.',
+    remedy: 'Start a fresh lab: addresses are not given out twice, so that the true matrix stays unambiguous.',
+  },
+  RECORDING_INVALID: {
+    meaning: 'A recorded report stream cannot be read.',
+    remedy: 'Use a file written by this version of Netloom, or record a new one.',
+  },
 } as const satisfies Record<string, { meaning: string; remedy: string }>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
