@@ -51,7 +51,7 @@ export default tseslint.config(
       ],
       '@typescript-eslint/restrict-template-expressions': [
         'error',
-        { allowNumber: true, allowBoolean: true, allowNullish: false },
+        { allowNumber: true, allowBoolean: true, allowNullish: true },
       ],
       // An interface may be async where one implementation is not.
       '@typescript-eslint/require-await': 'off',

@@ -11,6 +11,30 @@ export const ERROR_CODES = {
     meaning: 'The configuration file names a key that does not exist.',
     remedy: 'Use the name that is suggested, or remove the key.',
   },
+  CONFIG_MISSING: {
+    meaning: 'A required option was given nowhere.',
+    remedy: 'Give it as a flag, in the environment or in the configuration file.',
+  },
+  CONFIG_CONFLICT: {
+    meaning: 'Two options contradict each other, or one needs another.',
+    remedy: 'Change or complete them as said.',
+  },
+  CONFIG_UNREADABLE: {
+    meaning: 'The configuration file cannot be read.',
+    remedy: 'Check the path given with --config or NETLOOM_CONFIG, and the permissions of the file.',
+  },
+  USAGE: {
+    meaning: 'The command line has a command, flag or argument that does not exist, or lacks one.',
+    remedy: '`netloom --help` lists the commands, `netloom COMMAND --help` the options of one.',
+  },
+  OUTPUT_FAILED: {
+    meaning: 'The result could not be written to standard output.',
+    remedy: 'Check the disk or program that it is sent to.',
+  },
+  INTERNAL: {
+    meaning: 'A fault of Netloom itself.',
+    remedy: 'Run it again with --log-level debug and report what it shows.',
+  },
   BPF_LIBRARY_MISSING: {
     meaning: 'libbpf could not be loaded.',
     remedy: 'Install libbpf 1.x (Debian: apt-get install libbpf1), or name its path in NETLOOM_LIBBPF.',
@@ -118,6 +142,46 @@ export const ERROR_CODES = {
   RECORDING_INVALID: {
     meaning: 'A recorded report stream cannot be read.',
     remedy: 'Use a file written by this version of Netloom, or record a new one.',
+  },
+  REPORT_MALFORMED: {
+    meaning: 'A message between agent and scheduler does not follow proto/report.proto, or a figure in it cannot be.',
+    remedy: 'Run agents and scheduler of the same release; something else may be talking to this port.',
+  },
+  REPORT_PROTOCOL_MISMATCH: {
+    meaning: 'Agent and scheduler speak different versions of the report contract.',
+    remedy: 'Bring both to the same release: the scheduler first, then the agents.',
+  },
+  REPORT_STREAM_REPLACED: {
+    meaning: 'Another agent said hello with the same node name.',
+    remedy: 'See that only one agent runs for each node, and that every agent has its own node name.',
+  },
+  REPORT_NODE_REFUSED: {
+    meaning: 'The node name of an agent is no Kubernetes node name, or not the one it may speak for.',
+    remedy: 'Start the agent with --node and the name that `kubectl get nodes` shows.',
+  },
+  REPORT_OUT_OF_ORDER: {
+    meaning: 'An agent sent a message where the contract has no place for it.',
+    remedy: 'Run agents and scheduler of the same release; something else may be talking to this port.',
+  },
+  REPORT_LIMIT_REACHED: {
+    meaning: 'The scheduler has as many agents as it may have, or one was too slow or too silent.',
+    remedy: 'Raise the limit if the cluster is that large; otherwise look at the agent and the network between.',
+  },
+  REPORT_NOT_COMMITTED: {
+    meaning: 'The scheduler could not commit a report. The agent keeps it and sends it again.',
+    remedy: 'Look into the log of the scheduler: its disk may be full.',
+  },
+  REPORT_UNAVAILABLE: {
+    meaning: 'The scheduler is stopping, or could not be reached in time.',
+    remedy: 'None, if it comes back: the agent keeps its reports and connects again.',
+  },
+  REPORT_LISTEN_FAILED: {
+    meaning: 'The address for agents could not be listened on.',
+    remedy: 'Choose a free address with --listen-agents HOST:PORT.',
+  },
+  REPORT_TLS_REQUIRED: {
+    meaning: 'The scheduler was asked to take reports without TLS on an address that others can reach.',
+    remedy: 'Configure a certificate, listen on 127.0.0.1, or allow plaintext explicitly.',
   },
 } as const satisfies Record<string, { meaning: string; remedy: string }>;
 

@@ -17,7 +17,6 @@ const REDACTED = '[redacted]';
  * Characters that could forge a line, drive a terminal or reorder text:
  * C0 and C1 controls, DEL, line and paragraph separators, bidirectional controls, zero-width marks.
  */
-// eslint-disable-next-line no-control-regex -- control characters are what it is about
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 /** `text` with unsafe characters as escapes, so that it stays one line and cannot drive a terminal. */

@@ -165,10 +165,11 @@ function fieldText(value: unknown): string {
     const safe = escapeUnsafe(value);
     return safe === value && /^[^\s"=\\]+$/.test(value) ? value : quoted(value);
   }
-  return typeof value === 'object' ? escapeUnsafe(JSON.stringify(value)) : String(value);
+  // Numbers, booleans, null, lists and objects: JSON of what plainValue() left.
+  return quoted(value);
 }
 
-function quoted(value: string): string {
+function quoted(value: unknown): string {
   return escapeUnsafe(JSON.stringify(value));
 }
 
