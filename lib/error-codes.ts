@@ -183,6 +183,47 @@ export const ERROR_CODES = {
     meaning: 'The scheduler was asked to take reports without TLS on an address that others can reach.',
     remedy: 'Configure a certificate, listen on 127.0.0.1, or allow plaintext explicitly.',
   },
+  SNAPSHOT_UNREADABLE: {
+    meaning: 'The snapshot file cannot be opened or read.',
+    remedy: 'Check the path and its permissions.',
+  },
+  SNAPSHOT_WRONG_FORM: {
+    meaning: 'The snapshot file is not JSON: YAML, a table, UTF-16 text, or something else.',
+    remedy: 'Write it with `kubectl get nodes,pods,services,deployments,replicasets,statefulsets,daemonsets -A -o json > FILE`.',
+  },
+  SNAPSHOT_SYNTAX: {
+    meaning: 'The snapshot file begins as JSON, but is not valid further on.',
+    remedy: 'Write the file anew; if it was edited by hand, correct it at the place named.',
+  },
+  SNAPSHOT_TRUNCATED: {
+    meaning: 'The snapshot file ends in the middle.',
+    remedy: 'The command that wrote it was interrupted, the disk was full, or it is still writing: write it anew.',
+  },
+  SNAPSHOT_TOO_LARGE: {
+    meaning: 'One object of the snapshot file is larger than any Kubernetes object can be.',
+    remedy: 'Pass kubectl output or the form that docs/snapshot-format.md describes.',
+  },
+  SNAPSHOT_VERSION: {
+    meaning: "The file says that it is a Netloom snapshot, but of another version or of another kind.",
+    remedy: 'Export it again with a Netloom of this version (`netloom graph --export DIR`).',
+  },
+  SNAPSHOT_EMPTY: {
+    meaning: 'The snapshot file holds neither a node nor a pod.',
+    remedy: 'Write it with `kubectl get nodes,pods,services,deployments,replicasets,statefulsets,daemonsets -A -o json > FILE`.',
+  },
+  TRAFFIC_UNREADABLE: {
+    meaning: 'The traffic file cannot be opened or read.',
+    remedy: 'Check the path and its permissions.',
+  },
+  TRAFFIC_HEADER: {
+    meaning: 'The first line of the traffic file is not the header that is expected.',
+    remedy:
+      'Begin the file with: namespace,workload_kind,workload,peer_namespace,peer_kind,peer,bytes_per_second_out,bytes_per_second_in',
+  },
+  TRAFFIC_ROW: {
+    meaning: 'A row of the traffic file cannot be read.',
+    remedy: 'Correct the line that is named; the form is described in docs/traffic-format.md.',
+  },
 } as const satisfies Record<string, { meaning: string; remedy: string }>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
