@@ -224,6 +224,10 @@ export const ERROR_CODES = {
     meaning: 'A row of the traffic file cannot be read.',
     remedy: 'Correct the line that is named; the form is described in docs/traffic-format.md.',
   },
+  AGENT_LISTEN_FAILED: {
+    meaning: "The agent's metrics listener cannot be opened.",
+    remedy: 'Choose another address with --metrics, or end the program that listens there.',
+  },
 } as const satisfies Record<string, { meaning: string; remedy: string }>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -1,0 +1,75 @@
+import { readFileSync } from 'node:fs';
+import type { Uplink } from '../../proto/report.ts';
+import { hardwareSpeedBps } from './link-speed.ts';
+import { defaultRouteDevices, parseNetDev, type DeviceCounters } from './net-devices.ts';
+
+export interface UplinkOptions {
+  /** Devices by name; default: those with a default route. */
+  readonly names?: readonly string[];
+  /** What the admin says a device can do, bits/s. Beats what the device says. */
+  readonly speedBps?: Readonly<Record<string, number>> | number;
+  /** Of the network namespace whose uplinks are meant. Default /proc/self/net, that of this process. */
+  readonly procNet?: string;
+  /** Default /sys/class/net. Must show the same namespace, else speeds are not known. */
+  readonly sysClassNet?: string;
+}
+
+/** Devices of a node beyond this many (a mistake in the routes) are not reported. */
+const MAX_UPLINKS = 64;
+
+/** Wire bytes of the devices through which traffic leaves the node, from the kernel's device counters. */
+export class UplinkReader {
+  private readonly options: UplinkOptions;
+  private before: ReadonlyMap<string, DeviceCounters>;
+
+  constructor(options: UplinkOptions = {}) {
+    this.options = options;
+    this.before = this.readCounters();
+  }
+
+  /** What each uplink moved since the last call. A new device starts with this call; one whose counters went back was made anew and counts from zero. */
+  read(): readonly Uplink[] {
+    const now = this.readCounters();
+    const uplinks: Uplink[] = [];
+    for (const name of this.names().slice(0, MAX_UPLINKS)) {
+      const counters = now.get(name);
+      if (counters === undefined) continue;
+      const before = this.before.get(name);
+      const added = (a: number, b: number | undefined): number => (b === undefined ? 0 : a >= b ? a - b : a);
+      uplinks.push({
+        name,
+        txBytes: added(counters.txBytes, before?.txBytes),
+        rxBytes: added(counters.rxBytes, before?.rxBytes),
+        ...this.speedOf(name),
+      });
+    }
+    this.before = now;
+    return uplinks;
+  }
+
+  private names(): readonly string[] {
+    if (this.options.names !== undefined && this.options.names.length > 0) return this.options.names;
+    return defaultRouteDevices(this.text('route'), this.text('ipv6_route'));
+  }
+
+  private speedOf(name: string): Pick<Uplink, 'speedBps' | 'speedSource'> {
+    const { speedBps: said, sysClassNet = '/sys/class/net' } = this.options;
+    const configured =
+      typeof said === 'number' ? said : said !== undefined && Object.hasOwn(said, name) ? said[name] : undefined;
+    if (configured !== undefined) return { speedBps: configured, speedSource: 'configured' };
+    const speedBps = hardwareSpeedBps(sysClassNet, name);
+    return { speedBps, speedSource: speedBps === 0 ? 'unknown' : 'device' };
+  }
+
+  private readCounters(): ReadonlyMap<string, DeviceCounters> {
+    return parseNetDev(this.text('dev'));
+  }
+
+  private text(name: string): string {
+    try {
+      return readFileSync(`${this.options.procNet ?? '/proc/self/net'}/${name}`, 'latin1');
+    } catch {
+      return '';
+    }
+  }
+}
