@@ -16,5 +16,13 @@ export type {
   TcxOptions,
   TestRun,
 } from './types.ts';
+export { ensureBpffs, isBpffs, mountBpffs, unmountBpffs } from './bpffs.ts';
 export { Btf, parseBtf } from './btf.ts';
 export { checkLayout, structLayout, type StructLayout } from './layout.ts';
+export { libbpfIsTested, libbpfVersion } from './libbpf.ts';
+export { BpfLoadError } from './load-error.ts';
+export { openPinnedMap } from './map.ts';
+export { inNetns } from './netns.ts';
+export { loadBpf } from './object.ts';
+export { bpfObjectPath } from './objects-dir.ts';
+export { enableRunStats } from './run-stats.ts';

@@ -71,7 +71,12 @@ export function checkLayout(btf: Btf, name: string, expected: StructLayout): voi
   for (const [field, want] of Object.entries(expected.fields)) {
     const have = actual.fields[field];
     if (have === undefined) {
-      throw mismatch(btf, `${name}.${field} does not exist`, where(want), `fields ${Object.keys(actual.fields).join(', ')}`);
+      throw mismatch(
+        btf,
+        `${name}.${field} does not exist`,
+        where(want),
+        `fields ${Object.keys(actual.fields).join(', ')}`,
+      );
     }
     if (have.offset !== want.offset || have.size !== want.size) {
       throw mismatch(btf, `${name}.${field} lies elsewhere`, where(want), where(have));
