@@ -1,4 +1,4 @@
-import { type Alias, type Document, type Node, type Scalar } from 'yaml';
+import type * as Yaml from 'yaml';
 import { NetloomError } from '../errors.ts';
 import { suggestion } from '../nearest.ts';
 import { isConfigurable, type OptionSpecs } from './types.ts';
@@ -71,7 +71,7 @@ export async function parseConfigFile(
     logLevel: 'silent',
   });
   // `empty` is true for a file with nothing but comments.
-  if (!Array.isArray(documents) || documents.length === 0) return result;
+  if (!Array.isArray(documents)) return result;
   for (const document of documents) {
     for (const error of document.errors) {
       const { line, col } = lines.linePos(error.pos[0]);
@@ -91,7 +91,8 @@ export async function parseConfigFile(
     });
   }
   if (problems.length > 0) return result;
-  const document = documents[0] as Document;
+  const document = documents[0];
+  if (document === undefined) return result;
   let aliases = 0;
 
   /** The node behind aliases; undefined after telling a problem. */
@@ -107,8 +108,8 @@ export async function parseConfigFile(
         }
         return undefined;
       }
-      const alias: Alias = current;
-      current = alias.resolve(document) as Node | undefined;
+      const alias: Yaml.Alias = current;
+      current = alias.resolve(document);
     }
     return current;
   };
@@ -220,7 +221,7 @@ export async function parseConfigFile(
   return result;
 }
 
-function scalar(node: Scalar): Raw {
+function scalar(node: Yaml.Scalar): Raw {
   const { value } = node;
   const text = typeof value === 'string' ? value : (node.source ?? String(value));
   if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') {
@@ -229,7 +230,7 @@ function scalar(node: Scalar): Raw {
   return { kind: 'scalar', value: text, text };
 }
 
-function kindOf(node: unknown, yaml: typeof import('yaml')): string {
+function kindOf(node: unknown, yaml: typeof Yaml): string {
   if (yaml.isSeq(node)) return 'a list';
   if (yaml.isMap(node)) return 'a mapping';
   if (yaml.isScalar(node)) return `a single value (${JSON.stringify(String(node.value).slice(0, 60))})`;

@@ -1,0 +1,104 @@
+import { defineOptions } from '../../lib/config/types.ts';
+import { defineSection } from '../command.ts';
+import { logOptions } from './common.ts';
+
+export const agentSection = defineSection({
+  name: 'agent',
+  summary: 'The node agent: measures sockets in the kernel and reports edges to the scheduler.',
+  options: defineOptions({
+    node: {
+      type: 'string',
+      required: true,
+      placeholder: 'NAME',
+      help: 'Kubernetes name of the node that this agent measures.',
+      group: 'Reporting',
+    },
+    scheduler: {
+      type: 'address',
+      default: '127.0.0.1:9753',
+      help: 'Where the scheduler takes reports.',
+      group: 'Reporting',
+      anyPort: false,
+    },
+    interval: {
+      type: 'duration',
+      default: '10s',
+      min: '100ms',
+      max: '5m',
+      help: 'Time between two reports.',
+      group: 'Reporting',
+    },
+    'tls.ca': {
+      type: 'path',
+      help: 'Certificates (PEM) of authorities that may sign the scheduler. Turns TLS on.',
+      group: 'Reporting over TLS',
+    },
+    'tls.cert': {
+      type: 'path',
+      help: 'Certificate (PEM) that this agent shows. Re-read when replaced.',
+      group: 'Reporting over TLS',
+    },
+    'tls.key': { type: 'path', help: 'Private key (PEM) of tls.cert.', group: 'Reporting over TLS' },
+    'tls.serverName': {
+      type: 'string',
+      placeholder: 'NAME',
+      help: 'Name that the certificate of the scheduler must carry, where it is not the host asked for.',
+      group: 'Reporting over TLS',
+    },
+    insecure: {
+      type: 'bool',
+      help: 'Report in plain text also to a scheduler on another machine.',
+      group: 'Reporting over TLS',
+    },
+    scope: {
+      type: 'path',
+      help: 'File with one network namespace path a line: only these are measured. Re-read on change; without it all are.',
+      group: 'Measuring',
+    },
+    mapEntries: {
+      type: 'int',
+      default: 65536,
+      min: 1024,
+      max: 4194304,
+      help: 'Edges that the kernel keeps room for; what does not fit is counted as lost.',
+      group: 'Measuring',
+    },
+    pinDir: {
+      type: 'path',
+      help: 'Folder on a bpffs where programs and maps are pinned, so that a restarted agent goes on counting.',
+      group: 'Measuring',
+    },
+    uplink: {
+      type: 'list',
+      placeholder: 'DEVICE,...',
+      help: 'Devices through which traffic leaves the node. Without it: those of the default routes.',
+      group: 'Uplinks',
+    },
+    uplinkSpeed: {
+      type: 'bitrate',
+      min: '1k',
+      help: 'Speed of each uplink, where the device does not tell it or tells it wrongly.',
+      group: 'Uplinks',
+    },
+    uplinkNetns: {
+      type: 'path',
+      help: 'Network namespace whose devices are the uplinks. Without it: the one the agent runs in.',
+      group: 'Uplinks',
+    },
+    metricsListen: {
+      type: 'address',
+      help: 'Address that serves Prometheus metrics at /metrics. Without it: none.',
+      group: 'Operation',
+    },
+    ...logOptions,
+  }),
+  check(values, conflict) {
+    if ((values['tls.cert'] === undefined) !== (values['tls.key'] === undefined)) {
+      conflict('tls.cert and tls.key belong together', 'Give both, or neither.');
+    }
+    const wantsTls = values['tls.ca'] ?? values['tls.cert'] ?? values['tls.serverName'];
+    if (values.insecure && wantsTls !== undefined) {
+      conflict('insecure contradicts the tls options', 'Leave out insecure to report over TLS, or the tls options.');
+    }
+  },
+});

@@ -1,0 +1,147 @@
+import { defineOptions } from '../../lib/config/types.ts';
+import { defineSection } from '../command.ts';
+import { logOptions } from './common.ts';
+
+export const schedulerSection = defineSection({
+  name: 'scheduler',
+  summary: 'The scheduler extender: takes reports, keeps the traffic graph, scores nodes for kube-scheduler.',
+  options: defineOptions({
+    listen: {
+      type: 'address',
+      default: '127.0.0.1:9750',
+      help: 'Address for kube-scheduler: /prioritize, /filter, /livez, /readyz, /metrics.',
+      group: 'Listeners',
+    },
+    listenAgents: {
+      type: 'address',
+      default: '127.0.0.1:9753',
+      help: 'Address for the reports of agents (gRPC).',
+      group: 'Listeners',
+    },
+    listenApi: {
+      type: 'address',
+      default: '127.0.0.1:9751',
+      help: 'Address of the read API that graph, top and explain use. It does not authenticate: loopback only.',
+      group: 'Listeners',
+    },
+    'tls.cert': {
+      type: 'path',
+      help: 'Certificate (PEM) that kube-scheduler is shown; makes the listener HTTPS. Re-read when replaced.',
+      group: 'TLS',
+    },
+    'tls.key': { type: 'path', help: 'Private key (PEM) of tls.cert.', group: 'TLS' },
+    'tls.clientCa': {
+      type: 'path',
+      help: 'Certificates (PEM) of authorities: callers must show a certificate signed by one of them.',
+      group: 'TLS',
+    },
+    'agentsTls.cert': {
+      type: 'path',
+      help: 'Certificate (PEM) that agents are shown. Re-read when replaced.',
+      group: 'TLS',
+    },
+    'agentsTls.key': { type: 'path', help: 'Private key (PEM) of agentsTls.cert.', group: 'TLS' },
+    'agentsTls.clientCa': {
+      type: 'path',
+      help: 'Certificates (PEM) of authorities: agents must show a certificate signed by one of them.',
+      group: 'TLS',
+    },
+    insecure: {
+      type: 'bool',
+      help: 'Take reports in plain text also on an address that other machines reach.',
+      group: 'TLS',
+    },
+    snapshot: {
+      type: 'path',
+      placeholder: 'FILE',
+      help: 'Cluster state: JSON of kubectl or of Netloom. Re-read when replaced.',
+      group: 'Cluster and traffic',
+    },
+    traffic: {
+      type: 'path',
+      placeholder: 'FILE',
+      help: 'Known traffic as CSV, for a cluster without agents. Re-read when replaced.',
+      group: 'Cluster and traffic',
+    },
+    store: {
+      type: 'path',
+      placeholder: 'FILE',
+      help: 'SQLite file that keeps the graph over restarts. Without it: the graph is kept in memory only.',
+      group: 'Cluster and traffic',
+    },
+    clientGrace: {
+      type: 'duration',
+      default: '30s',
+      min: '0',
+      max: '1h',
+      help: "Time for which a client's view of an edge waits for the view of the server's node, which counts.",
+      group: 'Cluster and traffic',
+    },
+    scoreRange: {
+      type: 'int',
+      values: ['80', '10'],
+      default: 80,
+      help: 'Highest score. 80 is for extender weight 1, 10 for weight 8.',
+      group: 'Scoring',
+    },
+    maxNamed: {
+      type: 'int',
+      default: 32,
+      min: 1,
+      max: 5000,
+      help: 'Most nodes that an answer names; each costs kube-scheduler about 4 us.',
+      group: 'Scoring',
+    },
+    floor: {
+      type: 'bitrate',
+      default: '1M',
+      help: 'Traffic of a pod below which its scores shrink in proportion. 0: none.',
+      group: 'Scoring',
+    },
+    replicaCap: {
+      type: 'number',
+      default: 0.5,
+      min: 0.01,
+      max: 1,
+      help: "Largest share of a workload's replicas that one node gets for traffic's sake.",
+      group: 'Scoring',
+    },
+    levelWeights: {
+      type: 'numbers',
+      values: ['node', 'zone', 'region'],
+      default: 'node=1,zone=0.3,region=0.1',
+      min: 0,
+      max: 1,
+      help: 'What traffic is worth that stays on the node, in the zone, in the region. Levels not named keep theirs.',
+      group: 'Scoring',
+    },
+    bodyLimit: {
+      type: 'bytes',
+      default: '64Mi',
+      min: '64Ki',
+      max: '500Mi',
+      help: 'Largest request of kube-scheduler; a larger one is refused with 413 without being read.',
+      group: 'Operation',
+    },
+    ...logOptions,
+  }),
+  check(values, conflict) {
+    for (const group of ['tls', 'agentsTls'] as const) {
+      const cert = values[`${group}.cert`];
+      const key = values[`${group}.key`];
+      if ((cert === undefined) !== (key === undefined)) {
+        conflict(`${group}.cert and ${group}.key belong together`, 'Give both, or neither.');
+      }
+      if (values[`${group}.clientCa`] !== undefined && cert === undefined) {
+        conflict(`${group}.clientCa needs ${group}.cert`, `Give ${group}.cert and ${group}.key too.`);
+      }
+    }
+    const { node = 0, zone = 0, region = 0 } = values.levelWeights;
+    if (node < zone || zone < region) {
+      conflict('levelWeights must not grow from node to zone to region', 'A nearer level is worth at least as much.');
+    }
+    if (values.insecure && values['agentsTls.cert'] !== undefined) {
+      conflict('insecure contradicts agentsTls', 'Leave out insecure, or the agentsTls options.');
+    }
+  },
+});
