@@ -1,0 +1,89 @@
+import { plainPaint, type Paint, type Role } from './style.ts';
+import { cellText, cutToWidth, displayWidth } from './width.ts';
+
+export interface Column<Row> {
+  readonly header: string;
+  readonly cell: (row: Row) => string | number | undefined;
+  /** Default: right where every value is a figure, else left. */
+  readonly align?: 'left' | 'right';
+  /** Only in `-o wide`. */
+  readonly wide?: boolean;
+  /** May be cut where the terminal is too narrow, down to `minWidth` (8). Figures never are. */
+  readonly shrink?: boolean;
+  readonly minWidth?: number;
+  readonly role?: (row: Row) => Role | undefined;
+}
+
+export interface TableOptions {
+  /** Columns of the terminal; undefined: nothing is cut. */
+  readonly width?: number | undefined;
+  readonly wide?: boolean;
+  readonly paint?: Paint;
+  /** Said where there are no rows. */
+  readonly empty?: string;
+}
+
+const GAP = '  ';
+const FIGURE = /^[<>+-]?\d[\d,.]*( ?(%|[kMGTP]?bit\/s|[KMGTP]?i?B(\/s)?|us|ms|s|m|h|d))*$/;
+
+/** One header line and one line a row. Without a terminal every value is whole, for grep and awk. Pure. */
+export function renderTable<Row>(
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+  options: TableOptions = {},
+): string {
+  const paint = options.paint ?? plainPaint;
+  if (rows.length === 0) return `${paint('dim', options.empty ?? 'nothing to show')}\n`;
+  const shown = columns.filter((column) => column.wide !== true || options.wide === true);
+  const cells = rows.map((row) => shown.map((column) => textOf(column.cell(row))));
+  const right = shown.map(
+    (column, i) =>
+      (column.align ?? (cells.every((line) => line[i] === '-' || FIGURE.test(line[i]!)) ? 'right' : 'left')) ===
+      'right',
+  );
+  const widths = shown.map((column, i) =>
+    cells.reduce((width, line) => Math.max(width, displayWidth(line[i]!)), column.header.length),
+  );
+  if (options.width !== undefined) shrink(shown, widths, options.width);
+
+  const line = (texts: readonly string[], decorate: (text: string, i: number) => string): string =>
+    texts
+      .map((text, i) => {
+        const cut = cutToWidth(text, widths[i]!);
+        const fill = ' '.repeat(Math.max(0, widths[i]! - displayWidth(cut)));
+        return right[i] === true ? fill + decorate(cut, i) : decorate(cut, i) + fill;
+      })
+      .join(GAP)
+      .trimEnd();
+  const head = line(
+    shown.map((column) => column.header),
+    (text) => paint('heading', text),
+  );
+  const body = cells.map((texts, r) =>
+    line(texts, (text, i) => {
+      const role = shown[i]!.role?.(rows[r]!);
+      return role === undefined ? text : paint(role, text);
+    }),
+  );
+  return `${[head, ...body].join('\n')}\n`;
+}
+
+/** Takes from the widest column that may be cut until the line fits. */
+function shrink<Row>(columns: readonly Column<Row>[], widths: number[], total: number): void {
+  let excess = widths.reduce((sum, width) => sum + width, 0) + GAP.length * (widths.length - 1) - total;
+  while (excess > 0) {
+    let widest = -1;
+    for (const [i, column] of columns.entries()) {
+      if (column.shrink !== true || widths[i]! <= (column.minWidth ?? 8)) continue;
+      if (widest < 0 || widths[i]! > widths[widest]!) widest = i;
+    }
+    if (widest < 0) return;
+    widths[widest]!--;
+    excess--;
+  }
+}
+
+function textOf(value: string | number | undefined): string {
+  if (value === undefined || value === '') return '-';
+  return cellText(String(value));
+}
