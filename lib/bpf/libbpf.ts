@@ -15,8 +15,8 @@ export interface Bound<A extends unknown[], R> {
 /** Runs a bound function on the thread pool. */
 export function callAsync<A extends unknown[], R>(fn: Bound<A, R>, ...args: A): Promise<R> {
   return new Promise((resolve, reject) => {
-    fn.async(...args, (error, result) => {
-      if (error) reject(error);
+    fn.async(...args, (error: Error | null, result: R) => {
+      if (error !== null) reject(error);
       else resolve(result);
     });
   });

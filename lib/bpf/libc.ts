@@ -7,6 +7,9 @@ type Memory = Uint8Array | Pointer | null;
 export interface Libc {
   mmap: Bound<[address: null, length: number, protection: number, flags: number, fd: number, offset: number], Pointer>;
   munmap: Bound<[address: Pointer, length: number], number>;
+  /** Variadic in C; with integers only, x86-64 and arm64 Linux pass them alike. */
+  fcntl: Bound<[fd: number, command: number, argument: number], number>;
+  getpagesize: Bound<[], number>;
   mount: Bound<[source: string, target: string, type: string, flags: number, data: string], number>;
   umount2: Bound<[target: string, flags: number], number>;
   setns: Bound<[fd: number, type: number], number>;
@@ -20,6 +23,8 @@ const POINTER = 'void *';
 const SIGNATURES: Record<keyof Libc, readonly [result: string, ...args: string[]]> = {
   mmap: [POINTER, POINTER, 'size_t', 'int', 'int', 'int', 'int64'],
   munmap: ['int', POINTER, 'size_t'],
+  fcntl: ['int', 'int', 'int', 'int'],
+  getpagesize: ['int'],
   mount: ['int', 'str', 'str', 'str', 'ulong', 'str'],
   umount2: ['int', 'str', 'int'],
   setns: ['int', 'int', 'int'],

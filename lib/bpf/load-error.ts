@@ -68,7 +68,10 @@ function verifierRefusal({ place, log, findSource }: LoadFailure): BpfLoadError 
   const quote = source === undefined ? '' : ` \`${source}\``;
   const why = meaning === undefined ? reason : `${meaning} (verifier: ${reason})`;
   const message = `the kernel's verifier refuses program ${match[1]}${at}${quote}: ${why}`;
-  return new BpfLoadError('BPF_LOAD_FAILED', message, { place }, log);
+  const remedy =
+    'If you changed the C source, correct that line; else this kernel is one that Netloom was not tested on: ' +
+    'please report it with the log below and the output of `uname -r`.';
+  return new BpfLoadError('BPF_LOAD_FAILED', message, { place, remedy }, log);
 }
 
 type Known = readonly [pattern: RegExp, message: (match: RegExpExecArray, status: number) => string, remedy?: string];

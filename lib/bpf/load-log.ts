@@ -35,7 +35,7 @@ export function captureLibbpfLog(work: () => void): string {
     }
     return 0;
   };
-  printType ??= koffi.pointer(koffi.proto('int netloom_libbpf_print(int level, void *format, void *args)'));
+  printType ??= koffi.pointer(koffi.proto('int', ['int', 'void *', 'void *']));
   const callback = koffi.register(print, printType);
   try {
     api.libbpf_set_print(callback);

@@ -80,12 +80,12 @@ const EXPLANATIONS: readonly Explanation[] = [
   [
     /invalid access to map value, value_size=(\d+) off=(-?\d+) size=(\d+)/,
     ([, valueSize, offset, size]) =>
-      `${size} bytes at offset ${offset} of a map value are used, but the value has only ${valueSize} bytes`,
+      `a map value of ${valueSize} B is accessed at offset ${offset} (${size} B), beyond its end`,
   ],
   [
     /invalid access to packet, off=(-?\d+) size=(\d+)/,
     ([, offset, size]) =>
-      `${size} bytes at offset ${offset} of the packet are read without checking against data_end that they are there`,
+      `the packet is read at offset ${offset} (${size} B) without checking against data_end that it is that long`,
   ],
   [
     /invalid bpf_context access off=(\d+) size=(\d+)/,
