@@ -1,5 +1,5 @@
-import { fileURLToPath } from 'node:url';
 import {
+  bpfObjectPath,
   checkLayout,
   enableRunStats,
   loadBpf,
@@ -16,11 +16,8 @@ export const DEFAULT_MAX_EDGES = 65_536;
 export const MAX_SCOPE = 4096;
 export const MAX_RANGES = 65_536;
 
-/** Compiled by scripts/build-bpf.sh; the image ships it. */
-export const COLLECTOR_OBJECT = fileURLToPath(new URL('../build/bpf/collector.bpf.o', import.meta.url));
-
 export interface KernelOptions {
-  /** The compiled collector.bpf.c. Default: COLLECTOR_OBJECT. */
+  /** The compiled collector.bpf.c. Default: where scripts/build-bpf.sh puts it. */
   readonly object?: string;
   /** Edges the kernel's map holds (112 B each, allocated at once). Default 65,536. */
   readonly maxEdges?: number;
@@ -69,7 +66,7 @@ export interface CollectorKernel {
 export async function loadCollector(options: KernelOptions = {}): Promise<CollectorKernel> {
   const maxEdges = options.maxEdges ?? DEFAULT_MAX_EDGES;
   const object = await loadBpf({
-    object: options.object ?? COLLECTOR_OBJECT,
+    object: options.object ?? bpfObjectPath('collector'),
     constants: { scoped: options.scoped === true ? 1 : 0 },
     maxEntries: { edges: maxEdges },
   });

@@ -1,0 +1,210 @@
+import { NO_LOSSES } from '../../proto/codec.ts';
+import type { Losses } from '../../proto/report.ts';
+import {
+  addLosses,
+  edgesWithin,
+  keepHeaviest,
+  lossesOfDropping,
+  mergePeriods,
+  splitPeriod,
+  storePeriod,
+  withLosses,
+  type MeasuredPeriod,
+  type StoredPeriod,
+} from './period.ts';
+
+/** A report as it was, or will be, sent: its content never changes once it has a number. */
+export interface NumberedPeriod {
+  readonly seq: number;
+  readonly period: StoredPeriod;
+}
+
+export interface ReportQueueStats {
+  /** Reports sent at least once and not acknowledged. */
+  readonly unacknowledged: number;
+  /** Periods that wait for their first sending. */
+  readonly waiting: number;
+  readonly bufferedBytes: number;
+  readonly committedSeq: number;
+  readonly lastSeq: number;
+  /** Periods that were merged into another one. */
+  readonly mergedPeriods: number;
+  readonly droppedEdges: number;
+  readonly droppedBytes: number;
+  /** Whole reports given up because the scheduler cannot read them. */
+  readonly refusedReports: number;
+}
+
+/**
+ * Periods between the collector and the scheduler's commit, bounded in bytes. Pure: no clock, no IO.
+ *
+ * A period waits without a number until it is sent for the first time; then it has one for ever. A report that was
+ * sent may be committed although its acknowledgement was lost, so it is sent again as it was, under the same number
+ * (the scheduler books a number once). Only what was never sent is merged, oldest first, when memory runs short;
+ * when one merged period is still too large, its lightest edges are dropped and counted in its losses.
+ *
+ * Invariant: bufferedBytes <= maxBytes after every call (but for one report of one edge). Sent reports take at most
+ * half of it, so that there is always room to merge in.
+ */
+export class ReportQueue {
+  readonly #maxBytes: number;
+  /** Ascending and without gaps in `seq`. The first `#handedOut` of them were written to the present stream. */
+  #sent: NumberedPeriod[] = [];
+  #handedOut = 0;
+  #waiting: StoredPeriod[] = [];
+  #sentBytes = 0;
+  #waitingBytes = 0;
+  #committedSeq = 0;
+  #nextSeq = 1;
+  #maxEdges: number;
+  #welcomed = false;
+  #carried: Losses = NO_LOSSES;
+  #mergedPeriods = 0;
+  #droppedEdges = 0;
+  #droppedBytes = 0;
+  #refusedReports = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+    this.#maxEdges = edgesWithin(maxBytes / 2);
+  }
+
+  /** Takes a period that ended at `endMs`. Its arrays belong to the queue from now on. */
+  offer(period: MeasuredPeriod, endMs: number): void {
+    const item = storePeriod(period, endMs);
+    this.#waiting.push(item);
+    this.#waitingBytes += item.bytes;
+    this.#shrink();
+  }
+
+  /** A new stream is open; `maxEdges` (0: no limit) is what the scheduler takes in one report. */
+  welcome(committedSeq: number, maxEdges: number): void {
+    this.#handedOut = 0;
+    this.#welcomed = true;
+    this.#forget(committedSeq);
+    this.#committedSeq = committedSeq;
+    this.#nextSeq = Math.max(this.#nextSeq, committedSeq + 1);
+    const fits = edgesWithin(this.#maxBytes / 2);
+    this.#maxEdges = maxEdges === 0 ? fits : Math.min(maxEdges, fits);
+    if (this.#sent.some(({ period }) => period.edges.n > this.#maxEdges)) this.#unsend();
+  }
+
+  /** The stream is gone: everything unacknowledged goes out again after the next welcome. */
+  disconnected(): void {
+    this.#handedOut = 0;
+    this.#welcomed = false;
+  }
+
+  /** The scheduler committed `seq` and all below. */
+  acknowledge(seq: number): void {
+    const committed = Math.min(seq, this.#nextSeq - 1);
+    this.#forget(committed);
+    this.#committedSeq = Math.max(this.#committedSeq, committed);
+  }
+
+  /** Reports written to the present stream and not acknowledged. */
+  get outstanding(): number {
+    return this.#handedOut;
+  }
+
+  get isEmpty(): boolean {
+    return this.#sent.length === 0 && this.#waiting.length === 0;
+  }
+
+  /** The next report to write to the stream; undefined while there is none, or too much is unacknowledged. */
+  next(): NumberedPeriod | undefined {
+    if (!this.#welcomed) return undefined;
+    const again = this.#sent[this.#handedOut];
+    if (again !== undefined) {
+      this.#handedOut++;
+      return again;
+    }
+    const first = this.#waiting[0];
+    if (first === undefined) return undefined;
+    if (first.edges.n > this.#maxEdges) {
+      const parts = splitPeriod(first, this.#maxEdges);
+      this.#waiting.splice(0, 1, ...parts);
+      this.#waitingBytes = this.#waiting.reduce((bytes, item) => bytes + item.bytes, 0);
+    }
+    const head = this.#waiting[0]!;
+    if (this.#sent.length > 0 && this.#sentBytes + head.bytes > this.#maxBytes / 2) return undefined;
+    this.#waiting.shift();
+    this.#waitingBytes -= head.bytes;
+    const numbered = { seq: this.#nextSeq++, period: withLosses(head, this.#carried) };
+    this.#carried = NO_LOSSES;
+    this.#sent.push(numbered);
+    this.#sentBytes += head.bytes;
+    this.#handedOut++;
+    return numbered;
+  }
+
+  /** Gives the oldest sent report up; what it held is counted as lost in the next one. Its number stays a gap. */
+  refuseOldest(): NumberedPeriod | undefined {
+    const refused = this.#sent.shift();
+    if (refused === undefined) return undefined;
+    this.#sentBytes -= refused.period.bytes;
+    this.#handedOut = Math.max(0, this.#handedOut - 1);
+    this.#refusedReports++;
+    const losses = lossesOfDropping(refused.period);
+    this.#carried = addLosses(this.#carried, losses);
+    this.#countDropped(losses, refused.period.losses);
+    return refused;
+  }
+
+  stats(): ReportQueueStats {
+    return {
+      unacknowledged: this.#sent.length,
+      waiting: this.#waiting.length,
+      bufferedBytes: this.#sentBytes + this.#waitingBytes,
+      committedSeq: this.#committedSeq,
+      lastSeq: this.#nextSeq - 1,
+      mergedPeriods: this.#mergedPeriods,
+      droppedEdges: this.#droppedEdges,
+      droppedBytes: this.#droppedBytes,
+      refusedReports: this.#refusedReports,
+    };
+  }
+
+  #forget(committedSeq: number): void {
+    while (this.#sent.length > 0 && this.#sent[0]!.seq <= committedSeq) {
+      this.#sentBytes -= this.#sent.shift()!.period.bytes;
+      this.#handedOut = Math.max(0, this.#handedOut - 1);
+    }
+  }
+
+  /**
+   * The scheduler came back with a smaller limit, so it was restarted, so it holds nothing of ours that it did not
+   * tell us as committed: numbers above that can be given anew, to parts that fit.
+   */
+  #unsend(): void {
+    this.#nextSeq = this.#sent[0]!.seq;
+    this.#waiting.unshift(...this.#sent.map(({ period }) => period));
+    this.#waitingBytes += this.#sentBytes;
+    this.#sent = [];
+    this.#sentBytes = 0;
+  }
+
+  #shrink(): void {
+    const room = this.#maxBytes - this.#sentBytes;
+    while (this.#waitingBytes > room && this.#waiting.length >= 2) {
+      const older = this.#waiting.shift()!;
+      const newer = this.#waiting.shift()!;
+      const merged = mergePeriods(older, newer);
+      this.#waiting.unshift(merged);
+      this.#waitingBytes += merged.bytes - older.bytes - newer.bytes;
+      this.#mergedPeriods++;
+    }
+    const only = this.#waiting[0];
+    if (this.#waitingBytes <= room || only === undefined) return;
+    // To three quarters: the next periods then have room, and sorting happens once in a while, not with each.
+    const kept = keepHeaviest(only, edgesWithin(room * 0.75));
+    this.#waiting[0] = kept;
+    this.#waitingBytes += kept.bytes - only.bytes;
+    this.#countDropped(kept.losses, only.losses);
+  }
+
+  #countDropped(after: Losses, before: Losses): void {
+    this.#droppedEdges += after.droppedEdges - before.droppedEdges;
+    this.#droppedBytes += after.droppedBytes - before.droppedBytes;
+  }
+}
