@@ -1,0 +1,202 @@
+import { isKnownNode, nodeValue, prepare, toScore, type ScoreRequest, type Silence } from './evaluate.ts';
+import { Scratch, trafficOf, type Level } from './gains.ts';
+import { scoreNodes } from './score.ts';
+import type { LevelWeights, PlacementSettings } from './settings.ts';
+import type { PlacementView } from './view.ts';
+
+/** Why an answer is what it is. Shares are of the pod's own known traffic, 0..1. */
+export interface ScoreExplanation {
+  readonly viewVersion: number;
+  /** "namespace/Kind/name"; undefined: not known. */
+  readonly workload: string | undefined;
+  readonly silence: Silence | undefined;
+  readonly scoreRange: number;
+  readonly levelWeights: LevelWeights;
+  readonly candidates: number;
+  /** The least value among all candidates, subtracted before scores are rounded. */
+  readonly least: number;
+  /** undefined with `silence` unknown-workload, one-per-node and no-traffic. */
+  readonly basis: BasisExplanation | undefined;
+  readonly peers: readonly PeerExplanation[];
+  readonly nodes: readonly NodeExplanation[];
+}
+
+export interface BasisExplanation {
+  readonly replicas: number;
+  /** All known traffic of the workload, and the part of it that no placement makes local. */
+  readonly knownBytesPerSecond: number;
+  readonly otherBytesPerSecond: number;
+  readonly bytesPerSecondPerReplica: number;
+  /** undefined: the floor is off (the figures have no unit). */
+  readonly floorBytesPerSecond: number | undefined;
+  readonly floorFactor: number;
+  /** A node with this many replicas of the workload gets 0. */
+  readonly replicaCap: number;
+}
+
+export interface PeerExplanation {
+  readonly workload: string;
+  /** What the pod's workload is on this edge. */
+  readonly role: 'client' | 'server';
+  readonly bytesPerSecond: number;
+  readonly shareOfTraffic: number;
+  readonly confidence: number;
+  readonly replicas: number;
+}
+
+export interface NodeExplanation {
+  readonly node: string;
+  readonly zone: string | undefined;
+  readonly region: string | undefined;
+  /** false: the scheduler has no data about this node. */
+  readonly known: boolean;
+  readonly placedReplicas: number;
+  readonly capped: boolean;
+  readonly gains: Readonly<Record<Level, number>>;
+  /** The gains weighted by level and floor, before `least` is subtracted. */
+  readonly value: number;
+  readonly score: number;
+  /** false although score > 0: cut off by the limit on named nodes. */
+  readonly named: boolean;
+  /** The terms of `gains`; those of a level add up to it. */
+  readonly terms: readonly TermExplanation[];
+}
+
+export interface TermExplanation {
+  /** Index into `peers`. */
+  readonly peer: number;
+  readonly level: Level;
+  /** Replicas in the domain: of the workload itself, of the peer. */
+  readonly placedOwn: number;
+  readonly placedPeer: number;
+  /** bytesPerSecond x confidence x min-marginal, as a share of the pod's traffic. */
+  readonly gain: number;
+}
+
+const scratch = new Scratch();
+
+/**
+ * Explains what scoreNodes answers for the same arguments, by running the same sums with a trace.
+ * @param nodes further node indices to explain beside those that are named.
+ */
+export function explainScore(
+  view: PlacementView,
+  request: ScoreRequest,
+  settings: PlacementSettings,
+  nodes: readonly number[] = [],
+): ScoreExplanation {
+  const scores = scoreNodes(view, request, settings);
+  const named = new Set(scores.named.map((entry) => entry.node));
+  const wanted = new Set([...named, ...nodes]);
+  const terms = new TermCollector(view, wanted);
+  const basis = prepare(view, request.workload, settings, scratch, terms.trace);
+  const known = request.workload !== undefined && scores.silence !== 'unknown-workload';
+  const common = {
+    viewVersion: view.version,
+    workload: known ? view.names.workloads[request.workload] : undefined,
+    silence: scores.silence,
+    scoreRange: settings.scoreRange,
+    levelWeights: settings.levelWeights,
+    candidates: request.candidates.length,
+    least: scores.least,
+  };
+  if (typeof basis === 'string') return { ...common, basis: undefined, peers: [], nodes: [] };
+
+  const firstPeer = view.peerStart[basis.workload]!;
+  return {
+    ...common,
+    basis: {
+      replicas: basis.replicas,
+      knownBytesPerSecond: basis.knownBytesPerSecond,
+      otherBytesPerSecond: trafficOf(view.otherBytesPerSecond[basis.workload]),
+      bytesPerSecondPerReplica: basis.knownBytesPerSecond / basis.replicas,
+      floorBytesPerSecond: view.hasUnits ? settings.floorBytesPerSecond : undefined,
+      floorFactor: basis.floorFactor,
+      replicaCap: basis.cap,
+    },
+    peers: explainPeers(view, basis.workload, basis.knownBytesPerSecond),
+    nodes: [...wanted].map((node) => {
+      const { gains, capped, value } = nodeValue(view, node, basis, settings, scratch);
+      const isKnown = isKnownNode(view, node);
+      return {
+        node: view.names.nodes[node] ?? '',
+        zone: isKnown ? view.names.zones[view.nodeZone[node]!] : undefined,
+        region: isKnown ? view.names.regions[view.nodeRegion[node]!] : undefined,
+        known: isKnown,
+        placedReplicas: isKnown ? scratch.own.node.get(node) : 0,
+        capped,
+        gains,
+        value,
+        score: Math.max(0, toScore(value, scores.least, settings.scoreRange)),
+        named: named.has(node),
+        terms: isKnown ? terms.of(node, firstPeer, basis.toShare) : [],
+      };
+    }),
+  };
+}
+
+function explainPeers(view: PlacementView, workload: number, knownBytesPerSecond: number): PeerExplanation[] {
+  const peers: PeerExplanation[] = [];
+  for (let e = view.peerStart[workload]!; e < view.peerStart[workload + 1]!; e++) {
+    const bytesPerSecond = trafficOf(view.peerBytesPerSecond[e]);
+    peers.push({
+      workload: view.names.workloads[view.peer[e]!] ?? '',
+      role: view.peerClient[e] === 1 ? 'client' : 'server',
+      bytesPerSecond,
+      shareOfTraffic: bytesPerSecond / knownBytesPerSecond,
+      confidence: view.peerConfidence[e]!,
+      replicas: view.replicas[view.peer[e]!] ?? 0,
+    });
+  }
+  return peers;
+}
+
+interface Term {
+  readonly entry: number;
+  readonly placedOwn: number;
+  readonly placedPeer: number;
+  readonly gain: number;
+}
+
+/** Keeps the terms of the domains in which a wanted node lies; the others would be as many as the cluster has pods. */
+class TermCollector {
+  readonly #view: PlacementView;
+  readonly #terms: Record<Level, Map<number, Term[]>> = { node: new Map(), zone: new Map(), region: new Map() };
+
+  constructor(view: PlacementView, wanted: Iterable<number>) {
+    this.#view = view;
+    for (const node of wanted) {
+      if (!isKnownNode(view, node)) continue;
+      this.#terms.node.set(node, []);
+      this.#terms.zone.set(view.nodeZone[node]!, []);
+      this.#terms.region.set(view.nodeRegion[node]!, []);
+    }
+  }
+
+  readonly trace = (
+    level: Level,
+    entry: number,
+    domain: number,
+    placedOwn: number,
+    placedPeer: number,
+    gain: number,
+  ) => {
+    this.#terms[level].get(domain)?.push({ entry, placedOwn, placedPeer, gain });
+  };
+
+  of(node: number, firstPeer: number, toShare: number): TermExplanation[] {
+    const at = (level: Level, domain: number): TermExplanation[] =>
+      (this.#terms[level].get(domain) ?? []).map(({ entry, placedOwn, placedPeer, gain }) => ({
+        peer: entry - firstPeer,
+        level,
+        placedOwn,
+        placedPeer,
+        gain: gain * toShare,
+      }));
+    return [
+      ...at('node', node),
+      ...at('zone', this.#view.nodeZone[node]!),
+      ...at('region', this.#view.nodeRegion[node]!),
+    ];
+  }
+}

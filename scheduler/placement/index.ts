@@ -1,0 +1,11 @@
+/** Placement: which nodes are good for one more pod of a workload. Pure; everything else in this folder is inner detail. */
+export { explainScore, type ScoreExplanation } from './explain.ts';
+export type { ScoreRequest, Silence } from './evaluate.ts';
+export { scoreNodes, type NamedNode, type Scores } from './score.ts';
+export {
+  DEFAULT_PLACEMENT_SETTINGS,
+  placementSettings,
+  type LevelWeights,
+  type PlacementSettings,
+} from './settings.ts';
+export type { NameTables, PlacementView } from './view.ts';

@@ -1,0 +1,72 @@
+import { NetloomError } from '../../lib/errors.ts';
+
+/** What one byte kept within a domain is worth, relative to one kept on the node. node >= zone >= region. */
+export interface LevelWeights {
+  readonly node: number;
+  readonly zone: number;
+  readonly region: number;
+}
+
+export interface PlacementSettings {
+  /** Default 1, 0.3, 0.1; each in 0..1 and none above the one before it, so that nearer is never worse. */
+  readonly levelWeights: LevelWeights;
+  /**
+   * Score of a node where all known traffic of the pod becomes local. 80 with extender weight 1 is
+   * 8 times kube-scheduler's own 0..100 (placement-study.md §2.2: flat from 6 to 16, below 3 spreading wins);
+   * 10 keeps to the documented range of extenders and needs weight 8. Whole number, 1..1000.
+   */
+  readonly scoreRange: number;
+  /** Traffic of one replica, payload bytes per second, from which on its share counts in full. 0: no floor. */
+  readonly floorBytesPerSecond: number;
+  /** Greatest share of a workload's replicas on one node for traffic's sake, (0, 1]; one replica is always allowed. */
+  readonly maxReplicaShare: number;
+  /** Most nodes in a reply: each costs kube-scheduler 4 us (control-plane.md §5). Whole number, at least 1. */
+  readonly maxNamed: number;
+}
+
+export const DEFAULT_PLACEMENT_SETTINGS: PlacementSettings = {
+  levelWeights: { node: 1, zone: 0.3, region: 0.1 },
+  scoreRange: 80,
+  floorBytesPerSecond: 125_000,
+  maxReplicaShare: 0.5,
+  maxNamed: 32,
+};
+
+/**
+ * The defaults with `given` laid over them.
+ * @throws NetloomError CONFIG_INVALID, naming the setting.
+ */
+export function placementSettings(given: Partial<PlacementSettings> = {}): PlacementSettings {
+  const settings = { ...DEFAULT_PLACEMENT_SETTINGS, ...given };
+  const { node, zone, region } = settings.levelWeights;
+  require_(
+    [node, zone, region].every((weight) => weight >= 0 && weight <= 1) && node >= zone && zone >= region && node > 0,
+    'levelWeights',
+    'three numbers in 0..1 with node >= zone >= region and node above 0',
+    `node ${node}, zone ${zone}, region ${region}`,
+  );
+  const { scoreRange, floorBytesPerSecond, maxReplicaShare, maxNamed } = settings;
+  require_(isWhole(scoreRange, 1, 1000), 'scoreRange', 'a whole number, 1 to 1000', scoreRange);
+  require_(
+    Number.isFinite(floorBytesPerSecond) && floorBytesPerSecond >= 0,
+    'floorBytesPerSecond',
+    'bytes per second, 0 or more',
+    floorBytesPerSecond,
+  );
+  require_(maxReplicaShare > 0 && maxReplicaShare <= 1, 'maxReplicaShare', 'a share above 0, up to 1', maxReplicaShare);
+  require_(isWhole(maxNamed, 1, 1_000_000), 'maxNamed', 'a whole number, at least 1', maxNamed);
+  return settings;
+}
+
+function isWhole(value: number, least: number, most: number): boolean {
+  return Number.isInteger(value) && value >= least && value <= most;
+}
+
+function require_(holds: boolean, place: string, expected: string, found: unknown): void {
+  if (holds) return;
+  throw new NetloomError('CONFIG_INVALID', `placement setting ${place} cannot be used`, {
+    place,
+    expected,
+    found: String(found),
+  });
+}

@@ -1,0 +1,324 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { explainScore, placementSettings, scoreNodes, type PlacementView } from '../../scheduler/placement/index.ts';
+import { buildView, type ViewSpec } from '../support/view-fixture.ts';
+import { arbitrarySpec } from './arbitraries.ts';
+import { naiveScores } from './naive-score.ts';
+
+const SETTINGS = placementSettings();
+const ALL_NAMED = placementSettings({ maxNamed: 1000 });
+const RUNS = { numRuns: 3000 };
+const A = 'shop/Deployment/w0';
+
+const everyNode = (view: PlacementView) => Array.from({ length: view.nodeCount }, (_, n) => n);
+
+function ask(spec: ViewSpec, workload = A, settings = SETTINGS, candidates?: readonly string[], podUid = 'uid-1') {
+  const view = buildView(spec);
+  const request = {
+    workload: view.names.workloadIndex.get(workload),
+    podUid,
+    candidates: candidates?.map((name) => view.names.nodeIndex.get(name) ?? -1) ?? everyNode(view),
+  };
+  const scores = scoreNodes(view, request, settings);
+  return { ...scores, byName: Object.fromEntries(scores.named.map((n) => [view.names.nodes[n.node]!, n.score])) };
+}
+
+/** Frontend and cart: all traffic of cart is with frontend, in one zone each. */
+const SHOP: ViewSpec = {
+  nodes: [
+    { name: 'n1', zone: 'a', region: 'r' },
+    { name: 'n2', zone: 'a', region: 'r' },
+    { name: 'n3', zone: 'b', region: 'r' },
+    { name: 'n4', zone: 'c', region: 's' },
+  ],
+  workloads: [
+    { key: 'shop/Deployment/cart', replicas: 1 },
+    { key: 'shop/Deployment/frontend', placed: { n1: 1 } },
+    { key: 'shop/DaemonSet/agent', placed: { n1: 1, n2: 1 } },
+  ],
+  edges: [
+    { client: 'shop/Deployment/frontend', server: 'shop/Deployment/cart', bytesPerSecond: 2e6 },
+    { client: 'shop/DaemonSet/agent', server: 'shop/Deployment/frontend', bytesPerSecond: 5e6 },
+  ],
+};
+const CART = 'shop/Deployment/cart';
+
+describe('what a node is worth', () => {
+  test('the peer node gets the whole range, its zone 0.3, its region 0.1, elsewhere is not named', () => {
+    expect(ask(SHOP, CART).byName).toEqual({ n1: 80, n2: 24, n3: 8 });
+  });
+
+  test('a score range of 10 is the same answer in coarser steps', () => {
+    expect(ask(SHOP, CART, placementSettings({ scoreRange: 10 })).byName).toEqual({ n1: 10, n2: 3, n3: 1 });
+  });
+
+  test('the least score among the candidates is subtracted from all', () => {
+    expect(ask(SHOP, CART, SETTINGS, ['n1', 'n2', 'n3']).byName).toEqual({ n1: 72, n2: 16 });
+    expect(ask(SHOP, CART, SETTINGS, ['n1', 'n2']).byName).toEqual({ n1: 56 });
+    expect(ask(SHOP, CART, SETTINGS, ['n2'])).toMatchObject({ named: [], silence: 'no-difference' });
+  });
+
+  test('traffic that cannot be co-located dilutes the share', () => {
+    const spec = {
+      ...SHOP,
+      workloads: SHOP.workloads.map((w) => (w.key === CART ? { ...w, otherBytesPerSecond: 6e6 } : w)),
+    };
+    expect(ask(spec, CART).byName).toEqual({ n1: 20, n2: 6, n3: 2 });
+  });
+
+  test('confidence scales an edge, not the traffic that it is compared with', () => {
+    const spec = { ...SHOP, edges: [{ ...SHOP.edges[0]!, confidence: 0.5 }] };
+    expect(ask(spec, CART).byName).toEqual({ n1: 40, n2: 12, n3: 4 });
+  });
+
+  test('below the floor of 1 Mbit/s a replica the score shrinks with the traffic, and not where data has no unit', () => {
+    const quiet = { ...SHOP, edges: [{ ...SHOP.edges[0]!, bytesPerSecond: 62_500 }] };
+    expect(ask(quiet, CART).byName).toEqual({ n1: 40, n2: 12, n3: 4 });
+    expect(ask({ ...quiet, hasUnits: false }, CART).byName).toEqual({ n1: 80, n2: 24, n3: 8 });
+    expect(ask({ ...SHOP, edges: [{ ...SHOP.edges[0]!, bytesPerSecond: 100 }] }, CART).named).toEqual([]);
+  });
+
+  test('traffic both ways between two workloads adds up', () => {
+    const back = { client: CART, server: 'shop/Deployment/frontend', bytesPerSecond: 1e6 };
+    const spec = { ...SHOP, edges: [{ ...SHOP.edges[0]!, bytesPerSecond: 1e6 }, back] };
+    expect(ask(spec, CART).byName).toEqual({ n1: 80, n2: 24, n3: 8 });
+  });
+
+  test('a node that holds half of the replicas gets nothing more for traffic, at least one replica is always allowed', () => {
+    const cart = (placed: Record<string, number>, replicas: number): ViewSpec => ({
+      ...SHOP,
+      workloads: SHOP.workloads.map((w) => (w.key === CART ? { ...w, placed, replicas } : w)),
+    });
+    expect(ask(cart({ n1: 1 }, 4), CART).byName['n1']).toBeGreaterThan(0);
+    expect(ask(cart({ n1: 2 }, 4), CART).byName['n1']).toBeUndefined();
+    expect(ask(cart({ n1: 2 }, 3), CART).byName['n1']).toBeUndefined();
+    expect(ask(cart({}, 1), CART).byName['n1']).toBe(80);
+    expect(ask(cart({ n1: 1 }, 2), CART).byName['n1']).toBeUndefined();
+  });
+
+  test('replicas of a workload that talk with each other are not packed together', () => {
+    const spec: ViewSpec = {
+      ...SHOP,
+      workloads: [{ key: A, replicas: 6, placed: { n1: 1 } }],
+      edges: [{ client: A, server: A, bytesPerSecond: 1e8 }],
+    };
+    expect(ask(spec).named).toEqual([]);
+  });
+
+  test('without zones only nodes are told apart', () => {
+    const spec = { ...SHOP, nodes: SHOP.nodes.map(({ name }) => ({ name })) };
+    expect(ask(spec, CART).byName).toEqual({ n1: 80 });
+  });
+});
+
+describe('no opinion', () => {
+  const silence = (spec: ViewSpec, key: string) => {
+    const { named, silence } = ask(spec, key);
+    expect(named).toEqual([]);
+    return silence;
+  };
+  test('an unknown workload', () => expect(silence(SHOP, 'shop/Deployment/new')).toBe('unknown-workload'));
+  test('a DaemonSet', () => expect(silence(SHOP, 'shop/DaemonSet/agent')).toBe('one-per-node'));
+  test('no traffic', () => expect(silence({ ...SHOP, edges: [] }, CART)).toBe('no-traffic'));
+  test('a workload that the view does not cover yet', () => {
+    const view = { ...buildView(SHOP), workloadCount: 1 };
+    const scores = scoreNodes(view, { workload: 1, podUid: 'u', candidates: [0, 1] }, SETTINGS);
+    expect(scores).toEqual({ named: [], silence: 'unknown-workload', least: 0 });
+  });
+  test('no candidates', () =>
+    expect(ask(SHOP, CART, SETTINGS, [])).toMatchObject({ named: [], silence: 'no-difference' }));
+  test('unknown and dead candidates count as 0', () => {
+    expect(ask(SHOP, CART, SETTINGS, ['n1', 'elsewhere']).byName).toEqual({ n1: 80 });
+    const dead = { ...SHOP, nodes: SHOP.nodes.map((n) => ({ ...n, live: n.name !== 'n1' })) };
+    expect(ask(dead, CART, SETTINGS, ['n1', 'n2']).byName).toEqual({ n2: 24 });
+  });
+  test('figures that are no number count as none', () => {
+    for (const bytesPerSecond of [NaN, -1, Infinity, 0]) {
+      expect(ask({ ...SHOP, edges: [{ ...SHOP.edges[0]!, bytesPerSecond }] }, CART).named).toEqual([]);
+    }
+  });
+});
+
+describe('which nodes are named', () => {
+  const wide = (zoneMates: number): ViewSpec => ({
+    ...SHOP,
+    nodes: [
+      ...SHOP.nodes,
+      ...Array.from({ length: zoneMates }, (_, i) => ({ name: `mate-${i}`, zone: 'a', region: 'r' })),
+    ],
+  });
+
+  test('at most 32, the best first, however many share a zone', () => {
+    const { named } = ask(wide(200), CART);
+    expect(named).toHaveLength(32);
+    expect(named[0]).toEqual({ node: 0, score: 80 });
+    expect(new Set(named.slice(1).map((n) => n.score))).toEqual(new Set([24]));
+  });
+
+  test('different pods break ties differently, the same pod always the same, in whichever order the candidates come', () => {
+    const spec = wide(200);
+    const names = spec.nodes.map((n) => n.name);
+    const first = ask(spec, CART, SETTINGS, names).byName;
+    expect(Object.keys(ask(spec, CART, SETTINGS, [...names].reverse()).byName)).toEqual(Object.keys(first));
+    expect(Object.keys(ask(spec, CART, SETTINGS, names, 'uid-2').byName)).not.toEqual(Object.keys(first));
+    const hits = new Map<string, number>();
+    for (let pod = 0; pod < 400; pod++) {
+      for (const name of Object.keys(ask(spec, CART, SETTINGS, names, `uid-${pod}`).byName)) {
+        hits.set(name, (hits.get(name) ?? 0) + 1);
+      }
+    }
+    hits.delete('n1');
+    expect(hits.size).toBe(201);
+    // 31 of 201 places: 62 of 400 pods on the mean, standard deviation 7.2.
+    expect(Math.min(...hits.values())).toBeGreaterThan(30);
+    expect(Math.max(...hits.values())).toBeLessThan(95);
+  });
+
+  test('a limit above the sorting threshold gives the beginning of the same order', () => {
+    const many = ask(wide(200), CART, placementSettings({ maxNamed: 150 })).named;
+    expect(many).toHaveLength(150);
+    expect(many.slice(0, 32)).toEqual(ask(wide(200), CART).named);
+  });
+
+  test('a candidate that is listed twice is named once', () => {
+    expect(ask(SHOP, CART, SETTINGS, ['n1', 'n1', 'n4', 'n1']).named).toEqual([{ node: 0, score: 80 }]);
+  });
+});
+
+describe('properties', () => {
+  const withCandidates = arbitrarySpec.chain((spec) =>
+    fc.record({
+      spec: fc.constant(spec),
+      candidates: fc.subarray([...spec.nodes.map((n) => n.name), 'unknown-node'], { minLength: 1 }),
+    }),
+  );
+
+  test('the answer equals the formula written out', () => {
+    fc.assert(
+      fc.property(withCandidates, ({ spec, candidates }) => {
+        const naive = naiveScores(spec, A, candidates, ALL_NAMED);
+        const positive = Object.fromEntries([...naive].filter(([, score]) => score > 0));
+        expect(ask(spec, A, ALL_NAMED, candidates).byName).toEqual(positive);
+      }),
+      RUNS,
+    );
+  });
+
+  test('scores are whole numbers within 1..range, in falling order, the same at every call', () => {
+    fc.assert(
+      fc.property(withCandidates, fc.integer({ min: 1, max: 100 }), ({ spec, candidates }, scoreRange) => {
+        const settings = placementSettings({ scoreRange });
+        const { named } = ask(spec, A, settings, candidates);
+        let before = scoreRange;
+        for (const { score } of named) {
+          expect(Number.isInteger(score) && score >= 1 && score <= before).toBe(true);
+          before = score;
+        }
+        expect(ask(spec, A, settings, candidates).named).toEqual(named);
+      }),
+      RUNS,
+    );
+  });
+
+  test('one more replica of a peer on a node never lowers that node', () => {
+    fc.assert(
+      fc.property(arbitrarySpec, fc.nat(), fc.nat(), (spec, pickWorkload, pickNode) => {
+        const peers = spec.workloads.slice(1);
+        const live = spec.nodes.filter((n) => n.live !== false);
+        if (peers.length === 0 || live.length === 0) return;
+        const peer = peers[pickWorkload % peers.length]!;
+        const node = live[pickNode % live.length]!.name;
+        // The replica that is added was wanted before: only where it stands is new.
+        const wanted = (peer.replicas ?? 0) + 1;
+        const at = (added: number): ViewSpec => ({
+          ...spec,
+          workloads: spec.workloads.map((w) =>
+            w === peer
+              ? { ...w, replicas: wanted, placed: { ...w.placed, [node]: (w.placed?.[node] ?? 0) + added } }
+              : w,
+          ),
+        });
+        const score = (added: number) => ask(at(added), A, ALL_NAMED).byName[node] ?? 0;
+        expect(score(1)).toBeGreaterThanOrEqual(score(0));
+      }),
+      RUNS,
+    );
+  });
+
+  test('above the floor only proportions count', () => {
+    fc.assert(
+      fc.property(arbitrarySpec, fc.constantFrom(2, 3, 10, 1000), (spec, factor) => {
+        const settings = placementSettings({ maxNamed: 1000, floorBytesPerSecond: 1e-6 });
+        const scaled: ViewSpec = {
+          ...spec,
+          edges: spec.edges.map((e) => ({ ...e, bytesPerSecond: e.bytesPerSecond * factor })),
+          workloads: spec.workloads.map((w) => ({ ...w, otherBytesPerSecond: (w.otherBytesPerSecond ?? 0) * factor })),
+        };
+        expect(ask(scaled, A, settings).byName).toEqual(ask(spec, A, settings).byName);
+      }),
+      RUNS,
+    );
+  });
+
+  test('the explanation says what the answer says, and its terms add up', () => {
+    fc.assert(
+      fc.property(arbitrarySpec, (spec) => {
+        const view = buildView(spec);
+        const request = { workload: view.names.workloadIndex.get(A), podUid: 'u', candidates: everyNode(view) };
+        const scores = scoreNodes(view, request, SETTINGS);
+        const explained = explainScore(view, request, SETTINGS, everyNode(view));
+        expect(explained.silence).toBe(scores.silence);
+        expect(explained.nodes.filter((n) => n.named).map((n) => [view.names.nodeIndex.get(n.node), n.score])).toEqual(
+          scores.named.map((n) => [n.node, n.score]),
+        );
+        for (const node of explained.nodes) {
+          if (!node.named) expect(node.score).toBe(0);
+          for (const level of ['node', 'zone', 'region'] as const) {
+            const unknown = level !== 'node' && node[level] === undefined;
+            const sum = node.terms.filter((t) => t.level === level).reduce((a, t) => a + t.gain, 0);
+            if (!unknown) expect(node.gains[level]).toBeCloseTo(sum, 9);
+          }
+        }
+      }),
+      RUNS,
+    );
+  });
+});
+
+test('the explanation of a new cart pod names the figures', () => {
+  const view = buildView(SHOP);
+  const request = { workload: view.names.workloadIndex.get(CART), podUid: 'u', candidates: everyNode(view) };
+  const explained = explainScore(view, request, SETTINGS, [3]);
+  expect(explained).toMatchObject({
+    workload: CART,
+    silence: undefined,
+    least: 0,
+    basis: { replicas: 1, knownBytesPerSecond: 2e6, floorFactor: 1, replicaCap: 1, floorBytesPerSecond: 125_000 },
+    peers: [
+      { workload: 'shop/Deployment/frontend', role: 'server', bytesPerSecond: 2e6, shareOfTraffic: 1, confidence: 1 },
+    ],
+  });
+  expect(explained.nodes.map((n) => [n.node, n.zone, n.score, n.named, n.capped])).toEqual([
+    ['n1', 'a', 80, true, false],
+    ['n2', 'a', 24, true, false],
+    ['n3', 'b', 8, true, false],
+    ['n4', 'c', 0, false, false],
+  ]);
+  expect(explained.nodes[1]!.terms).toEqual([
+    { peer: 0, level: 'zone', placedOwn: 0, placedPeer: 1, gain: 1 },
+    { peer: 0, level: 'region', placedOwn: 0, placedPeer: 1, gain: 1 },
+  ]);
+});
+
+test.each([
+  [{ scoreRange: 0 }, 'scoreRange'],
+  [{ scoreRange: 7.5 }, 'scoreRange'],
+  [{ maxReplicaShare: 0 }, 'maxReplicaShare'],
+  [{ maxNamed: 0 }, 'maxNamed'],
+  [{ floorBytesPerSecond: NaN }, 'floorBytesPerSecond'],
+  [{ levelWeights: { node: 0.1, zone: 0.3, region: 0.1 } }, 'levelWeights'],
+])('settings that cannot be used are refused by name: %j', (given, name) => {
+  expect(() => placementSettings(given)).toThrowError(
+    expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining(name) }),
+  );
+});
