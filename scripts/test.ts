@@ -1,0 +1,122 @@
+/**
+ * `make test`: types, lint, format and C objects count as one test each, then vitest. Ends with `N passed, N failed`,
+ * also in build/test/summary.txt. A run that crashed, or ran nothing, has failed.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { inCi, kernelTests, testAll } from './test-scope.ts';
+import { countTests, type VitestReport } from './test-counts.ts';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+process.chdir(root);
+const folder = 'build/test';
+const reportFile = `${folder}/vitest.json`;
+const summaryFile = `${folder}/summary.txt`;
+/** A run that hangs must end as a failure while somebody still waits for it. */
+const LIMIT_MS = (testAll() ? 120 : 40) * 60_000;
+
+interface Outcome {
+  readonly ok: boolean;
+  readonly output: string;
+  readonly seconds: number;
+}
+
+function runProgram(command: string, args: readonly string[], show: boolean): Promise<Outcome> {
+  const started = performance.now();
+  return new Promise((done) => {
+    const output: string[] = [];
+    const finish = (ok: boolean): void => {
+      clearTimeout(timer);
+      done({ ok, output: output.join(''), seconds: (performance.now() - started) / 1000 });
+    };
+    const child = spawn(command, args, { stdio: ['ignore', show ? 'inherit' : 'pipe', show ? 'inherit' : 'pipe'] });
+    const timer = setTimeout(() => {
+      output.push(`\nstopped after ${LIMIT_MS / 60_000} minutes\n`);
+      child.kill('SIGTERM');
+      setTimeout(() => child.kill('SIGKILL'), 10_000).unref();
+    }, LIMIT_MS);
+    child.stdout?.on('data', (chunk: Buffer) => output.push(chunk.toString()));
+    child.stderr?.on('data', (chunk: Buffer) => output.push(chunk.toString()));
+    child.on('error', (error) => {
+      output.push(error.message);
+      finish(false);
+    });
+    child.on('close', (code, signal) => {
+      if (signal !== null) output.push(`\nended by ${signal}\n`);
+      finish(code === 0);
+    });
+  });
+}
+
+const node = (script: string, ...args: string[]): [string, string[]] => [process.execPath, [script, ...args]];
+
+function sourcesInC(): string[] {
+  return globSync('{collector,bandwidth,lib,test}/**/*.{c,h}').filter((file) => !file.endsWith('vmlinux.h'));
+}
+
+async function checks(): Promise<{ passed: number; failed: number }> {
+  const steps: [string, [string, string[]]][] = [
+    ['eBPF objects', ['scripts/build-bpf.sh', []]],
+    ['types', node('node_modules/typescript/bin/tsc', '--noEmit')],
+    ['lint', node('node_modules/eslint/bin/eslint.js', '.')],
+    ['format', node('node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.')],
+  ];
+  if (existsSync('.clang-format') && (await runProgram('clang-format', ['--version'], false)).ok) {
+    steps.push(['C format', ['clang-format', ['--dry-run', '-Werror', ...sourcesInC()]]]);
+  }
+  const results = await Promise.all(
+    steps.map(async ([name, [command, args]]) => {
+      const outcome = await runProgram(command, args, false);
+      console.log(`${name.padEnd(14)} ${outcome.ok ? 'ok' : 'FAILED'}  ${outcome.seconds.toFixed(1)} s`);
+      if (!outcome.ok) console.log(outcome.output.trimEnd());
+      return outcome.ok;
+    }),
+  );
+  const passed = results.filter(Boolean).length;
+  return { passed, failed: results.length - passed };
+}
+
+function readReport(): VitestReport | undefined {
+  try {
+    return JSON.parse(readFileSync(reportFile, 'utf8')) as VitestReport;
+  } catch {
+    return undefined;
+  }
+}
+
+rmSync(folder, { recursive: true, force: true });
+mkdirSync(folder, { recursive: true });
+
+const before = await checks();
+const outcome = await runProgram(
+  ...node(
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${reportFile}`,
+  ),
+  true,
+);
+const kernel = kernelTests();
+const kernelFiles = globSync('test/kernel/**/*.test.ts')
+  .filter((file) => testAll() || !file.endsWith('.slow.test.ts'))
+  .map((file) => resolve(root, file));
+const counts = countTests(readReport(), outcome.ok, inCi() && kernel.run ? kernelFiles : []);
+
+const passed = before.passed + counts.passed;
+const failed = before.failed + counts.failed;
+console.log('');
+for (const problem of counts.problems) console.log(relativePaths(problem));
+if (counts.skipped > 0) console.log(`${counts.skipped} skipped`);
+if (!kernel.run) console.log(`test/kernel (${kernelFiles.length} files) skipped: ${kernel.reason}`);
+const summary = `${passed} passed, ${failed} failed`;
+writeFileSync(summaryFile, `${summary}\n`);
+console.log(summary);
+process.exitCode = failed === 0 ? 0 : 1;
+
+function relativePaths(text: string): string {
+  return text.replaceAll(`${root}/`, relative(root, root));
+}
