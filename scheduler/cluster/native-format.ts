@@ -1,0 +1,169 @@
+/**
+ * Netloom's own snapshot form, version 1 (docs/snapshot-format.md): the records themselves, a section per type.
+ * Pure: reading one element, and writing a state as pieces of text.
+ */
+import { formatAddress, parseAddress, parseCidr } from '../../lib/ip.ts';
+import { asArray, asCount, asLabels, asObject, asText, excerpt, type JsonObject } from './json-access.ts';
+import type { Section } from './json-scanner.ts';
+import type { ClusterRecord, OwnerRef, PodPhase, Resources } from './model.ts';
+import type { Projection } from './project.ts';
+
+export const SNAPSHOT_FORMAT = 'snapshot';
+export const SNAPSHOT_VERSION = 1;
+
+const PHASES: readonly PodPhase[] = ['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown'];
+const NO_RESOURCES: Resources = { milliCpu: 0, memoryBytes: 0, pods: 0 };
+
+function resourcesOf(value: unknown, absent: Resources): Resources {
+  const object = asObject(value);
+  if (object === undefined) return absent;
+  return {
+    milliCpu: asCount(object['milliCpu']) ?? absent.milliCpu,
+    memoryBytes: asCount(object['memoryBytes']) ?? absent.memoryBytes,
+    pods: asCount(object['pods']) ?? absent.pods,
+  };
+}
+
+function ownerOf(value: unknown): OwnerRef | undefined {
+  const object = asObject(value);
+  const kind = asText(object?.['kind']);
+  const name = asText(object?.['name']);
+  return kind === undefined || name === undefined ? undefined : { kind, name, uid: asText(object?.['uid']) ?? '' };
+}
+
+/** One element of a section as a record. Absent fields have defaults; only names (and namespaces) are demanded. */
+export function readNativeElement(section: Section, value: unknown): Projection {
+  const object = asObject(value);
+  if (object === undefined) {
+    return { outcome: 'unusable', reason: `${section}: not an object`, sample: excerpt(value) };
+  }
+  const name = asText(object['name']);
+  if (name === undefined) return { outcome: 'unusable', reason: `${section}: no name`, sample: excerpt(object) };
+  const namespace = asText(object['namespace']);
+  if (section !== 'nodes' && namespace === undefined) {
+    return { outcome: 'unusable', reason: `${section}: no namespace`, sample: name.slice(0, 80) };
+  }
+  const oddities: string[] = [];
+  const record = readRecord(section, object, name, namespace ?? '', oddities);
+  if (record === undefined) return { outcome: 'unusable', reason: `${section}: no kind`, sample: name.slice(0, 80) };
+  const odd = oddities[0] === undefined ? undefined : `${section} ${namespace ?? ''}/${name}: ${oddities[0]}`;
+  return { outcome: 'record', record, odd };
+}
+
+function addressesOf(value: unknown, oddities: string[]): string[] {
+  const texts: string[] = [];
+  for (const entry of asArray(value)) {
+    const bytes = typeof entry === 'string' ? parseAddress(entry) : undefined;
+    if (bytes === undefined) oddities.push(`address ${excerpt(entry)} is no IP address`);
+    else texts.push(formatAddress(bytes));
+  }
+  return texts;
+}
+
+function readRecord(
+  section: Section,
+  object: JsonObject,
+  name: string,
+  namespace: string,
+  oddities: string[],
+): ClusterRecord | undefined {
+  const uid = asText(object['uid']);
+  switch (section) {
+    case 'nodes': {
+      const podCidrs = asArray(object['podCidrs']).filter(
+        (cidr): cidr is string => typeof cidr === 'string' && parseCidr(cidr) !== undefined,
+      );
+      if (podCidrs.length < asArray(object['podCidrs']).length) oddities.push('a podCidr is no CIDR');
+      return {
+        type: 'node',
+        name,
+        uid: uid ?? `Node/${name}`,
+        addresses: addressesOf(object['addresses'], oddities),
+        podCidrs,
+        zone: asText(object['zone']),
+        region: asText(object['region']),
+        allocatable: resourcesOf(object['allocatable'], NO_RESOURCES),
+      };
+    }
+    case 'pods': {
+      const addresses = addressesOf(object['addresses'], oddities);
+      const node = asText(object['node']);
+      const phase = object['phase'] ?? (node === undefined ? 'Pending' : 'Running');
+      const known = PHASES.find((p) => p === phase);
+      if (known === undefined) oddities.push(`phase ${excerpt(phase)} is not known`);
+      return {
+        type: 'pod',
+        uid: uid ?? `Pod/${namespace}/${name}`,
+        namespace,
+        name,
+        node,
+        addresses,
+        hostNetwork: object['hostNetwork'] === true,
+        phase: known ?? 'Unknown',
+        owner: ownerOf(object['owner']),
+        labels: asLabels(object['labels']),
+        requests: resourcesOf(object['requests'], { ...NO_RESOURCES, pods: 1 }),
+        mirror: object['mirror'] === true,
+      };
+    }
+    case 'services':
+      return {
+        type: 'service',
+        namespace,
+        name,
+        uid: uid ?? `Service/${namespace}/${name}`,
+        addresses: addressesOf(object['addresses'], oddities),
+        selector: Object.keys(asLabels(object['selector'])).length === 0 ? undefined : asLabels(object['selector']),
+      };
+    case 'controllers': {
+      const kind = asText(object['kind']);
+      if (kind === undefined) return undefined;
+      return {
+        type: 'controller',
+        namespace,
+        kind,
+        name,
+        uid: uid ?? `${kind}/${namespace}/${name}`,
+        owner: ownerOf(object['owner']),
+        replicas: asCount(object['replicas']),
+      };
+    }
+  }
+}
+
+/** What a snapshot is written from; ClusterState is one. */
+export interface SnapshotContents {
+  nodes(): Iterable<ClusterRecord>;
+  pods(): Iterable<ClusterRecord>;
+  services(): Iterable<ClusterRecord>;
+  controllers(): Iterable<ClusterRecord>;
+}
+
+function recordText(record: ClusterRecord): string {
+  return JSON.stringify({ ...record, type: undefined });
+}
+
+/** The text of snapshot.json in pieces of a few kB to 64 kB; one record a line. */
+export function* snapshotChunks(contents: SnapshotContents): Generator<string> {
+  let text = `{"netloom":"${SNAPSHOT_FORMAT}","version":${SNAPSHOT_VERSION}`;
+  const sections: [Section, Iterable<ClusterRecord>][] = [
+    ['nodes', contents.nodes()],
+    ['controllers', contents.controllers()],
+    ['services', contents.services()],
+    ['pods', contents.pods()],
+  ];
+  for (const [section, records] of sections) {
+    text += `,\n"${section}":[`;
+    let first = true;
+    for (const record of records) {
+      text += `${first ? '' : ','}\n${recordText(record)}`;
+      first = false;
+      if (text.length > 65_536) {
+        yield text;
+        text = '';
+      }
+    }
+    text += ']';
+  }
+  yield `${text}}\n`;
+}

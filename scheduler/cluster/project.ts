@@ -1,0 +1,304 @@
+/**
+ * Kubernetes objects, as `kubectl get -o json` and the API server give them, to the records Netloom keeps. Pure; never throws.
+ */
+import { formatAddress, parseAddress, parseCidr } from '../../lib/ip.ts';
+import { asArray, asCount, asLabels, asObject, asText, excerpt, type JsonObject } from './json-access.ts';
+import type {
+  ClusterRecord,
+  ControllerRecord,
+  NodeRecord,
+  OwnerRef,
+  PodPhase,
+  PodRecord,
+  ServiceRecord,
+} from './model.ts';
+import { nodeAllocatable, podRequests } from './requests.ts';
+
+/** What became of one object. */
+export type Projection =
+  /** `odd`: a field that could not be used and was left out, e.g. an address that is none. */
+  | { readonly outcome: 'record'; readonly record: ClusterRecord; readonly odd: string | undefined }
+  /** Of a kind that Netloom does not use. */
+  | { readonly outcome: 'ignored'; readonly kind: string }
+  | { readonly outcome: 'unusable'; readonly reason: string; readonly sample: string };
+
+const CONTROLLER_KINDS: ReadonlySet<string> = new Set([
+  'Deployment',
+  'ReplicaSet',
+  'StatefulSet',
+  'DaemonSet',
+  'Job',
+  'CronJob',
+  'ReplicationController',
+]);
+
+/**
+ * Kinds that own no pods although they may have owner references (or replicas) themselves. Without this list an EndpointSlice
+ * (owned by its Service) would be taken for a controller.
+ */
+const NEVER_CONTROLLERS: ReadonlySet<string> = new Set([
+  'CertificateSigningRequest',
+  'ConfigMap',
+  'ControllerRevision',
+  'CSINode',
+  'EndpointSlice',
+  'Endpoints',
+  'Event',
+  'HorizontalPodAutoscaler',
+  'Ingress',
+  'Lease',
+  'LimitRange',
+  'Namespace',
+  'NetworkPolicy',
+  'PersistentVolume',
+  'PersistentVolumeClaim',
+  'PodDisruptionBudget',
+  'PodMetrics',
+  'PodTemplate',
+  'ResourceClaim',
+  'ResourceQuota',
+  'Role',
+  'RoleBinding',
+  'Secret',
+  'ServiceAccount',
+  'ValidatingWebhookConfiguration',
+  'VolumeAttachment',
+]);
+
+const PHASES: ReadonlySet<string> = new Set(['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown']);
+
+/** Collects the fields of one object that could not be used. */
+class Oddities {
+  first: string | undefined;
+  note(text: string): void {
+    this.first ??= text.slice(0, 120);
+  }
+}
+
+/** What identifies an object in a message: "Pod shop/cart-1". */
+function nameForPeople(kind: string, metadata: JsonObject | undefined, object: JsonObject): string {
+  const name = asText(metadata?.['name']) ?? asText(metadata?.['generateName']);
+  const namespace = asText(metadata?.['namespace']);
+  if (name === undefined) return `${kind} with ${excerpt(object)}`;
+  return namespace === undefined ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
+}
+
+function addAddress(into: string[], value: unknown, field: string, odd: Oddities): void {
+  if (value === undefined || value === null || value === '' || value === 'None') return;
+  const bytes = typeof value === 'string' ? parseAddress(value) : undefined;
+  if (bytes === undefined) {
+    odd.note(`${field} ${excerpt(value)} is no IP address`);
+    return;
+  }
+  const text = formatAddress(bytes);
+  if (!into.includes(text)) into.push(text);
+}
+
+/**
+ * The reference with `controller: true`; a single one without the flag counts as well, for some operators
+ * (Spark's executors) leave it out. Kinds that never own pods do not count then.
+ */
+function controllingOwner(metadata: JsonObject | undefined): OwnerRef | undefined {
+  const references = asArray(metadata?.['ownerReferences']).map(asObject);
+  const flagged = references.find((reference) => reference?.['controller'] === true);
+  const chosen = flagged ?? (references.length === 1 ? references[0] : undefined);
+  const kind = asText(chosen?.['kind']);
+  const name = asText(chosen?.['name']);
+  if (kind === undefined || name === undefined) return undefined;
+  if (flagged === undefined && NEVER_CONTROLLERS.has(kind)) return undefined;
+  return { kind, name, uid: asText(chosen?.['uid']) ?? '' };
+}
+
+function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd: Oddities): NodeRecord {
+  const spec = asObject(object['spec']);
+  const status = asObject(object['status']);
+  const labels = asObject(metadata['labels']);
+  const addresses: string[] = [];
+  for (const entry of asArray(status?.['addresses'])) {
+    const address = asObject(entry);
+    const type = address?.['type'];
+    if (type === 'InternalIP' || type === 'ExternalIP') {
+      addAddress(addresses, address?.['address'], 'status.addresses', odd);
+    }
+  }
+  const podCidrs: string[] = [];
+  for (const value of [...asArray(spec?.['podCIDRs']), spec?.['podCIDR']]) {
+    if (value === undefined || value === null || value === '') continue;
+    if (typeof value !== 'string' || parseCidr(value) === undefined) {
+      odd.note(`spec.podCIDR ${excerpt(value)} is no CIDR`);
+    } else if (!podCidrs.includes(value)) {
+      podCidrs.push(value);
+    }
+  }
+  return {
+    type: 'node',
+    name,
+    uid: asText(metadata['uid']) ?? `Node/${name}`,
+    addresses,
+    podCidrs,
+    zone: asText(labels?.['topology.kubernetes.io/zone']) ?? asText(labels?.['failure-domain.beta.kubernetes.io/zone']),
+    region:
+      asText(labels?.['topology.kubernetes.io/region']) ?? asText(labels?.['failure-domain.beta.kubernetes.io/region']),
+    allocatable: nodeAllocatable(status),
+  };
+}
+
+function projectPod(
+  object: JsonObject,
+  metadata: JsonObject,
+  namespace: string,
+  name: string,
+  odd: Oddities,
+): PodRecord {
+  const spec = asObject(object['spec']);
+  const status = asObject(object['status']);
+  const addresses: string[] = [];
+  addAddress(addresses, status?.['podIP'], 'status.podIP', odd);
+  for (const entry of asArray(status?.['podIPs'])) {
+    addAddress(addresses, asObject(entry)?.['ip'], 'status.podIPs', odd);
+  }
+  const hostIp = parseAddress(asText(status?.['hostIP']) ?? '');
+  const phase = asText(status?.['phase']);
+  if (phase !== undefined && !PHASES.has(phase)) odd.note(`status.phase ${excerpt(phase)} is not known`);
+  return {
+    type: 'pod',
+    uid: asText(metadata['uid']) ?? `Pod/${namespace}/${name}`,
+    namespace,
+    name,
+    node: asText(spec?.['nodeName']),
+    addresses,
+    // Trimmed exports may lack spec.hostNetwork; a pod that has its host's address is on the host's network.
+    hostNetwork: spec?.['hostNetwork'] === true || (hostIp !== undefined && addresses[0] === formatAddress(hostIp)),
+    phase: phase !== undefined && PHASES.has(phase) ? (phase as PodPhase) : phase === undefined ? 'Pending' : 'Unknown',
+    owner: controllingOwner(metadata),
+    labels: asLabels(metadata['labels']),
+    requests: podRequests(spec),
+    mirror: asObject(metadata['annotations'])?.['kubernetes.io/config.mirror'] !== undefined,
+  };
+}
+
+function projectService(
+  object: JsonObject,
+  metadata: JsonObject,
+  namespace: string,
+  name: string,
+  odd: Oddities,
+): ServiceRecord {
+  const spec = asObject(object['spec']);
+  const addresses: string[] = [];
+  addAddress(addresses, spec?.['clusterIP'], 'spec.clusterIP', odd);
+  for (const value of asArray(spec?.['clusterIPs'])) addAddress(addresses, value, 'spec.clusterIPs', odd);
+  for (const value of asArray(spec?.['externalIPs'])) addAddress(addresses, value, 'spec.externalIPs', odd);
+  addAddress(addresses, spec?.['loadBalancerIP'], 'spec.loadBalancerIP', odd);
+  const balancer = asObject(asObject(object['status'])?.['loadBalancer']);
+  for (const entry of asArray(balancer?.['ingress'])) {
+    addAddress(addresses, asObject(entry)?.['ip'], 'status.loadBalancer.ingress', odd);
+  }
+  const selector = asLabels(spec?.['selector']);
+  return {
+    type: 'service',
+    namespace,
+    name,
+    uid: asText(metadata['uid']) ?? `Service/${namespace}/${name}`,
+    addresses,
+    // An ExternalName Service selects nothing, whatever its selector says.
+    selector: Object.keys(selector).length === 0 || spec?.['type'] === 'ExternalName' ? undefined : selector,
+  };
+}
+
+/** Wanted replicas. Deployment, ReplicaSet and StatefulSet default to 1, as the API server does. */
+function replicasOf(kind: string, object: JsonObject): number | undefined {
+  const spec = asObject(object['spec']);
+  switch (kind) {
+    case 'Deployment':
+    case 'ReplicaSet':
+    case 'StatefulSet':
+    case 'ReplicationController':
+      return asCount(spec?.['replicas']) ?? 1;
+    case 'DaemonSet':
+      return asCount(asObject(object['status'])?.['desiredNumberScheduled']);
+    case 'Job': {
+      if (spec?.['suspend'] === true) return 0;
+      const parallelism = asCount(spec?.['parallelism']) ?? 1;
+      return Math.min(parallelism, asCount(spec?.['completions']) ?? parallelism);
+    }
+    case 'CronJob':
+      return undefined;
+    default:
+      return asCount(spec?.['replicas']);
+  }
+}
+
+/** A kind that is not built in counts as a controller if it is owned, or makes pods: a template, or replicas with a selector. */
+function looksLikeController(kind: string, object: JsonObject, owner: OwnerRef | undefined): boolean {
+  if (CONTROLLER_KINDS.has(kind)) return true;
+  if (NEVER_CONTROLLERS.has(kind)) return false;
+  const spec = asObject(object['spec']);
+  return (
+    owner !== undefined ||
+    asObject(asObject(spec?.['template'])?.['spec']) !== undefined ||
+    (asCount(spec?.['replicas']) !== undefined && spec?.['selector'] !== undefined)
+  );
+}
+
+/**
+ * @param impliedKind the kind of objects that do not say theirs: items of a `PodList` as the API server returns it.
+ */
+export function projectObject(value: unknown, impliedKind?: string): Projection {
+  const object = asObject(value);
+  if (object === undefined) {
+    return { outcome: 'unusable', reason: 'not an object', sample: excerpt(value) };
+  }
+  const kind = asText(object['kind']) ?? impliedKind;
+  const metadata = asObject(object['metadata']);
+  if (kind === undefined) {
+    return { outcome: 'unusable', reason: 'no kind', sample: nameForPeople('object', metadata, object) };
+  }
+  // Other API groups reuse these names (serving.knative.dev Service, metrics.k8s.io Node and Pod).
+  const core = !asText(object['apiVersion'])?.includes('/');
+  if ((kind === 'Service' || kind === 'Node' || kind === 'Pod') && !core) return { outcome: 'ignored', kind };
+  const owner = controllingOwner(metadata);
+  const clusterObject = kind === 'Node' || kind === 'Pod' || kind === 'Service';
+  if (!clusterObject && !looksLikeController(kind, object, owner)) return { outcome: 'ignored', kind };
+  const name = asText(metadata?.['name']);
+  if (metadata === undefined || name === undefined) {
+    return { outcome: 'unusable', reason: `${kind} without metadata.name`, sample: nameForPeople(kind, metadata, object) };
+  }
+  const odd = new Oddities();
+  if (kind === 'Node') {
+    const record = projectNode(object, metadata, name, odd);
+    return { outcome: 'record', record, odd: named(odd, kind, metadata, object) };
+  }
+  const namespace = asText(metadata['namespace']);
+  if (namespace === undefined) {
+    // A cluster-scoped custom resource may own things, but is no workload of a namespace.
+    if (!clusterObject && !CONTROLLER_KINDS.has(kind)) return { outcome: 'ignored', kind };
+    return {
+      outcome: 'unusable',
+      reason: `${kind} without metadata.namespace`,
+      sample: nameForPeople(kind, metadata, object),
+    };
+  }
+  if (kind === 'Pod') {
+    const record = projectPod(object, metadata, namespace, name, odd);
+    return { outcome: 'record', record, odd: named(odd, kind, metadata, object) };
+  }
+  if (kind === 'Service') {
+    const record = projectService(object, metadata, namespace, name, odd);
+    return { outcome: 'record', record, odd: named(odd, kind, metadata, object) };
+  }
+  const record: ControllerRecord = {
+    type: 'controller',
+    namespace,
+    kind,
+    name,
+    uid: asText(metadata['uid']) ?? `${kind}/${namespace}/${name}`,
+    owner,
+    replicas: replicasOf(kind, object),
+  };
+  return { outcome: 'record', record, odd: undefined };
+}
+
+function named(odd: Oddities, kind: string, metadata: JsonObject, object: JsonObject): string | undefined {
+  return odd.first === undefined ? undefined : `${nameForPeople(kind, metadata, object)}: ${odd.first}`;
+}
