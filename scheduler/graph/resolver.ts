@@ -1,0 +1,32 @@
+import type { WorkloadRef } from '../cluster/model.ts';
+
+/**
+ * Who owned an address. Pod, Node and Service objects must keep their identity for as long as the same facts hold
+ * (the graph caches by identity), and must be replaced, never changed.
+ */
+export type Resolution =
+  | PodResolution
+  | { readonly kind: 'Node'; readonly name: string }
+  | { readonly kind: 'Service'; readonly namespace: string; readonly name: string }
+  /** Outside the cluster's ranges. */
+  | { readonly kind: 'External' }
+  /** Inside them, and nobody's; or several had it in that time. */
+  | { readonly kind: 'Unknown' };
+
+export interface PodResolution {
+  readonly kind: 'Pod';
+  readonly namespace: string;
+  readonly name: string;
+  readonly node: string;
+  readonly workload: WorkloadRef;
+}
+
+/** What the graph needs to know of the cluster to attribute a report. */
+export interface AddressResolver {
+  /** Changes whenever an answer may have changed. */
+  readonly version: number;
+  /** Owner of the 16-byte address at `offset` of `bytes` (IPv4 as ::ffff:a.b.c.d) during [startMs, endMs]. */
+  resolve(bytes: Uint8Array, offset: number, prefixLength: number, startMs: number, endMs: number): Resolution;
+  /** Names of the nodes on which a Service's pods are. */
+  serviceNodes(namespace: string, name: string): Iterable<string>;
+}
