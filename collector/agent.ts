@@ -2,16 +2,18 @@ import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
-import { PROTOCOL_VERSION } from '../proto/report.ts';
 import { Collector } from './collector.ts';
 import { loadCollector, MAX_RANGES, MAX_SCOPE } from './kernel.ts';
 import { AgentMetrics, listenForMetrics } from './metrics.ts';
 import { Scope } from './node/scope.ts';
 import { UplinkReader } from './node/uplinks.ts';
-import type { AgentOptions } from './options.ts';
-import { createReportStream } from './report/stream.ts';
+import type { Address, AgentOptions } from './options.ts';
+import { createReportStream } from './report/report-stream.ts';
+import { tlsFiles } from './tls-files.ts';
 
 const MAP_ID_BYTES = 16;
+/** How long stopping waits for the scheduler to acknowledge what was measured last. */
+const FLUSH_MS = 2000;
 
 export interface AgentDeps {
   readonly logger: Logger;
@@ -58,6 +60,7 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
       uplinks: new UplinkReader({
         ...(options.uplinks === undefined ? {} : { names: options.uplinks }),
         ...(options.uplinkSpeedBps === undefined ? {} : { speedBps: options.uplinkSpeedBps }),
+        ...(options.uplinkNetns === undefined ? {} : { netns: options.uplinkNetns }),
       }),
     });
     const metrics = new AgentMetrics({ collector, maxEdges: kernel.maxEdges, scope });
@@ -72,9 +75,8 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
     }
 
     const stream = (deps.createStream ?? createReportStream)({
-      address: options.scheduler,
+      target: hostPort(options.scheduler),
       hello: {
-        protocol: PROTOCOL_VERSION,
         node: options.node,
         mapId: new Uint8Array(randomBytes(MAP_ID_BYTES)),
         intervalMs: options.intervalMs,
@@ -91,10 +93,11 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
           logger.warn('the cluster ranges could not be set', { problem: messageOf(error) });
         }
       },
-      ...(options.tls === undefined ? {} : { tls: options.tls }),
-      ...(options.maxUnackedBytes === undefined ? {} : { maxUnackedBytes: options.maxUnackedBytes }),
+      ...(options.tls === undefined ? {} : { tls: tlsFiles(options.tls) }),
+      ...(options.maxUnackedBytes === undefined ? {} : { limits: { maxBufferedBytes: options.maxUnackedBytes } }),
     });
-    closers.push(() => stream.close());
+    closers.push(() => stream.close({ flushMs: FLUSH_MS }));
+    metrics.observeStream(() => stream.stats());
 
     const report = async (): Promise<void> => {
       try {
@@ -123,6 +126,10 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
     await closeAll();
     throw error;
   }
+}
+
+function hostPort({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 function openScope(

@@ -93,9 +93,8 @@ export class Collector {
     const edges = this.diff.finish();
     this.deleteIdle(startMs);
 
-    const losses = await this.readLosses();
     this.lastRuns = kernel.runs();
-    this.totals.missedEvents = this.lastRuns.reduce((sum, program) => sum + program.misses, 0);
+    const losses = await this.readLosses();
     const cost = readCost(this.lastRuns);
     const endMs = this.nowMs();
     const period: Period = {
@@ -121,13 +120,17 @@ export class Collector {
       this.totals[name] += delta;
       return delta;
     };
+    const missed = this.lastRuns.reduce((sum, program) => sum + program.misses, 0);
+    const newlyMissed = missed - this.totals.missedEvents;
+    this.totals.missedEvents = missed;
     const readFailed = this.readFailed;
     this.readFailed = 0;
     this.totals.readFailed += readFailed;
     return {
       mapFullConnections: added('mapFullConnections'),
       mapFullBytes: added('mapFullBytes'),
-      storageFailed: added('storageFailed'),
+      // A skipped event hides the opening or the end of a socket: as good as a socket without storage.
+      storageFailed: added('storageFailed') + newlyMissed,
       readFailed,
       droppedEdges: 0,
       droppedBytes: 0,

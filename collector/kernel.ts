@@ -70,7 +70,7 @@ export async function loadCollector(options: KernelOptions = {}): Promise<Collec
     constants: { scoped: options.scoped === true ? 1 : 0 },
     maxEntries: { edges: maxEdges },
   });
-  const stats = enableRunStats();
+  const stats = tryRunStats();
   try {
     for (const [name, layout] of Object.entries(LAYOUTS)) checkLayout(object.btf, name, layout);
     const onState = object.program('on_state');
@@ -82,6 +82,15 @@ export async function loadCollector(options: KernelOptions = {}): Promise<Collec
     stats.close();
     object.close();
     throw error;
+  }
+}
+
+/** Needs CAP_SYS_ADMIN, which measuring does not: without it the programs' own cost reads 0. */
+function tryRunStats(): { close(): void } {
+  try {
+    return enableRunStats();
+  } catch {
+    return { close: () => undefined };
   }
 }
 

@@ -5,6 +5,7 @@ import type { Collector } from './collector.ts';
 import type { ScopeStatus } from './node/scope.ts';
 import type { Address } from './options.ts';
 import type { Period } from './period.ts';
+import type { ReportStreamStats } from './report/report-stream.ts';
 
 export interface AgentMetricSources {
   readonly collector: Collector;
@@ -94,6 +95,32 @@ export class AgentMetrics {
       labelNames: ['direction'],
       registers,
     });
+  }
+
+  /** Once, when the stream is there. */
+  observeStream(stats: () => ReportStreamStats): void {
+    const registers = [this.registry];
+    const gauge = (name: string, help: string, read: (stats: ReportStreamStats) => number): void => {
+      new Gauge({
+        name: `netloom_agent_${name}`,
+        help,
+        registers,
+        collect() {
+          this.set(read(stats()));
+        },
+      });
+    };
+    gauge('scheduler_connected', '1 while reports flow to the scheduler.', ({ state }) =>
+      Number(state === 'streaming'),
+    );
+    gauge('reports_waiting', 'Reports that were not sent yet.', ({ waiting }) => waiting);
+    gauge('reports_unacknowledged', 'Reports sent and not yet acknowledged.', (s) => s.unacknowledged);
+    gauge('reports_bytes', 'Memory of reports that are kept.', (s) => s.bufferedBytes);
+    gauge(
+      'reports_dropped_edges',
+      'Edges dropped since the start because the memory bound was reached.',
+      (s) => s.droppedEdges,
+    );
   }
 
   /** Adds a period's traffic. */

@@ -4,7 +4,10 @@ export interface Address {
   readonly port: number;
 }
 
-/** Files in PEM. With `ca` the scheduler's certificate is checked against it alone; `cert` and `key` prove the agent. */
+/**
+ * PEM files, read again for every connection. `ca`: who may have signed the scheduler's certificate (default: the
+ * authorities that Node trusts). `cert` and `key` prove the agent.
+ */
 export interface AgentTls {
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
@@ -26,10 +29,13 @@ export interface AgentOptions {
   readonly uplinks?: readonly string[] | undefined;
   /** Bits per second of the uplinks (all, or by name), where the admin knows better than the device. */
   readonly uplinkSpeedBps?: Readonly<Record<string, number>> | number | undefined;
+  /** Network namespace whose devices are the uplinks. Default: that of this process. */
+  readonly uplinkNetns?: string | undefined;
   /** Edges that the kernel's map holds, 112 B each. Default 65,536. */
   readonly maxEdges?: number | undefined;
   /** Where Prometheus may ask. Default: nowhere. */
   readonly metrics?: Address | undefined;
+  /** Absent: plain text. */
   readonly tls?: AgentTls | undefined;
   /** Memory for reports that the scheduler has not acknowledged. Default: that of the report stream. */
   readonly maxUnackedBytes?: number | undefined;

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { inNetns } from '../../lib/bpf/index.ts';
 import type { Uplink } from '../../proto/report.ts';
 import { hardwareSpeedBps } from './link-speed.ts';
 import { defaultRouteDevices, parseNetDev, type DeviceCounters } from './net-devices.ts';
@@ -8,9 +9,11 @@ export interface UplinkOptions {
   readonly names?: readonly string[];
   /** What the admin says a device can do, bits/s. Beats what the device says. */
   readonly speedBps?: Readonly<Record<string, number>> | number;
-  /** Of the network namespace whose uplinks are meant. Default /proc/self/net, that of this process. */
+  /** Path of the network namespace whose uplinks are meant. Default: that of this process. */
+  readonly netns?: string;
+  /** Default /proc/thread-self/net. */
   readonly procNet?: string;
-  /** Default /sys/class/net. Must show the same namespace, else speeds are not known. */
+  /** Default /sys/class/net: that of the namespace in which /sys was mounted, so not asked for another `netns`. */
   readonly sysClassNet?: string;
 }
 
@@ -24,14 +27,15 @@ export class UplinkReader {
 
   constructor(options: UplinkOptions = {}) {
     this.options = options;
-    this.before = this.readCounters();
+    this.before = this.look().counters;
   }
 
   /** What each uplink moved since the last call. A new device starts with this call; one whose counters went back was made anew and counts from zero. */
   read(): readonly Uplink[] {
-    const now = this.readCounters();
+    const { counters: now, routed } = this.look();
+    const { names = [] } = this.options;
     const uplinks: Uplink[] = [];
-    for (const name of this.names().slice(0, MAX_UPLINKS)) {
+    for (const name of (names.length > 0 ? names : routed).slice(0, MAX_UPLINKS)) {
       const counters = now.get(name);
       if (counters === undefined) continue;
       const before = this.before.get(name);
@@ -47,27 +51,41 @@ export class UplinkReader {
     return uplinks;
   }
 
-  private names(): readonly string[] {
-    if (this.options.names !== undefined && this.options.names.length > 0) return this.options.names;
-    return defaultRouteDevices(this.text('route'), this.text('ipv6_route'));
-  }
-
   private speedOf(name: string): Pick<Uplink, 'speedBps' | 'speedSource'> {
     const { speedBps: said, sysClassNet = '/sys/class/net' } = this.options;
     const configured =
       typeof said === 'number' ? said : said !== undefined && Object.hasOwn(said, name) ? said[name] : undefined;
     if (configured !== undefined) return { speedBps: configured, speedSource: 'configured' };
+    if (this.options.netns !== undefined && this.options.sysClassNet === undefined) {
+      return { speedBps: 0, speedSource: 'unknown' };
+    }
     const speedBps = hardwareSpeedBps(sysClassNet, name);
     return { speedBps, speedSource: speedBps === 0 ? 'unknown' : 'device' };
   }
 
-  private readCounters(): ReadonlyMap<string, DeviceCounters> {
-    return parseNetDev(this.text('dev'));
+  /** Never throws: a namespace that is gone has no devices. */
+  private look(): { counters: ReadonlyMap<string, DeviceCounters>; routed: readonly string[] } {
+    const read = (): ReturnType<UplinkReader['look']> => ({
+      counters: parseNetDev(this.text('dev')),
+      routed: defaultRouteDevices(this.text('route'), this.text('ipv6_route')),
+    });
+    const { netns } = this.options;
+    if (netns === undefined) return read();
+    try {
+      const fd = openSync(netns, 'r');
+      try {
+        return inNetns(fd, read);
+      } finally {
+        closeSync(fd);
+      }
+    } catch {
+      return { counters: new Map(), routed: [] };
+    }
   }
 
   private text(name: string): string {
     try {
-      return readFileSync(`${this.options.procNet ?? '/proc/self/net'}/${name}`, 'latin1');
+      return readFileSync(`${this.options.procNet ?? '/proc/thread-self/net'}/${name}`, 'latin1');
     } catch {
       return '';
     }

@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs';
+import { NetloomError, messageOf } from '../lib/errors.ts';
+import type { AgentTls } from './options.ts';
+import type { ClientTls } from './report/connection.ts';
+
+/**
+ * Certificates as the report stream takes them. Each property reads its file anew, and the stream looks at them for
+ * every connection: so a renewed certificate is used from the next one on.
+ * @throws NetloomError CONFIG_UNREADABLE now, if a file cannot be read; later its last good contents serve
+ */
+export function tlsFiles(files: AgentTls): ClientTls {
+  const tls: ClientTls = files.serverName === undefined ? {} : { serverName: files.serverName };
+  for (const name of ['ca', 'cert', 'key'] as const) {
+    const path = files[name];
+    if (path === undefined) continue;
+    let contents = readPem(path);
+    Object.defineProperty(tls, name, {
+      enumerable: true,
+      get: () => {
+        try {
+          contents = readPem(path);
+        } catch {
+          // Being replaced right now, perhaps.
+        }
+        return contents;
+      },
+    });
+  }
+  return tls;
+}
+
+function readPem(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new NetloomError('CONFIG_UNREADABLE', 'a certificate file cannot be read', {
+      place: path,
+      found: messageOf(error),
+      cause: error,
+    });
+  }
+}
