@@ -20,9 +20,9 @@ export function structLayout(btf: Btf, name: string): StructLayout {
       found: 'no map, global or function of it uses one',
     });
   }
-  const fields: Record<string, { offset: number; size: number }> = {};
-  collectFields(btf, type, 0, fields, 0);
-  return { size: type.size, fields };
+  const walk: Walk = { fields: {}, visited: 0 };
+  collectFields(btf, type, 0, walk, 0);
+  return { size: type.size, fields: walk.fields };
 }
 
 function findStruct(btf: Btf, name: string): BtfType | undefined {
@@ -38,26 +38,29 @@ function isRecord(type: BtfType): boolean {
   return type.kind === BtfKind.STRUCT || type.kind === BtfKind.UNION;
 }
 
-const MAX_NESTING = 32;
+interface Walk {
+  readonly fields: Record<string, { offset: number; size: number }>;
+  visited: number;
+}
 
-function collectFields(
-  btf: Btf,
-  type: BtfType,
-  baseBits: number,
-  fields: Record<string, { offset: number; size: number }>,
-  depth: number,
-): void {
-  if (depth > MAX_NESTING) return;
+/** Far beyond any struct of ours; damaged BTF may nest a struct in itself. */
+const MAX_NESTING = 32;
+const MAX_MEMBERS = 10_000;
+
+function collectFields(btf: Btf, type: BtfType, baseBits: number, walk: Walk, depth: number): void {
   for (const member of type.members) {
+    if (depth > MAX_NESTING || ++walk.visited > MAX_MEMBERS) {
+      throw new NetloomError('BPF_OBJECT_INVALID', `struct ${type.name} is nested in itself`, { place: btf.place });
+    }
     const bits = baseBits + member.bitOffset;
     if (member.name === '') {
       const inner = btf.resolve(member.typeId);
-      if (isRecord(inner)) collectFields(btf, inner, bits, fields, depth + 1);
+      if (isRecord(inner)) collectFields(btf, inner, bits, walk, depth + 1);
       continue;
     }
     const offset = Math.floor(bits / 8);
     const size = member.bitSize === 0 ? btf.sizeOf(member.typeId) : Math.ceil((bits + member.bitSize) / 8) - offset;
-    fields[member.name] = { offset, size };
+    walk.fields[member.name] = { offset, size };
   }
 }
 
