@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync } from 'node:fs';
 import { enableCompileCache as enable, flushCompileCache } from 'node:module';
 import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 
 /** Servers are killed more often than they exit: what was compiled is written once start-up is over. */
 const FLUSH_AFTER_MS = 3000;
@@ -29,12 +29,22 @@ function cacheFolder(): string | undefined {
   try {
     const base = process.env['XDG_CACHE_HOME'];
     const folder = join(base !== undefined && isAbsolute(base) ? base : join(homedir(), '.cache'), 'netloom');
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(dirname(folder));
+    makeFolder(folder);
     const stat = lstatSync(folder);
     // Code is loaded from here: a folder that somebody else can write to would let them run theirs as us.
     const ours = stat.isDirectory() && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0;
     return ours ? folder : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** Not `recursive`: that never returns where a parent cannot hold folders but says ENOENT, as /proc does. */
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }

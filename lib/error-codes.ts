@@ -228,6 +228,34 @@ export const ERROR_CODES = {
     meaning: "The agent's metrics listener cannot be opened.",
     remedy: 'Choose another address with --metrics, or end the program that listens there.',
   },
+  API_NOT_LOOPBACK: {
+    meaning: 'The read API was given an address that other machines reach; it does not authenticate.',
+    remedy: 'Use a loopback address, and `kubectl port-forward` or ssh to reach it from elsewhere.',
+  },
+  API_LISTEN_FAILED: {
+    meaning: 'The read API cannot listen at its address.',
+    remedy: 'Free the port, or choose another one with --listen-api.',
+  },
+  API_UNREACHABLE: {
+    meaning: "The scheduler's read API does not answer.",
+    remedy: 'Start `netloom scheduler`, or name its read API with --api HOST:PORT.',
+  },
+  API_REFUSED: {
+    meaning: 'The scheduler understood the question and cannot answer it.',
+    remedy: 'The sentence above says what is missing; `netloom graph` lists what is known.',
+  },
+  API_REPLY_INVALID: {
+    meaning: 'What answered is no Netloom scheduler, or one of another version.',
+    remedy: 'Check --api; use the command line and the scheduler of the same version.',
+  },
+  SCHEDULER_START_FAILED: {
+    meaning: 'A part of the scheduler could not start.',
+    remedy: 'The message names the part; its log lines stand above.',
+  },
+  EXPORT_FAILED: {
+    meaning: 'The files of an export could not be written.',
+    remedy: 'Name a folder that can be written to, with room for the files.',
+  },
 } as const satisfies Record<string, { meaning: string; remedy: string }>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -1,6 +1,10 @@
+import type { AgentTls } from '../../collector/options.ts';
 import { NetloomError } from '../../lib/errors.ts';
+import { isLoopbackHost } from '../../lib/loopback.ts';
+import { VERSION } from '../../lib/version.ts';
 import { defineCommand } from '../command.ts';
 import { agentSection } from '../options/agent.ts';
+import { stopped } from '../stopped.ts';
 
 export default defineCommand({
   name: 'agent',
@@ -19,7 +23,46 @@ export default defineCommand({
   ],
   section: agentSection,
   longRunning: true,
-  async run() {
-    throw new NetloomError('INTERNAL', 'this command is not wired up yet');
+  async run({ options, log, signal }) {
+    const { startAgent } = await import('../../collector/agent.ts');
+    const { uplink, uplinkSpeed, metricsListen, insecure } = options;
+    if (!insecure && tlsOf(options) === undefined && !isLoopbackHost(options.scheduler.host)) {
+      throw new NetloomError('REPORT_TLS_REQUIRED', 'reports would leave this machine in plain text', {
+        place: `scheduler ${options.scheduler.host}`,
+        expected: 'tls.ca (and tls.cert, tls.key), or a scheduler on loopback',
+        remedy: 'Give --tls-ca FILE; or, on a network that you trust, --insecure.',
+      });
+    }
+    const agent = await startAgent(
+      {
+        node: options.node,
+        scheduler: options.scheduler,
+        intervalMs: options.interval,
+        scope: options.scope,
+        uplinks: uplink.length > 0 ? uplink : undefined,
+        uplinkSpeedBps: uplinkSpeed,
+        uplinkNetns: options.uplinkNetns,
+        maxEdges: options.mapEntries,
+        metrics: metricsListen,
+        tls: tlsOf(options),
+        version: VERSION,
+      },
+      { logger: log },
+    );
+    await stopped(signal);
+    await agent.stop();
+    return 0;
   },
 });
+
+interface TlsOptions {
+  readonly 'tls.ca': string | undefined;
+  readonly 'tls.cert': string | undefined;
+  readonly 'tls.key': string | undefined;
+  readonly 'tls.serverName': string | undefined;
+}
+
+function tlsOf(options: TlsOptions): AgentTls | undefined {
+  const { 'tls.ca': ca, 'tls.cert': cert, 'tls.key': key, 'tls.serverName': serverName } = options;
+  return ca === undefined && cert === undefined && serverName === undefined ? undefined : { ca, cert, key, serverName };
+}

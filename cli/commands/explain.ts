@@ -1,19 +1,45 @@
+import type { ExplainReply } from '../../scheduler/api/replies.ts';
 import { NetloomError } from '../../lib/errors.ts';
+import { printResult } from '../../lib/output/index.ts';
+import { askApi } from '../api-client.ts';
 import { defineCommand } from '../command.ts';
+import { explainText } from '../explain-text.ts';
 import { clientSection } from '../options/client.ts';
 import { outputOptions } from '../options/common.ts';
 
 export default defineCommand({
   name: 'explain',
   summary: 'show why nodes get the scores they get for a pod',
-  description: ['Asks a running scheduler how it scores nodes for a pod, peer by peer.'],
+  description: [
+    'Asks a running scheduler what one more pod of a workload would get on every node, peer by peer, with the figures ' +
+      'that were used; and what kube-scheduler was answered for this pod, while that is kept.',
+  ],
   examples: [
-    { text: 'A pod that exists, or one that its owner could make.', command: 'netloom explain shop/cart-7d4b9c-x2x4z' },
+    { text: 'A pod that exists.', command: 'netloom explain shop/cart-7d4b9c-x2x4z' },
+    { text: 'A new pod of a workload.', command: 'netloom explain shop/deployment/cart' },
   ],
   section: clientSection,
-  positionals: [{ name: 'POD', help: 'NAMESPACE/NAME of the pod.', required: true }],
+  positionals: [
+    { name: 'TARGET', help: 'NAMESPACE/POD, or NAMESPACE/KIND/NAME of a workload.', required: true },
+  ],
   flags: { ...outputOptions },
-  async run() {
-    throw new NetloomError('INTERNAL', 'this command is not wired up yet');
+  async run({ options, args, stdout, environment }) {
+    const reply = await askApi<ExplainReply>(options, '/v1/explain', targetQuery(args[0] ?? ''));
+    await printResult(stdout, options.output, environment, { data: reply, text: (style) => explainText(reply, style) });
+    return 0;
   },
 });
+
+function targetQuery(target: string): { pod: string } | { workload: string } {
+  const parts = target.split('/');
+  if (parts.every((part) => part !== '')) {
+    if (parts.length === 2) return { pod: target };
+    if (parts.length === 3) return { workload: target };
+  }
+  throw new NetloomError('USAGE', 'this names neither a pod nor a workload', {
+    place: 'TARGET',
+    expected: 'NAMESPACE/POD or NAMESPACE/KIND/NAME',
+    found: target,
+    remedy: '`netloom graph --by pod` shows names of pods.',
+  });
+}

@@ -12,7 +12,11 @@ export const COMMANDS = [
     async () => (await import('./scheduler.ts')).default,
   ),
   entry('graph', 'show who talks to whom, and how much', async () => (await import('./graph.ts')).default),
-  entry('top', 'show the heaviest workloads, edges and links', async () => (await import('./top.ts')).default),
+  entry(
+    'top',
+    'show the heaviest workloads or pods, and the nodes with their links',
+    async () => (await import('./top.ts')).default,
+  ),
   entry(
     'explain',
     'show why nodes get the scores they get for a pod',

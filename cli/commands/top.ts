@@ -1,16 +1,97 @@
-import { NetloomError } from '../../lib/errors.ts';
+import type { AgentStatus } from '../../scheduler/graph/agent-status.ts';
+import type { TopReply, WorkloadTraffic } from '../../scheduler/api/replies.ts';
+import {
+  humanBitrate,
+  humanBytes,
+  humanCount,
+  humanDuration,
+  humanShare,
+  printResult,
+  renderTable,
+  type Column,
+  type TextStyle,
+} from '../../lib/output/index.ts';
+import { askApi } from '../api-client.ts';
 import { defineCommand } from '../command.ts';
+import { commonNamespace, endText } from '../endpoint-text.ts';
 import { clientSection } from '../options/client.ts';
 import { outputOptions } from '../options/common.ts';
+import { edgeFilterOptions } from '../options/edge-filter.ts';
 
 export default defineCommand({
   name: 'top',
-  summary: 'show the heaviest workloads, edges and links',
-  description: ['Shows what moves most just now.'],
-  examples: [{ text: 'The heaviest edges.', command: 'netloom top' }],
+  summary: 'show the heaviest workloads or pods, and the nodes with their links',
+  description: [
+    'Shows what moves most just now (averages with a half-life of 10 minutes), and for every node its uplinks, ' +
+      'the state of its agent and what measuring costs there.',
+  ],
+  examples: [
+    { text: 'Workloads and nodes.', command: 'netloom top' },
+    { text: 'The ten heaviest pods of a namespace.', command: 'netloom top --by pod -n shop --limit 10' },
+  ],
   section: clientSection,
-  flags: { ...outputOptions },
-  async run() {
-    throw new NetloomError('INTERNAL', 'this command is not wired up yet');
+  flags: { ...edgeFilterOptions, ...outputOptions },
+  async run({ options, stdout, environment }) {
+    const { by, namespace, name, limit } = options;
+    const reply = await askApi<TopReply>(options, '/v1/top', { by, namespace, name, limit });
+    await printResult(stdout, options.output, environment, { data: reply, text: (style) => topText(reply, style) });
+    return 0;
   },
 });
+
+const bits = (bytesPerSecond: number): string => humanBitrate(bytesPerSecond * 8);
+
+function topText(reply: TopReply, style: TextStyle): string {
+  const namespace = commonNamespace(reply.workloads);
+  const workloads: Column<WorkloadTraffic>[] = [
+    {
+      header: namespace === undefined ? reply.by.toUpperCase() : `${reply.by.toUpperCase()} IN ${namespace}`,
+      cell: (end) => endText(end, namespace),
+      shrink: true,
+      minWidth: 16,
+    },
+    { header: 'SENT', cell: (end) => bits(end.sent) },
+    { header: 'RECEIVED', cell: (end) => bits(end.received) },
+    { header: 'SENT 24H', cell: (end) => bits(end.sentLong), wide: true },
+    { header: 'RECEIVED 24H', cell: (end) => bits(end.receivedLong), wide: true },
+    { header: 'PEERS', cell: (end) => humanCount(end.peers) },
+    { header: 'CONN', cell: (end) => humanCount(end.connections) },
+    { header: 'RETRANS', cell: (end) => humanCount(end.retransmits), wide: true },
+  ];
+  const agents: Column<AgentStatus>[] = [
+    { header: 'NODE', cell: (agent) => agent.node, shrink: true },
+    {
+      header: 'AGENT',
+      cell: (agent) => agent.state,
+      role: (agent) => (agent.state === 'reporting' ? 'good' : agent.state === 'silent' ? 'bad' : 'warning'),
+    },
+    { header: 'UPLINKS', cell: (agent) => agent.uplinks.map((link) => link.name).join(','), align: 'left' },
+    { header: 'TX', cell: (agent) => linkText(agent, 'tx') },
+    { header: 'RX', cell: (agent) => linkText(agent, 'rx') },
+    { header: 'LOST', cell: (agent) => (agent.lossShare > 0 ? humanShare(agent.lossShare) : '-') },
+    { header: 'CPU', cell: (agent) => cpuText(agent) },
+    { header: 'RSS', cell: (agent) => humanBytes(agent.lastCost?.rssBytes ?? agent.cost.rssBytes) },
+    { header: 'REPORTS', cell: (agent) => humanCount(agent.reports), wide: true },
+    { header: 'INTERVAL', cell: (agent) => humanDuration(agent.intervalMs), wide: true },
+    { header: 'VERSION', cell: (agent) => agent.version, wide: true },
+  ];
+  const more = reply.omitted === 0 ? '' : `${style.paint('dim', `${humanCount(reply.omitted)} more: --limit`)}\n`;
+  return (
+    renderTable(workloads, reply.workloads, { ...style, empty: 'no traffic is known yet' }) +
+    more +
+    '\n' +
+    renderTable(agents, reply.agents, { ...style, empty: 'no agent has reported yet' })
+  );
+}
+
+function linkText(agent: AgentStatus, way: 'tx' | 'rx'): string {
+  if (agent.uplinks.length === 0) return '-';
+  const rate = agent.uplinks.reduce((sum, link) => sum + link[`${way}BytesPerSecond`] * 8, 0);
+  const speed = agent.uplinks.reduce((sum, link) => sum + link.speedBps, 0);
+  return speed > 0 ? `${humanBitrate(rate)} (${humanShare(rate / speed)})` : humanBitrate(rate);
+}
+
+function cpuText({ lastCost, lastPeriodMs }: AgentStatus): string {
+  if (lastCost === undefined || lastPeriodMs === 0) return '-';
+  return humanShare((lastCost.cpuUs + lastCost.bpfRunNs / 1000) / (lastPeriodMs * 1000));
+}

@@ -63,11 +63,6 @@ export const agentSection = defineSection({
       help: 'Edges that the kernel keeps room for; what does not fit is counted as lost.',
       group: 'Measuring',
     },
-    pinDir: {
-      type: 'path',
-      help: 'Folder on a bpffs where programs and maps are pinned, so that a restarted agent goes on counting.',
-      group: 'Measuring',
-    },
     uplink: {
       type: 'list',
       placeholder: 'DEVICE,...',

@@ -1,0 +1,37 @@
+/** How ends of edges are written for people. */
+export interface End {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+const SHORT_KINDS: Readonly<Record<string, string>> = {
+  Deployment: 'deploy',
+  StatefulSet: 'sts',
+  DaemonSet: 'ds',
+  ReplicaSet: 'rs',
+  CronJob: 'cronjob',
+  Job: 'job',
+  Service: 'svc',
+  Pod: 'pod',
+  Node: 'node',
+  External: 'external',
+  Unknown: 'unknown',
+};
+
+/** "shop/deploy/cart", "node/worker-1", "external/203.0.113.0/24". With `namespace` given, that one is left out. */
+export function endText({ kind, namespace, name }: End, omitNamespace?: string): string {
+  const short = `${SHORT_KINDS[kind] ?? kind.toLowerCase()}/${name}`;
+  return namespace === '' || namespace === omitNamespace ? short : `${namespace}/${short}`;
+}
+
+/** The namespace that all ends with one share; it need not be said in every line then. */
+export function commonNamespace(ends: Iterable<End>): string | undefined {
+  let common: string | undefined;
+  for (const { namespace } of ends) {
+    if (namespace === '' || namespace === common) continue;
+    if (common !== undefined) return undefined;
+    common = namespace;
+  }
+  return common;
+}

@@ -1,0 +1,111 @@
+import { humanBitrate, humanCount, humanDuration, humanShare, renderTable, type TextStyle } from '../lib/output/index.ts';
+import type { ExplainReply } from '../scheduler/api/replies.ts';
+import type { NodeExplanation, PeerExplanation, ScoreExplanation } from '../scheduler/placement/explain.ts';
+
+/** An explanation in plain words: what is known of the pod, whom it talks to, what each node would make local. Pure. */
+export function explainText(reply: ExplainReply, style: TextStyle): string {
+  const { explanation } = reply;
+  const heading =
+    reply.pod === undefined
+      ? `A new pod of ${reply.workload}`
+      : `Pod ${reply.pod.namespace}/${reply.pod.name} (${reply.workload})` +
+        (reply.pod.node === undefined ? ', pending' : `, on ${reply.pod.node}`);
+  return [style.paint('heading', heading), ...body(explanation, style), ...decision(reply, style), ''].join('\n');
+}
+
+const SILENCES: Readonly<Record<string, string>> = {
+  'unknown-workload': 'Nothing is known of this workload: no opinion.',
+  'one-per-node': 'It runs once on every node (or is a static pod): no opinion.',
+  'no-traffic': 'No traffic of it is known: no opinion.',
+  'no-difference': 'Every candidate is as good as the others: no opinion.',
+};
+
+function body(explanation: ScoreExplanation, style: TextStyle): string[] {
+  const { basis, silence } = explanation;
+  const lines: string[] = [];
+  if (silence !== undefined) lines.push(SILENCES[silence] ?? `No opinion: ${silence}.`);
+  if (basis === undefined) return lines;
+  lines.push(
+    `${humanCount(basis.replicas)} replica${basis.replicas === 1 ? '' : 's'}, ` +
+      `${bits(basis.bytesPerSecondPerReplica)} each` +
+      (basis.floorFactor < 1 && basis.floorBytesPerSecond !== undefined
+        ? ` (below ${bits(basis.floorBytesPerSecond)}: scores count ${humanShare(basis.floorFactor)})`
+        : '') +
+      (basis.otherBytesPerSecond > 0
+        ? `; ${humanShare(basis.otherBytesPerSecond / basis.knownBytesPerSecond)} of it with what cannot be moved near`
+        : ''),
+  );
+  lines.push('', renderTable(peerColumns, explanation.peers, style).trimEnd());
+  lines.push('', nodesTable(explanation, style));
+  if (explanation.least > 0) {
+    lines.push(style.paint('dim', `All candidates share ${humanShare(explanation.least)}, which no score counts.`));
+  }
+  return lines;
+}
+
+const peerColumns = [
+  { header: 'TALKS TO', cell: (peer: PeerExplanation) => peer.workload, shrink: true, minWidth: 16 },
+  { header: 'AS', cell: (peer: PeerExplanation) => peer.role },
+  { header: 'TRAFFIC', cell: (peer: PeerExplanation) => bits(peer.bytesPerSecond) },
+  { header: 'SHARE', cell: (peer: PeerExplanation) => humanShare(peer.shareOfTraffic) },
+  { header: 'REPLICAS', cell: (peer: PeerExplanation) => humanCount(peer.replicas) },
+  { header: 'SURE', cell: (peer: PeerExplanation) => humanShare(peer.confidence) },
+];
+
+function nodesTable(explanation: ScoreExplanation, style: TextStyle): string {
+  const nodes = [...explanation.nodes].sort((a, b) => b.score - a.score || b.value - a.value);
+  const because = (node: NodeExplanation): string => {
+    if (!node.known) return 'not known to Netloom';
+    if (node.capped) return `has ${humanCount(node.placedReplicas)} replicas already: no more for traffic's sake`;
+    const local = node.terms
+      .filter((term) => term.level === 'node' && term.gain > 0)
+      .sort((a, b) => b.gain - a.gain)
+      .map((term) => `${shortName(explanation.peers[term.peer]?.workload)} ${humanShare(term.gain)}`);
+    return local.length === 0 ? '-' : local.join(', ');
+  };
+  return renderTable(
+    [
+      { header: 'NODE', cell: (node: NodeExplanation) => node.node, shrink: true },
+      {
+        header: 'SCORE',
+        cell: (node) => (node.score > 0 && !node.named ? `(${String(node.score)})` : node.score),
+        align: 'right' as const,
+        role: (node) => (node.score > 0 ? ('good' as const) : undefined),
+      },
+      { header: 'ON NODE', cell: (node) => humanShare(node.gains.node) },
+      { header: 'IN ZONE', cell: (node) => humanShare(node.gains.zone) },
+      { header: 'IN REGION', cell: (node) => humanShare(node.gains.region), wide: true },
+      { header: 'ZONE', cell: (node) => node.zone, wide: true },
+      { header: 'OWN', cell: (node) => node.placedReplicas, wide: true },
+      { header: 'BECOMES LOCAL ON THE NODE', cell: because, shrink: true, minWidth: 20 },
+    ],
+    nodes,
+    style,
+  ).trimEnd();
+}
+
+function decision({ lastDecision, pod }: ExplainReply, style: TextStyle): string[] {
+  if (lastDecision === undefined) return [];
+  const { named, candidates, durationMicros, atMs, silence } = lastDecision;
+  const answer =
+    named.length === 0
+      ? `no opinion (${silence ?? 'none'})`
+      : named
+          .slice(0, 5)
+          .map(({ node, score }) => `${node} ${String(score)}`)
+          .join(', ') + (named.length > 5 ? `, and ${String(named.length - 5)} more` : '');
+  const landed = pod?.node === undefined ? '' : `; it runs on ${pod.node}`;
+  return [
+    '',
+    `Answered ${new Date(atMs).toISOString()} in ${humanDuration(durationMicros / 1000)} for ${humanCount(candidates)} candidates:`,
+    `  ${style.paint('accent', answer)}${landed}`,
+  ];
+}
+
+function shortName(workload: string | undefined): string {
+  return workload?.split('/').at(-1) ?? '?';
+}
+
+function bits(bytesPerSecond: number): string {
+  return humanBitrate(bytesPerSecond * 8);
+}

@@ -1,0 +1,89 @@
+import type { AgentStatus } from '../graph/agent-status.ts';
+import type { LostCounts } from '../graph/counters.ts';
+import type { EdgeView, Level } from '../graph/edge-views.ts';
+import type { ScoreExplanation } from '../placement/index.ts';
+
+/** Replies of the read API, as JSON. The command line and the web page read these and nothing else. */
+
+export interface StatusReply {
+  readonly version: string;
+  readonly startedMs: number;
+  readonly ready: boolean;
+  /** Why not ready, or what is wrong though it is. */
+  readonly reason: string;
+  readonly cluster: ClusterSummary;
+  readonly agents: readonly AgentStatus[];
+  readonly graph: { readonly workloadEdges: number; readonly podEdges: number; readonly endpoints: number };
+  readonly lost: LostCounts;
+}
+
+export interface ClusterSummary {
+  readonly nodes: number;
+  readonly pods: number;
+  readonly services: number;
+  readonly workloads: number;
+  /** Objects of the source that could not be used, by reason, with a sample each. */
+  readonly problems: readonly Problem[];
+}
+
+export interface Problem {
+  readonly what: string;
+  readonly count: number;
+  readonly sample: string;
+}
+
+export interface EdgesReply {
+  readonly by: Level;
+  /** Heaviest first. */
+  readonly edges: readonly EdgeView[];
+  /** How many there are beyond `limit`, and their traffic in bytes per second (short average, both ways). */
+  readonly omitted: number;
+  readonly omittedBytesPerSecond: number;
+  readonly totalBytesPerSecond: number;
+}
+
+export interface WorkloadTraffic {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Bytes per second of payload, short and long average: sent and received by its pods. */
+  readonly sent: number;
+  readonly received: number;
+  readonly sentLong: number;
+  readonly receivedLong: number;
+  readonly peers: number;
+  readonly connections: number;
+  readonly retransmits: number;
+}
+
+export interface TopReply {
+  readonly by: Level;
+  readonly workloads: readonly WorkloadTraffic[];
+  readonly omitted: number;
+  readonly agents: readonly AgentStatus[];
+}
+
+/** What the extender answered for a pod. */
+export interface Decision {
+  readonly podUid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly workload: string | undefined;
+  readonly candidates: number;
+  readonly silence: string | undefined;
+  /** Best first, bounded. */
+  readonly named: readonly { readonly node: string; readonly score: number }[];
+  readonly viewVersion: number;
+  readonly durationMicros: number;
+  readonly atMs: number;
+}
+
+export interface ExplainReply {
+  /** The pod that was asked for; undefined where a workload was. */
+  readonly pod: { readonly namespace: string; readonly name: string; readonly node: string | undefined } | undefined;
+  readonly workload: string;
+  /** What a new pod of this workload would get now, with all nodes as candidates. */
+  readonly explanation: ScoreExplanation;
+  /** The last answer given to kube-scheduler for this pod, while it is kept. */
+  readonly lastDecision: Decision | undefined;
+}

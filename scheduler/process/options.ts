@@ -1,0 +1,38 @@
+import type { PlacementSettings } from '../placement/index.ts';
+
+/** Host and port of a listener; IPv6 hosts without brackets; port 0: any free one. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface TlsFiles {
+  /** PEM files, re-read when replaced. */
+  readonly cert: string;
+  readonly key: string;
+  /** With it, callers must show a certificate that one of these authorities signed. */
+  readonly clientCa?: string;
+}
+
+export interface SchedulerOptions {
+  /** For kube-scheduler. */
+  readonly listen: ListenAddress;
+  /** For agents' reports. */
+  readonly listenAgents: ListenAddress;
+  /** For the command line; loopback. */
+  readonly listenApi: ListenAddress;
+  readonly tls?: TlsFiles;
+  readonly agentsTls?: TlsFiles;
+  /** Take reports without TLS on addresses that other machines reach. */
+  readonly insecureAgents: boolean;
+  /** Cluster state: kubectl's or Netloom's JSON. */
+  readonly snapshot?: string;
+  /** CSV of known traffic. */
+  readonly traffic?: string;
+  /** SQLite file; without it nothing is kept over a restart. */
+  readonly store?: string;
+  readonly clientGraceMs: number;
+  readonly placement: PlacementSettings;
+  readonly bodyLimitBytes: number;
+  readonly version: string;
+}
