@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { readdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, NetloomError } from '../lib/errors.ts';
 import { silentLogger, type Logger } from '../lib/log.ts';
 import { checkMachine, tryCommand } from './command.ts';
@@ -66,10 +67,11 @@ export async function labDown(options: LabDownOptions = {}): Promise<LabDownRepo
   for (const p of foreign) {
     logger.warn('a process that the lab did not start runs in one of its namespaces and is left alone', p);
   }
-  if (namespaces.length > 0) {
-    const lines = namespaces.map((n) => `netns del ${n}\n`).join('');
-    const result = await tryCommand('ip', ['-force', '-batch', '-'], lines);
-    if (namespaces.some((n) => existsSync(netnsPath(n)))) failures.push(result.stderr.trim());
+  failures.push(...(await removeNamespaces(namespaces)));
+  if (state?.phase === 'starting') {
+    // Its builder was killed; a program that it had called may have gone on for a moment.
+    await sleep(200);
+    failures.push(...(await removeNamespaces(await namespacesToRemove(name, state))));
   }
   await rm(pinDir(name), { recursive: true, force: true }).catch((e: unknown) => failures.push(messageOf(e)));
   if (failures.length > 0) {
@@ -83,6 +85,13 @@ export async function labDown(options: LabDownOptions = {}): Promise<LabDownRepo
   if (root === DEFAULT_LAB_ROOT) await removeIfEmpty(root);
   logger.info('lab is down', { name, namespaces: namespaces.length, processes: processes.length });
   return { name, namespaces: namespaces.length, processes: processes.length, foreign };
+}
+
+async function removeNamespaces(namespaces: readonly string[]): Promise<string[]> {
+  if (namespaces.length === 0) return [];
+  const lines = namespaces.map((n) => `netns del ${n}\n`).join('');
+  const { stderr } = await tryCommand('ip', ['-force', '-batch', '-'], lines);
+  return namespaces.some((n) => existsSync(netnsPath(n))) ? [stderr.trim()] : [];
 }
 
 /** Takes down all labs of this machine whose folder is below `root` or whose namespaces bear a lab's mark. */

@@ -47,9 +47,14 @@ export interface FoundProcess extends ProcessRef {
   readonly command: string;
 }
 
-/** Processes that were started by the lab called `name`: they carry it in their environment. Never this one. */
+/**
+ * Processes that were started by the lab called `name`: they carry it in their environment. Never this one, nor those
+ * that started it (a shell inside a node, where somebody types `netloom lab down`).
+ */
 export function processesOfLab(name: string): FoundProcess[] {
+  const own = ancestors();
   return findProcesses((pid) => {
+    if (own.has(pid)) return false;
     const environment = readFileSync(`/proc/${pid}/environ`, 'latin1');
     return environment.split('\0').includes(`${LAB_ENV}=${name}`);
   });
@@ -71,6 +76,20 @@ export function processesInside(netnsPaths: readonly string[]): FoundProcess[] {
     const s = statSync(`/proc/${pid}/ns/net`);
     return inodes.has(`${s.dev}:${s.ino}`);
   });
+}
+
+function ancestors(): Set<number> {
+  const out = new Set<number>();
+  for (let pid = process.pid; pid > 1 && !out.has(pid);) {
+    out.add(pid);
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      pid = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+    } catch {
+      break;
+    }
+  }
+  return out;
 }
 
 function findProcesses(matches: (pid: number) => boolean): FoundProcess[] {

@@ -1,15 +1,13 @@
-import { POD_RANGE } from './layout.ts';
+import { endpointsOf, POD_RANGE, SERVICE_RANGE } from './layout.ts';
 import type { LabNode, LabState } from './state.ts';
-import { endpointsOf } from './layout.ts';
 
 export const NFT_TABLE = 'netloom_lab';
 
 /**
  * The nftables rules of one node, doing what kube-proxy does: a Service address becomes that of one of its pods,
  * chosen evenly at random per connection; a pod that reaches itself through its Service is masqueraded to the
- * gateway, and what does not come from a pod to the address of the node. Replaces the table in one transaction. Pure.
- *
- * A Service without pods has no rule: nothing routes its address, so clients are told at once.
+ * gateway, and what does not come from a pod to the address of the node; a Service without pods refuses.
+ * Replaces the table in one transaction. Pure.
  */
 export function servicesRuleset(state: LabState, node: LabNode): string {
   const rules: string[] = [];
@@ -48,6 +46,13 @@ export function servicesRuleset(state: LabState, node: LabNode): string {
     ...hairpin,
     `    ct status dnat ip saddr != ${POD_RANGE} masquerade`,
     '  }',
+    ...['forward', 'output'].flatMap((hook) => [
+      `  chain ${hook}-filter {`,
+      `    type filter hook ${hook} priority filter; policy accept;`,
+      // What still has a Service address here has no pod behind it.
+      `    ip daddr ${SERVICE_RANGE} reject`,
+      '  }',
+    ]),
     '}',
     '',
   ].join('\n');

@@ -1,3 +1,4 @@
+import { SERVICE_RANGE } from './layout.ts';
 import { ownershipMark } from './names.ts';
 import type { LabNode, LabPod, LabState } from './state.ts';
 
@@ -34,6 +35,8 @@ export function nodeLines(state: LabState, node: LabNode): string[] {
     `link add cni0 address 02:00:0a:f4:${hex(Number(node.podCidr.split('.')[2]))}:${hex(Number(host))} type bridge mcast_snooping 0`,
     `addr add ${node.gateway}/24 dev cni0`,
     'link set cni0 up',
+    // For processes of the node itself: without a route nothing comes as far as the translation.
+    `route add ${SERVICE_RANGE} dev ${node.uplink}`,
     ...state.nodes.filter((n) => n !== node).map((n) => `route add ${n.podCidr} via ${n.address}`),
   ];
 }
