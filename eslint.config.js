@@ -65,23 +65,18 @@ export default tseslint.config(
       'no-constant-condition': ['error', { checkLoops: false }],
       'no-var': 'error',
       'prefer-const': 'error',
-      'no-restricted-properties': [
-        'error',
-        { object: 'Math', property: 'random', message: 'Take randomness as a parameter, or use node:crypto.' },
-      ],
     },
   },
-  walls(['lib/**', 'proto/**'], ['collector', 'bandwidth', 'scheduler', 'cli', 'lab', 'bench', 'test']),
+  walls(['lib/**', 'proto/**'], ['collector', 'bandwidth', 'scheduler', 'cli', 'lab', 'demo', 'bench', 'test']),
   walls(['collector/**'], ['bandwidth', 'scheduler', 'cli', 'lab', 'bench', 'test']),
   walls(['bandwidth/**'], ['collector', 'scheduler', 'cli', 'lab', 'bench', 'test', 'proto']),
   walls(['scheduler/**'], ['collector', 'bandwidth', 'cli', 'lab', 'bench', 'test']),
-  walls(['lab/**', 'cli/**'], ['bench', 'test']),
+  walls(['lab/**', 'demo/**', 'cli/**'], ['bench', 'test']),
   {
     // Programs for people, and tests that look into parsed answers.
     files: ['test/**', 'bench/**', 'scripts/**', '*.ts'],
     rules: {
       'no-console': 'off',
-      'no-restricted-properties': 'off',
       '@typescript-eslint/no-unsafe-assignment': 'off',
       '@typescript-eslint/no-unsafe-member-access': 'off',
       '@typescript-eslint/no-unsafe-argument': 'off',

@@ -2,14 +2,13 @@ import { flagName, isConfigurable, type OptionSpec, type OptionSpecs } from '../
 import { rangeText } from '../lib/config/value.ts';
 import { VERSION } from '../lib/version.ts';
 import type { Command } from './command.ts';
-import type { CommandEntry } from './commands/index.ts';
 
 const WIDTH = 80;
 /** Column where the text of an option begins. */
 const TEXT_COLUMN = 29;
 
 /** `netloom --help` */
-export function overviewHelp(commands: readonly CommandEntry[]): string {
+export function overviewHelp(commands: readonly Command[]): string {
   const width = Math.max(...commands.map((command) => command.name.length));
   return [
     'netloom - Kubernetes placement that follows measured traffic',
@@ -17,7 +16,10 @@ export function overviewHelp(commands: readonly CommandEntry[]): string {
     'Usage: netloom COMMAND [options]',
     '',
     'Commands:',
-    ...commands.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}`),
+    ...commands.flatMap((command) => {
+      const indent = ' '.repeat(width + 4);
+      return wrap(command.summary, indent, WIDTH, `  ${command.name.padEnd(width)}  `);
+    }),
     '',
     'Options:',
     '  -h, --help   Show this help, or that of a command.',
@@ -32,7 +34,7 @@ export function overviewHelp(commands: readonly CommandEntry[]): string {
 /** `netloom COMMAND --help`, at most 80 columns wide. Pure. */
 export function commandHelp(command: Command, specs: OptionSpecs): string {
   const lines = [
-    `netloom ${command.name} - ${command.summary}`,
+    ...wrap(`netloom ${command.name} - ${command.summary}`, '  ', WIDTH),
     '',
     ...wrap(`Usage: ${usageOf(command, specs)}`, '         ', WIDTH),
   ];

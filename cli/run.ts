@@ -8,7 +8,7 @@ import { createLogger, type LogFormat, type Logger, type LogLevel } from '../lib
 import { escapeUnsafe } from '../lib/log-value.ts';
 import { suggestion } from '../lib/nearest.ts';
 import type { Command, Writer } from './command.ts';
-import { COMMANDS } from './commands/index.ts';
+import { COMMANDS, loadCommands } from './commands/index.ts';
 import { FILE_FLAGS, HELP_FLAG, LOG_LEVEL_FLAG, parseLine } from './flags.ts';
 import { commandHelp, overviewHelp, versionText } from './help.ts';
 import { SECTIONS } from './options/index.ts';
@@ -48,7 +48,7 @@ async function dispatch(host: CliHost): Promise<number> {
   const [first, ...rest] = host.argv;
   if (first === undefined || first === '--help' || first === '-h' || (first === 'help' && rest.length === 0)) {
     // Without a command the help is an answer to a mistake.
-    (first === undefined ? host.stderr : host.stdout).write(overviewHelp(COMMANDS));
+    (first === undefined ? host.stderr : host.stdout).write(overviewHelp(await loadCommands()));
     return first === undefined ? EXIT_USAGE : EXIT_OK;
   }
   if (first === '--version' || first === 'version') {

@@ -9,4 +9,4 @@ if ! scripts/build-bpf.sh >build/log/build-bpf.log 2>&1; then
   tail -n 5 build/log/build-bpf.log >&2
 fi
 if [ "${KEEP:-}" = 1 ]; then set -- --keep "$@"; fi
-exec scripts/node lab/demo/main.ts "$@"
+exec bin/netloom lab demo "$@"

@@ -35,3 +35,9 @@ export function formatAddress(address: Address): string {
     ? `[${address.host}]:${String(address.port)}`
     : `${address.host}:${String(address.port)}`;
 }
+
+/** Whether only this machine can be at `host` (a name, or an address without brackets). */
+export function isLoopback(host: string): boolean {
+  const bare = host.toLowerCase().replace(/^::ffff:/, '');
+  return bare === '::1' || /^127\.\d+\.\d+\.\d+$/.test(bare) || /^(.+\.)?localhost\.?$/.test(bare);
+}

@@ -109,7 +109,14 @@ export async function parseConfigFile(
         return undefined;
       }
       const alias: Yaml.Alias = current;
-      current = alias.resolve(document);
+      const target: unknown = alias.resolve(document);
+      if (target === undefined) {
+        fail('CONFIG_INVALID', lineOf(alias), path, {
+          message: 'the file is not valid YAML',
+          found: `*${alias.source}, and no &${alias.source} before it`,
+        });
+      }
+      current = target;
     }
     return current;
   };

@@ -1,5 +1,5 @@
 /** Options declared once: parsing, precedence, help texts, `--print-config` and documentation come from the declaration. */
-export { formatAddress, parseAddress } from './address.ts';
+export { formatAddress, isLoopback, parseAddress } from './address.ts';
 export { parseConfigFile, type ConfigFile, type Sections } from './file.ts';
 export { printConfig } from './print.ts';
 export {

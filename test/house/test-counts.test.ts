@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import { countTests } from '../../scripts/test-counts.ts';
+
+const file = (name: string, status: string, ...tests: string[]) => ({
+  name,
+  status,
+  assertionResults: tests.map((test) => ({ status: test })),
+});
+
+describe('the counts of make test', () => {
+  it('are those of the report', () => {
+    const report = {
+      testResults: [file('a', 'passed', 'passed', 'passed'), file('b', 'failed', 'failed', 'passed', 'skipped')],
+    };
+    expect(countTests(report, false, [])).toMatchObject({ passed: 3, failed: 1, skipped: 1, problems: [] });
+  });
+
+  it('take a file that could not be loaded, a crash, and an empty run for failures', () => {
+    expect(countTests({ testResults: [file('a', 'failed'), file('b', 'passed', 'passed')] }, false, [])).toMatchObject({
+      passed: 1,
+      failed: 1,
+    });
+    expect(countTests(undefined, false, [])).toMatchObject({ passed: 0, failed: 1 });
+    expect(countTests({ testResults: [] }, true, [])).toMatchObject({ passed: 0, failed: 1 });
+    expect(countTests({ testResults: [file('a', 'passed', 'passed')] }, false, [])).toMatchObject({
+      passed: 1,
+      failed: 1,
+    });
+    expect(countTests({ testResults: [file('a', 'passed', 'passed')] }, true, [])).toMatchObject({
+      passed: 1,
+      failed: 0,
+    });
+  });
+
+  it('fail where tests that must run did not', () => {
+    const report = { testResults: [file('/k', 'passed', 'skipped'), file('/u', 'passed', 'passed')] };
+    expect(countTests(report, true, ['/k'])).toMatchObject({ passed: 1, failed: 1, skipped: 1 });
+    expect(countTests(report, true, ['/u'])).toMatchObject({ passed: 1, failed: 0 });
+    expect(countTests(report, true, ['/gone'])).toMatchObject({ failed: 1 });
+  });
+});
