@@ -64,9 +64,13 @@ export class EdgeTable {
     }
     const index = this.#addressCount++;
     this.#addressSlots[slot] = index;
-    words.set([a, b, c, d], index * 4);
+    words[index * 4] = a;
+    words[index * 4 + 1] = b;
+    words[index * 4 + 2] = c;
+    words[index * 4 + 3] = d;
     prefixes[index] = prefixLength;
-    this.#columns.addresses.set(bytes.subarray(offset, offset + 16), index * 16);
+    const { addresses } = this.#columns;
+    for (let i = 0; i < 16; i++) addresses[index * 16 + i] = bytes[offset + i]!;
     if (prefixLength !== 128) this.#anyPrefix = true;
     if (this.#addressCount * 16 === this.#columns.addresses.length) this.#grow();
     return index;

@@ -65,25 +65,37 @@ export function edgesWithin(bytes: number): number {
   return Math.max(1, Math.floor((bytes - OVERHEAD_BYTES) / (EDGE_BYTES + 2 * ADDRESS_BYTES)));
 }
 
-/** Both as one: figures added, gauges from `newer`, the length from the start of the first to the end of the last. */
-export function mergePeriods(older: StoredPeriod, newer: StoredPeriod): StoredPeriod {
-  const table = new EdgeTable(Math.max(older.edges.n, newer.edges.n));
-  table.addColumns(older.edges);
-  table.addColumns(newer.edges);
-  return stored({
-    startMs: Math.min(older.startMs, newer.startMs),
-    endMs: Math.max(older.endMs, newer.endMs),
-    edges: table.toColumns(),
-    uplinks: mergeUplinks(older.uplinks, newer.uplinks),
-    losses: addLosses(older.losses, newer.losses),
-    cost: {
-      bpfRuns: sum(older.cost.bpfRuns, newer.cost.bpfRuns),
-      bpfRunNs: sum(older.cost.bpfRunNs, newer.cost.bpfRunNs),
-      cpuUs: sum(older.cost.cpuUs, newer.cost.cpuUs),
-      rssBytes: newer.cost.rssBytes === 0 ? older.cost.rssBytes : newer.cost.rssBytes,
-    },
-    merged: older.merged + newer.merged,
-  });
+/**
+ * All as one, given oldest first: figures added, gauges from the newest, the length from the start of the first to
+ * the end of the last.
+ */
+export function mergePeriods(periods: readonly [StoredPeriod, ...StoredPeriod[]]): StoredPeriod {
+  const [first, ...rest] = periods;
+  // The largest is mostly what the others are added to.
+  const table = new EdgeTable(1 + Math.max(...periods.map(({ edges }) => edges.n)));
+  for (const { edges } of periods) table.addColumns(edges);
+  const merged = rest.reduce<Parts>(
+    (older, newer) => ({
+      startMs: Math.min(older.startMs, newer.startMs),
+      endMs: Math.max(older.endMs, newer.endMs),
+      edges: NO_EDGES,
+      uplinks: mergeUplinks(older.uplinks, newer.uplinks),
+      losses: addLosses(older.losses, newer.losses),
+      cost: mergeCosts(older.cost, newer.cost),
+      merged: older.merged + newer.merged,
+    }),
+    first,
+  );
+  return stored({ ...merged, edges: table.toColumns() });
+}
+
+function mergeCosts(older: Cost, newer: Cost): Cost {
+  return {
+    bpfRuns: sum(older.bpfRuns, newer.bpfRuns),
+    bpfRunNs: sum(older.bpfRunNs, newer.bpfRunNs),
+    cpuUs: sum(older.cpuUs, newer.cpuUs),
+    rssBytes: newer.rssBytes === 0 ? older.rssBytes : newer.rssBytes,
+  };
 }
 
 /** The `keep` edges that moved the most bytes; what goes is counted in the period's losses. */

@@ -35,13 +35,16 @@ export interface ReportQueueStats {
   readonly refusedReports: number;
 }
 
+/** What is kept of the room when it is full. */
+const KEPT_SHARE = 0.75;
+
 /**
  * Periods between the collector and the scheduler's commit, bounded in bytes. Pure: no clock, no IO.
  *
  * A period waits without a number until it is sent for the first time; then it has one for ever. A report that was
  * sent may be committed although its acknowledgement was lost, so it is sent again as it was, under the same number
  * (the scheduler books a number once). Only what was never sent is merged, oldest first, when memory runs short;
- * when one merged period is still too large, its lightest edges are dropped and counted in its losses.
+ * when all of them merged are still too large, its lightest edges are dropped and counted in its losses.
  *
  * Invariant: bufferedBytes <= maxBytes after every call (but for one report of one edge). Sent reports take at most
  * half of it, so that there is always room to merge in.
@@ -184,23 +187,31 @@ export class ReportQueue {
     this.#sentBytes = 0;
   }
 
+  /**
+   * Once there is too much, to three quarters of the room: merging a large old period with every new one would cost
+   * as much each time, so it is done once in a while. The older half goes first, then all: recent periods stay apart
+   * longest.
+   */
   #shrink(): void {
     const room = this.#maxBytes - this.#sentBytes;
-    while (this.#waitingBytes > room && this.#waiting.length >= 2) {
-      const older = this.#waiting.shift()!;
-      const newer = this.#waiting.shift()!;
-      const merged = mergePeriods(older, newer);
-      this.#waiting.unshift(merged);
-      this.#waitingBytes += merged.bytes - older.bytes - newer.bytes;
-      this.#mergedPeriods++;
-    }
+    if (this.#waitingBytes <= room) return;
+    const enough = room * KEPT_SHARE;
+    this.#mergeOldest(this.#waiting.length >>> 1);
+    if (this.#waitingBytes > enough) this.#mergeOldest(this.#waiting.length);
     const only = this.#waiting[0];
     if (this.#waitingBytes <= room || only === undefined) return;
-    // To three quarters: the next periods then have room, and sorting happens once in a while, not with each.
-    const kept = keepHeaviest(only, edgesWithin(room * 0.75));
+    const kept = keepHeaviest(only, edgesWithin(enough));
     this.#waiting[0] = kept;
     this.#waitingBytes += kept.bytes - only.bytes;
     this.#countDropped(kept.losses, only.losses);
+  }
+
+  #mergeOldest(count: number): void {
+    const [first, ...others] = this.#waiting.slice(0, count);
+    if (first === undefined || others.length === 0) return;
+    this.#waiting.splice(0, count, mergePeriods([first, ...others]));
+    this.#mergedPeriods += others.length;
+    this.#waitingBytes = this.#waiting.reduce((bytes, item) => bytes + item.bytes, 0);
   }
 
   #countDropped(after: Losses, before: Losses): void {
