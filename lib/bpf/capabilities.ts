@@ -5,6 +5,9 @@ const BITS = { CAP_NET_ADMIN: 12, CAP_SYS_ADMIN: 21, CAP_PERFMON: 38, CAP_BPF: 3
 
 export type Capability = keyof typeof BITS;
 
+/** All that any part of the binding asks for. */
+export const BPF_CAPABILITIES = Object.keys(BITS) as Capability[];
+
 /** Those of `wanted` that this thread lacks. CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON. */
 export function missingCapabilities(wanted: readonly Capability[]): Capability[] {
   const effective = effectiveCapabilities();

@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import type { ErrorCode } from '../error-codes.ts';
+import { BPF_CAPABILITIES, missingCapabilities } from './capabilities.ts';
 import { NetloomError, type ErrorDetails } from '../errors.ts';
 
 export const EPERM = constants.errno.EPERM;
@@ -44,14 +45,13 @@ export function errnoText(errno: number): string {
   return NAMES.get(code) ?? `errno ${code}`;
 }
 
-/** Whether the errno speaks of missing rights. A kernel that lacks a feature says EINVAL, ENOENT or ENOTSUPP instead. */
-export function isDenied(errno: number): boolean {
-  const code = Math.abs(errno);
-  return code === EPERM || code === EACCES;
-}
-
-/** The error of a failed call: BPF_NOT_PERMITTED if the rights are missing, else `code`. */
+/**
+ * The error of a failed call: BPF_NOT_PERMITTED if rights are missing, else `code`. EPERM alone does not say so: the
+ * kernel also answers it to what it does not do for anybody.
+ */
 export function bpfError(code: ErrorCode, what: string, errno: number, details: ErrorDetails = {}): NetloomError {
-  const denied = Math.abs(errno) === EPERM;
-  return new NetloomError(denied ? 'BPF_NOT_PERMITTED' : code, `${what}: ${errnoText(errno)}`, details);
+  const message = `${what}: ${errnoText(errno)}`;
+  const missing = Math.abs(errno) === EPERM ? missingCapabilities(BPF_CAPABILITIES) : [];
+  if (missing.length === 0) return new NetloomError(code, message, details);
+  return new NetloomError('BPF_NOT_PERMITTED', message, { expected: missing.join(', '), ...details });
 }

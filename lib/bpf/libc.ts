@@ -48,3 +48,17 @@ export function libc(): Libc {
   }
   return loaded;
 }
+
+let trim: ((pad: number) => number) | null | undefined;
+
+/** Gives memory that C freed back to the system: 1-3 ms. glibc only; elsewhere it does nothing. */
+export function trimHeap(): void {
+  if (trim === undefined) {
+    try {
+      trim = koffi.load(null).func('malloc_trim', 'int', ['size_t']);
+    } catch {
+      trim = null;
+    }
+  }
+  trim?.(0);
+}

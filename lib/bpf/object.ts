@@ -8,6 +8,7 @@ import { patchRodata } from './constants.ts';
 import { parseElf, type ElfObject } from './elf.ts';
 import { bpfError } from './errno.ts';
 import { addressOf, callAsync, lastErrno, libbpf, type Pointer } from './libbpf.ts';
+import { trimHeap } from './libc.ts';
 import { Lifetime } from './lifetime.ts';
 import { explainLoadFailure } from './load-error.ts';
 import { captureLibbpfLog } from './load-log.ts';
@@ -45,6 +46,8 @@ export async function loadBpf(options: LoadOptions): Promise<BpfObject> {
     libbpf().bpf_object__close(object);
     throw explain(plan, elf, status);
   }
+  // For tracing programs libbpf parses the kernel's whole BTF, and glibc keeps the 10-15 MB for the pool thread.
+  trimHeap();
   return new LoadedObject(object, plan);
 }
 
