@@ -90,9 +90,9 @@ describe('a lab', () => {
         stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
       });
       await new Promise((resolve, reject) => {
-      builder.once('message', resolve);
-      builder.once('exit', (code) => reject(new Error(`the builder ended with ${code}`)));
-    });
+        builder.once('message', resolve);
+        builder.once('exit', (code) => reject(new Error(`the builder ended with ${code}`)));
+      });
       await sleep(ms);
       const ended = new Promise((resolve) => builder.once('exit', resolve));
       builder.kill('SIGKILL');
