@@ -1,5 +1,5 @@
 /**
- * A DNS-1123 subdomain, as Kubernetes demands it of node names: at most 253 characters, labels of at most 63.
+ * A DNS-1123 subdomain of at most 253 characters, as Kubernetes demands it of node names (it bounds no label).
  * https://github.com/kubernetes/apimachinery/blob/master/pkg/util/validation/validation.go (IsDNS1123Subdomain)
  */
 export function isNodeName(name: string): boolean {
