@@ -1,0 +1,74 @@
+import type { IncomingMessage } from 'node:http';
+import { BodySlots } from './body-slots.ts';
+
+export type Body =
+  | { readonly kind: 'whole'; readonly bytes: Buffer }
+  | { readonly kind: 'too-large' }
+  | { readonly kind: 'too-slow' }
+  /** The caller went away, or broke the transfer. */
+  | { readonly kind: 'gone' };
+
+export interface BodyLimits {
+  readonly limitBytes: number;
+  readonly timeoutMs: number;
+}
+
+/** Names-only requests are up to 3 MB at 65,000 nodes; more than this at once needs one of the few large slots. */
+const SMALL_BYTES = 1024 * 1024;
+const BODIES_AT_ONCE = 256;
+const LARGE_BODIES_AT_ONCE = 2;
+
+export function createBodySlots(): BodySlots {
+  return new BodySlots(BODIES_AT_ONCE, LARGE_BODIES_AT_ONCE);
+}
+
+/** The declared length; undefined: chunked, or HTTP/2 without it. */
+export function declaredLength(request: IncomingMessage): number | undefined {
+  const value = request.headers['content-length'];
+  return value === undefined ? undefined : Number(value);
+}
+
+/**
+ * Reads a body of at most limitBytes, within timeoutMs. A longer one is refused as soon as that is known, by its declared
+ * length before any byte is read; what was read is dropped. After anything but `whole` the request is left paused.
+ */
+export function readBody(request: IncomingMessage, slots: BodySlots, limits: BodyLimits): Promise<Body> {
+  const declared = declaredLength(request);
+  if (declared !== undefined && !(declared <= limits.limitBytes)) return Promise.resolve({ kind: 'too-large' });
+
+  return new Promise((resolve) => {
+    let chunks: Buffer[] = [];
+    let length = 0;
+    let wantsLarge = false;
+
+    const finish = (body: Body) => {
+      clearTimeout(timer);
+      request.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
+      if (body.kind !== 'whole') request.pause();
+      chunks = [];
+      slots.release('any', resume);
+      if (wantsLarge) slots.release('large', resume);
+      resolve(body);
+    };
+    const resume = () => void request.resume();
+    const onData = (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > limits.limitBytes) return finish({ kind: 'too-large' });
+      chunks.push(chunk);
+      if (length > SMALL_BYTES && !wantsLarge) takeLarge();
+    };
+    const takeLarge = () => {
+      wantsLarge = true;
+      if (!slots.take('large', resume)) request.pause();
+    };
+    const onEnd = () => {
+      finish({ kind: 'whole', bytes: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length) });
+    };
+    const onGone = () => finish({ kind: 'gone' });
+    const timer = setTimeout(() => finish({ kind: 'too-slow' }), limits.timeoutMs);
+
+    request.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone);
+    request.pause();
+    slots.take('any', resume);
+  });
+}

@@ -1,0 +1,6 @@
+/** The scheduler extender: the HTTP service that kube-scheduler calls for every pod it places. */
+export type { Decision } from './decision.ts';
+export { createExtenderMetrics } from './metrics.ts';
+export { DEFAULT_EXTENDER_OPTIONS, type ExtenderOptions } from './options.ts';
+export { startExtender, type Extender, type ExtenderDeps } from './server.ts';
+export type { HostScore } from './prioritize.ts';

@@ -1,0 +1,253 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { performance } from 'node:perf_hooks';
+import { candidateNames, parseArgs, type ExtenderArgs } from './args.ts';
+import { createBodySlots, declaredLength, readBody, type BodyLimits } from './body.ts';
+import type { Complaints } from './complaints.ts';
+import { boundedText } from './decision.ts';
+import { passAll } from './filter.ts';
+import type { ExtenderMetrics, Outcome, Verb } from './metrics.ts';
+import type { ExtenderOptions } from './options.ts';
+import { prioritize } from './prioritize.ts';
+import { JSON_TYPE, refusal, send, sendAndClose, TEXT_TYPE, type Reply } from './reply.ts';
+import type { ExtenderDeps } from './server.ts';
+
+interface Answer {
+  readonly outcome: Outcome;
+  readonly reply: Reply;
+}
+
+type RouterOptions = Pick<ExtenderOptions, 'placement'> & {
+  readonly bodyLimitBytes: number;
+  readonly bodyTimeoutMs: number;
+};
+
+const ROUTES: Readonly<Record<string, { readonly verb: Verb; readonly methods: readonly string[] }>> = {
+  '/prioritize': { verb: 'prioritize', methods: ['POST'] },
+  '/filter': { verb: 'filter', methods: ['POST'] },
+  '/livez': { verb: 'probe', methods: ['GET', 'HEAD'] },
+  '/readyz': { verb: 'probe', methods: ['GET', 'HEAD'] },
+  '/metrics': { verb: 'metrics', methods: ['GET', 'HEAD'] },
+};
+
+/** A body up to this length is read and thrown away when it is not wanted, so that the connection can be used on. */
+const DRAINED_BYTES = 64 * 1024;
+
+/** Answers requests. Whatever happens inside, kube-scheduler gets a 200 with a neutral answer, and nothing is thrown. */
+export class Router {
+  readonly #options: RouterOptions;
+  readonly #deps: ExtenderDeps & { readonly nowMs: () => number };
+  readonly #metrics: ExtenderMetrics;
+  readonly #complaints: Complaints;
+  readonly #served: (request: IncomingMessage) => void;
+  readonly #slots = createBodySlots();
+  readonly #bodyLimits: BodyLimits;
+
+  constructor(
+    options: RouterOptions,
+    deps: ExtenderDeps & { readonly nowMs: () => number },
+    metrics: ExtenderMetrics,
+    complaints: Complaints,
+    served: (request: IncomingMessage) => void,
+  ) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#metrics = metrics;
+    this.#complaints = complaints;
+    this.#served = served;
+    this.#bodyLimits = { limitBytes: options.bodyLimitBytes, timeoutMs: options.bodyTimeoutMs };
+  }
+
+  async handle(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
+    request.on('error', ignore);
+    response.on('error', ignore);
+    const startMs = performance.now();
+    const path = pathOf(request.url ?? '');
+    const route = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
+    const verb = route?.verb ?? 'other';
+    try {
+      let answer: Answer | undefined;
+      if (route === undefined)
+        answer = {
+          outcome: 'not_found',
+          reply: refusal(404, `nothing here; there are ${Object.keys(ROUTES).join(', ')}`),
+        };
+      else if (!route.methods.includes(request.method ?? '')) answer = notAllowed(route.methods);
+      else if (verb === 'prioritize' || verb === 'filter')
+        answer = await this.#call(verb, request, response, expectsContinue);
+      else answer = await this.#tell(path);
+      this.#metrics.outcomes[verb][answer?.outcome ?? 'aborted'].inc();
+      if (answer === undefined) return;
+      this.#send(request, response, answer.reply, expectsContinue);
+      if (verb !== 'prioritize' && verb !== 'filter') return;
+      this.#metrics.seconds[verb].observe((performance.now() - startMs) / 1000);
+      this.#served(request);
+    } catch (error) {
+      this.#metrics.outcomes[verb].fault.inc();
+      this.#complaints.warn('extender: a reply could not be sent', error);
+      request.destroy();
+    }
+  }
+
+  async #call(
+    verb: 'prioritize' | 'filter',
+    request: IncomingMessage,
+    response: ServerResponse,
+    expectsContinue: boolean,
+  ): Promise<Answer | undefined> {
+    const encoding = request.headers['content-encoding'] ?? 'identity';
+    if (encoding.toLowerCase() !== 'identity')
+      return badRequest('compressed bodies are not understood; send the JSON as it is');
+    const declared = declaredLength(request) ?? 0;
+    if (expectsContinue && declared <= this.#bodyLimits.limitBytes) response.writeContinue();
+    const body = await readBody(request, this.#slots, this.#bodyLimits);
+    switch (body.kind) {
+      case 'gone':
+        return undefined;
+      case 'too-slow':
+        return badRequest(`the body took longer than ${this.#bodyLimits.timeoutMs} ms`);
+      case 'too-large':
+        return {
+          outcome: 'too_large',
+          reply: refusal(413, `the body is longer than ${this.#bodyLimits.limitBytes} bytes`),
+        };
+      case 'whole':
+        return verb === 'prioritize' ? this.#prioritize(body.bytes) : this.#filter(body.bytes);
+    }
+  }
+
+  #prioritize(body: Buffer): Answer {
+    const startMs = performance.now();
+    try {
+      const parsed = parseArgs(body);
+      if ('reason' in parsed) return badRequest(parsed.reason);
+      const { args } = parsed;
+      const view = this.#deps.view();
+      if (view === undefined) return { outcome: 'not_ready', reply: json('[]') };
+      const answer = prioritize(args, view, this.#options.placement);
+      const candidates = candidateNames(args).length;
+      this.#metrics.namesIn.inc(candidates);
+      this.#metrics.namesOut.inc(answer.hosts.length);
+      if (answer.silence !== undefined) this.#metrics.silence[answer.silence].inc();
+      this.#decided(args, answer, candidates, view.version, startMs);
+      return {
+        outcome: answer.hosts.length === 0 ? 'no_opinion' : 'scored',
+        reply: json(JSON.stringify(answer.hosts)),
+      };
+    } catch (error) {
+      this.#complaints.warn('extender: prioritize failed, answered without an opinion', error);
+      return { outcome: 'fault', reply: json('[]') };
+    }
+  }
+
+  #filter(body: Buffer): Answer {
+    let args: ExtenderArgs | undefined;
+    try {
+      const parsed = parseArgs(body);
+      if ('reason' in parsed) return badRequest(parsed.reason);
+      args = parsed.args;
+      return { outcome: 'passed', reply: json(passAll(args)) };
+    } catch (error) {
+      this.#complaints.warn('extender: filter failed, passed every node', error);
+      const names = args === undefined ? [] : candidateNames(args);
+      return { outcome: 'fault', reply: json(JSON.stringify({ NodeNames: names })) };
+    }
+  }
+
+  #decided(
+    args: ExtenderArgs,
+    answer: ReturnType<typeof prioritize>,
+    candidates: number,
+    viewVersion: number,
+    startMs: number,
+  ): void {
+    const { onDecision, nowMs } = this.#deps;
+    if (onDecision === undefined) return;
+    try {
+      onDecision({
+        atMs: nowMs(),
+        podUid: boundedText(args.pod.uid),
+        namespace: boundedText(args.pod.namespace),
+        name: boundedText(args.pod.name),
+        workload: boundedText(answer.workload),
+        candidates,
+        silence: answer.silence,
+        top: answer.hosts,
+        viewVersion,
+        durationMicros: Math.round((performance.now() - startMs) * 1000),
+      });
+    } catch (error) {
+      this.#metrics.listenerFaults.inc();
+      this.#complaints.warn('extender: a decision could not be kept', error);
+    }
+  }
+
+  async #tell(path: string): Promise<Answer> {
+    if (path === '/livez') return { outcome: 'ok', reply: plain(200, 'ok\n') };
+    if (path === '/readyz') return this.#readiness();
+    try {
+      return { outcome: 'ok', reply: { status: 200, type: METRICS_TYPE, text: await this.#deps.metricsText() } };
+    } catch (error) {
+      this.#complaints.warn('extender: metrics could not be collected', error);
+      return {
+        outcome: 'fault',
+        reply: { status: 200, type: METRICS_TYPE, text: '# metrics could not be collected\n' },
+      };
+    }
+  }
+
+  #readiness(): Answer {
+    try {
+      const { ready, reason } = this.#deps.ready();
+      return ready
+        ? { outcome: 'ok', reply: plain(200, 'ok\n') }
+        : { outcome: 'unready', reply: plain(503, `not ready: ${reason}\n`) };
+    } catch (error) {
+      this.#complaints.warn('extender: readiness could not be told', error);
+      return { outcome: 'unready', reply: plain(503, 'not ready: internal fault\n') };
+    }
+  }
+
+  #send(request: IncomingMessage, response: ServerResponse, reply: Reply, expectsContinue: boolean): void {
+    const unread = unreadBytes(request);
+    // Who waits for "100 Continue" may send the body after a final reply, or not: the connection cannot be used on.
+    const close = reply.status === 413 || unread > DRAINED_BYTES || (unread > 0 && expectsContinue);
+    if (close) sendAndClose(request, response, reply);
+    else send(response, reply);
+  }
+}
+
+/** Of the body, at most; Infinity: not known. */
+function unreadBytes(request: IncomingMessage): number {
+  if (request.complete) return 0;
+  if (request.httpVersionMajor < 2 && request.headers['transfer-encoding'] === undefined)
+    return declaredLength(request) ?? 0;
+  return Infinity;
+}
+
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
+function json(text: string): Reply {
+  return { status: 200, type: JSON_TYPE, text };
+}
+
+function plain(status: 200 | 503, text: string): Reply {
+  return { status, type: TEXT_TYPE, text };
+}
+
+function badRequest(reason: string): Answer {
+  return { outcome: 'bad_request', reply: refusal(400, reason) };
+}
+
+function notAllowed(methods: readonly string[]): Answer {
+  const allow = methods.join(', ');
+  return { outcome: 'method_not_allowed', reply: refusal(405, `the method must be one of ${allow}`, allow) };
+}
+
+/** Without the query; also of a request through a forward proxy, "POST http://host/prioritize". */
+function pathOf(url: string): string {
+  const end = url.search(/[?#]/);
+  const path = end < 0 ? url : url.slice(0, end);
+  return path.replace(/^https?:\/\/[^/]*/i, '');
+}
+
+function ignore(): void {}

@@ -1,0 +1,104 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Http2SecureServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import { Registry } from 'prom-client';
+import { messageOf, NetloomError } from '../../lib/errors.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { PlacementView } from '../placement/index.ts';
+import { CertificateReloader, readTlsMaterial } from './certificates.ts';
+import { Complaints } from './complaints.ts';
+import type { Decision } from './decision.ts';
+import { createListener } from './listener.ts';
+import { createExtenderMetrics } from './metrics.ts';
+import { DEFAULT_EXTENDER_OPTIONS, type ExtenderOptions } from './options.ts';
+import { Router } from './router.ts';
+
+export interface ExtenderDeps {
+  /** The newest view; undefined before there is one. Called once per prioritize call. */
+  readonly view: () => PlacementView | undefined;
+  readonly ready: () => { readonly ready: boolean; readonly reason: string };
+  /** What /metrics says, in Prometheus' text format. */
+  readonly metricsText: () => Promise<string>;
+  /** Told of every prioritize answer that a view was there for; must be quick and bound what it keeps. */
+  readonly onDecision?: (decision: Decision) => void;
+  readonly logger: Logger;
+  /** Where the extender's own metrics are registered; default one of its own. */
+  readonly registry?: Registry;
+  /** Wall clock of decisions; default Date.now. */
+  readonly nowMs?: () => number;
+}
+
+export interface Extender {
+  readonly address: AddressInfo;
+  /** Stops listening, lets calls under way end for up to a second, then closes every connection. */
+  close(): Promise<void>;
+}
+
+const CLOSE_GRACE_MS = 1_000;
+
+/**
+ * Serves kube-scheduler: POST /prioritize and /filter, GET /livez, /readyz and /metrics.
+ * @throws NetloomError EXTENDER_LISTEN_FAILED, EXTENDER_TLS_UNUSABLE
+ */
+export async function startExtender(given: ExtenderOptions, deps: ExtenderDeps): Promise<Extender> {
+  const options = { ...DEFAULT_EXTENDER_OPTIONS, ...given };
+  const metrics = createExtenderMetrics(deps.registry ?? new Registry());
+  const nowMs = deps.nowMs ?? Date.now;
+  const complaints = new Complaints(deps.logger, () => performance.now());
+  const material = options.tls === undefined ? undefined : await readTlsMaterial(options.tls);
+
+  const router = new Router(options, { ...deps, nowMs }, metrics, complaints, (request) =>
+    connections.served(request.socket),
+  );
+  const handle = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) =>
+    void router.handle(request, response, expectsContinue);
+  const { server, connections } = createListener(handle, { ...options, tls: material }, metrics);
+  await listen(server, options.listen);
+  const reloader =
+    options.tls === undefined || material === undefined
+      ? undefined
+      : new CertificateReloader(
+          options.tls,
+          material,
+          options.certificatePollMs,
+          server as Http2SecureServer,
+          deps.logger,
+          metrics,
+        );
+
+  return {
+    address: server.address() as AddressInfo,
+    close: async () => {
+      reloader?.stop();
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      if ('closeIdleConnections' in server) server.closeIdleConnections();
+      const timer = setTimeout(() => connections.destroyAll(), CLOSE_GRACE_MS);
+      await closed;
+      clearTimeout(timer);
+      connections.destroyAll();
+    },
+  };
+}
+
+function listen(server: Server | Http2SecureServer, at: ExtenderOptions['listen']): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error) => {
+      const place = `${at.host}:${at.port}`;
+      reject(
+        new NetloomError('EXTENDER_LISTEN_FAILED', `the extender cannot listen on ${place}`, {
+          place,
+          found: messageOf(error),
+          cause: error,
+        }),
+      );
+    };
+    server.once('error', failed);
+    server.listen({ host: at.host, port: at.port, backlog: 1024 }, () => {
+      server.off('error', failed);
+      // Errors of accept (out of file descriptors) pass; the server goes on listening.
+      server.on('error', () => undefined);
+      resolve();
+    });
+  });
+}
