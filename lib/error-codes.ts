@@ -256,6 +256,30 @@ export const ERROR_CODES = {
     meaning: 'The files of an export could not be written.',
     remedy: 'Name a folder that can be written to, with room for the files.',
   },
+  GRAPH_FULL: {
+    meaning: 'The graph knows as many nodes as it may.',
+    remedy: 'Raise graph.maxNodes, or find out who reports under so many names.',
+  },
+  STORE_UNREADABLE: {
+    meaning: 'The file of the saved graph is damaged, of another program, or of a newer Netloom.',
+    remedy: 'The file was moved aside, and the graph is learned anew. Start the Netloom that wrote it, or delete it.',
+  },
+  STORE_UNWRITABLE: {
+    meaning: 'The file of the saved graph cannot be made or opened.',
+    remedy: 'Name a path in a folder that this user may write to, on a file system with room.',
+  },
+  STORE_WRITE_FAILED: {
+    meaning: 'The graph could not be saved. It goes on in memory; agents keep what is not saved, and saving is tried again.',
+    remedy: 'Make room on the file system of the store, or see to its disk.',
+  },
+  EXTENDER_TLS_UNUSABLE: {
+    meaning: 'The certificate, key or client CA of the extender cannot be used.',
+    remedy: 'Give PEM files: the certificate with its chain, the private key that belongs to it, the CA of the callers.',
+  },
+  EXTENDER_LISTEN_FAILED: {
+    meaning: 'The extender cannot listen on its address.',
+    remedy: 'Choose a free port and an address of this machine, or stop what listens there.',
+  },
 } as const satisfies Record<string, { meaning: string; remedy: string }>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

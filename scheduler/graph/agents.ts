@@ -70,6 +70,19 @@ export const LOSS_NAMES = [
   'droppedBytes',
 ] as const satisfies readonly (keyof Losses)[];
 
+const ROW_NAMES = [
+  'booked',
+  'duplicateViews',
+  'refusedForeign',
+  'loopback',
+  'malformed',
+  'unresolvedLocal',
+  'unresolvedRemote',
+  'heldOverflow',
+  'heldOverflowBytes',
+  'reconciledBytes',
+] as const satisfies readonly (keyof RowCounts)[];
+
 const MAX_UPLINKS = 16;
 
 /** A node as the graph knows it: with an agent, without one, or not any more. */
@@ -224,12 +237,15 @@ export class NodeState {
   }
 }
 
-/** Every node that an agent reported from or a pod was found on. Ids are stable for the life of the table. */
+/** Every node that an agent reported from or a pod was found on. An id is a node's until it is retired. */
 export class NodeStates {
   readonly #byName = new Map<string, NodeState>();
-  readonly #byId: NodeState[] = [];
+  readonly #byId: (NodeState | undefined)[] = [];
+  #free: number[] = [];
   readonly #max: number;
   refused = 0;
+  /** Sums of those that were retired, so that no total ever falls. */
+  readonly retired = new NodeState(-1, '');
 
   constructor(max: number) {
     this.#max = max;
@@ -239,14 +255,44 @@ export class NodeStates {
   of(name: string): NodeState | undefined {
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
-    if (this.#byId.length >= this.#max) {
+    if (this.#byName.size >= this.#max) {
       this.refused++;
       return undefined;
     }
-    const state = new NodeState(this.#byId.length, name);
-    this.#byId.push(state);
+    const id = this.#free.pop() ?? this.#byId.length;
+    const state = new NodeState(id, name);
+    this.#byId[id] = state;
     this.#byName.set(name, state);
     return state;
+  }
+
+  /** Puts saved nodes at their saved ids, into an empty table. */
+  restore(saved: Iterable<{ readonly id: number; readonly name: string }>): void {
+    for (const { id, name } of saved) {
+      if (id < 0 || this.#byName.size >= this.#max || this.#byId[id] !== undefined || this.#byName.has(name)) continue;
+      const state = new NodeState(id, name);
+      this.#byId[id] = state;
+      this.#byName.set(name, state);
+    }
+    this.#free = [];
+    for (let id = 0; id < this.#byId.length; id++) if (this.#byId[id] === undefined) this.#free.push(id);
+  }
+
+  /** Forgets nodes; whoever keeps their ids must forget them too. Their counts go to `retired`. */
+  retire(ids: Iterable<number>): void {
+    for (const id of ids) {
+      const state = this.#byId[id];
+      if (state === undefined) continue;
+      for (const name of LOSS_NAMES) this.retired.losses[name] += state.losses[name];
+      for (const name of ROW_NAMES) this.retired.rows[name] += state.rows[name];
+      this.#byName.delete(state.name);
+      this.#byId[id] = undefined;
+      this.#free.push(id);
+    }
+  }
+
+  get size(): number {
+    return this.#byName.size;
   }
 
   find(name: string): NodeState | undefined {
@@ -257,7 +303,7 @@ export class NodeStates {
     return this.#byId[id];
   }
 
-  get all(): readonly NodeState[] {
-    return this.#byId;
+  get all(): NodeState[] {
+    return [...this.#byName.values()];
   }
 }

@@ -1,5 +1,5 @@
 import { ROLE_SERVER } from '../../proto/report.ts';
-import { addressKey, formatAddress, formatCidr, isV4, maskAddress } from '../../lib/ip.ts';
+import { isV4 } from '../../lib/ip.ts';
 import type { NodeState, NodeStates } from './agents.ts';
 import {
   CLASS_EXTERNAL,
@@ -19,11 +19,19 @@ export interface Peer {
   readonly endpoint: number;
   /** The node of a pod, or the node itself. */
   readonly node: NodeState | undefined;
-  readonly service: { readonly namespace: string; readonly name: string } | undefined;
+  readonly service: ServicePeer | undefined;
   readonly loopback: boolean;
   readonly ipv6: boolean;
   /** Unknown only: graph time until which its rows wait for its owner to become known. */
   readonly waitUntilMs: number;
+}
+
+interface ServicePeer {
+  readonly namespace: string;
+  readonly name: string;
+  /** A node with one of its pods that had an agent when last looked at, for that version of the cluster. */
+  covered: NodeState | undefined;
+  version: number;
 }
 
 export const BOOK = 0;
@@ -44,8 +52,6 @@ export interface AttributionOptions {
 const MAX_UNRESOLVED = 16_384;
 /** An address that was not heard of for this long is given its grace again: it may be another pod's by now. */
 const UNRESOLVED_FORGOTTEN_MS = 60_000;
-/** What is outside the cluster is cached by address; beyond this the cache starts anew. */
-const MAX_CACHED = 65_536;
 
 /** An address that was found to be nobody's, graph time. */
 interface Unresolved {
@@ -59,9 +65,10 @@ export class Attribution {
   readonly #endpoints: EndpointTable;
   readonly #nodes: NodeStates;
   readonly #options: AttributionOptions;
-  #byResolution = new WeakMap<Resolution, Peer>();
-  #byAddress = new Map<string | number, Peer>();
-  readonly #unresolved = new Map<string | number, Unresolved>();
+  /** Graph time minus wall-clock time, which the address book has. */
+  skewMs = 0;
+  #peers = new WeakMap<Resolution, Peer>();
+  readonly #unresolved = new Map<string, Unresolved>();
   #startMs = Number.POSITIVE_INFINITY;
 
   constructor(resolver: AddressResolver, endpoints: EndpointTable, nodes: NodeStates, options: AttributionOptions) {
@@ -82,21 +89,22 @@ export class Attribution {
 
   /** Endpoint ids may have changed their meaning. */
   forget(): void {
-    this.#byResolution = new WeakMap();
-    this.#byAddress = new Map();
+    this.#peers = new WeakMap();
   }
 
+  /** Owner of an address during a period of graph time. */
   peer(bytes: Uint8Array, offset: number, prefixLength: number, startMs: number, endMs: number): Peer {
-    const resolution = this.#resolver.resolve(bytes, offset, prefixLength, startMs, endMs);
-    if (resolution.kind === 'External' || resolution.kind === 'Unknown') {
-      return this.#outside(resolution.kind, bytes, offset, prefixLength, endMs);
-    }
-    const known = this.#byResolution.get(resolution);
-    // A Service's or pod's object is the same for both families, the row's code is not.
+    const { skewMs } = this;
+    const resolution = this.#resolver.resolve(bytes, offset, prefixLength, startMs - skewMs, endMs - skewMs);
     const ipv6 = !isV4(bytes, offset);
-    if (known !== undefined && known.ipv6 === ipv6) return known;
-    const peer = this.#inside(resolution, ipv6);
-    this.#byResolution.set(resolution, peer);
+    const waitUntilMs =
+      resolution.kind === 'Unknown' ? this.#waitUntil(resolution.address, endMs) : Number.NEGATIVE_INFINITY;
+    const known = this.#peers.get(resolution);
+    // A pod's or Service's object is the same for both families.
+    if (known !== undefined && known.ipv6 === ipv6 && known.waitUntilMs === waitUntilMs) return known;
+    const loopback = resolution.kind === 'Unknown' && isLoopback(bytes, offset);
+    const peer: Peer = { ...this.#identify(resolution), loopback, ipv6, waitUntilMs };
+    this.#peers.set(resolution, peer);
     return peer;
   }
 
@@ -105,6 +113,7 @@ export class Attribution {
     // A pod that talks to its own address never leaves its namespace; equal peers are the same object.
     if (local.loopback || (local === remote && local.cls === CLASS_POD)) return LOOPBACK;
     if (local.node !== undefined && local.node !== reporter) return FOREIGN;
+    if (!this.#resolver.ready) return HOLD;
     if (local.waitUntilMs > nowMs) return HOLD;
     if (remote.waitUntilMs > nowMs) return HOLD;
     if (role === ROLE_SERVER) return BOOK;
@@ -131,63 +140,51 @@ export class Attribution {
   }
 
   #serviceUncovered(peer: Peer, nowMs: number): Verdict {
+    const { service } = peer;
     let verdict: Verdict = nowMs - this.#startMs >= this.#options.coverGraceMs ? BOOK : HOLD;
-    if (peer.service === undefined) return verdict;
-    for (const name of this.#resolver.serviceNodes(peer.service.namespace, peer.service.name)) {
-      const of = this.#uncovered(this.#nodes.of(name), nowMs);
-      if (of === DUPLICATE) return DUPLICATE;
+    if (service === undefined) return verdict;
+    // Half of all rows are clients' views of Services: one covered node is enough, and mostly stays so.
+    if (service.version === this.#resolver.version && service.covered?.isCovered(nowMs) === true) return DUPLICATE;
+    service.version = this.#resolver.version;
+    service.covered = undefined;
+    for (const name of this.#resolver.serviceNodes(service.namespace, service.name)) {
+      const node = this.#nodes.of(name);
+      const of = this.#uncovered(node, nowMs);
+      if (of === DUPLICATE) {
+        service.covered = node;
+        return DUPLICATE;
+      }
       if (of === HOLD) verdict = HOLD;
     }
     return verdict;
   }
 
-  #inside(resolution: Exclude<Resolution, { kind: 'External' | 'Unknown' }>, ipv6: boolean): Peer {
+  #identify(resolution: Resolution): Pick<Peer, 'cls' | 'endpoint' | 'node' | 'service'> {
     const endpoints = this.#endpoints;
-    const common = { loopback: false, ipv6, waitUntilMs: Number.NEGATIVE_INFINITY };
+    const none = { node: undefined, service: undefined };
     switch (resolution.kind) {
       case 'Pod': {
         const workload = endpoints.internWorkload(resolution.workload);
         const endpoint = endpoints.internPod(resolution.namespace, resolution.name, workload);
-        return { ...common, cls: CLASS_POD, endpoint, node: this.#nodes.of(resolution.node), service: undefined };
+        return { ...none, cls: CLASS_POD, endpoint, node: this.#nodes.of(resolution.node) };
       }
       case 'Node': {
         const endpoint = endpoints.intern(CLASS_NODE, '', '', resolution.name);
-        return { ...common, cls: CLASS_NODE, endpoint, node: this.#nodes.of(resolution.name), service: undefined };
+        return { ...none, cls: CLASS_NODE, endpoint, node: this.#nodes.of(resolution.name) };
       }
       case 'Service': {
         const { namespace, name } = resolution;
         const endpoint = endpoints.intern(CLASS_SERVICE, '', namespace, name);
-        return { ...common, cls: CLASS_SERVICE, endpoint, node: undefined, service: { namespace, name } };
+        return { ...none, cls: CLASS_SERVICE, endpoint, service: { namespace, name, version: -1, covered: undefined } };
       }
+      case 'External':
+        return { ...none, cls: CLASS_EXTERNAL, endpoint: endpoints.intern(CLASS_EXTERNAL, '', '', resolution.cidr) };
+      case 'Unknown':
+        return { ...none, cls: CLASS_UNKNOWN, endpoint: endpoints.intern(CLASS_UNKNOWN, '', '', resolution.address) };
     }
   }
 
-  #outside(kind: 'External' | 'Unknown', bytes: Uint8Array, offset: number, prefix: number, nowMs: number): Peer {
-    const plain = addressKey(bytes, offset);
-    const key = prefix === 128 ? plain : `${String(plain)}/${String(prefix)}`;
-    const waitUntilMs = kind === 'Unknown' ? this.#waitUntil(key, nowMs) : Number.NEGATIVE_INFINITY;
-    const known = this.#byAddress.get(key);
-    const cls = kind === 'External' ? CLASS_EXTERNAL : CLASS_UNKNOWN;
-    if (known !== undefined && known.cls === cls && known.waitUntilMs === waitUntilMs) return known;
-    if (this.#byAddress.size >= MAX_CACHED) this.#byAddress = new Map();
-    const address = maskAddress(bytes, prefix, offset);
-    const ipv6 = !isV4(address);
-    const single = prefix === 128 && kind === 'Unknown';
-    const name = single ? formatAddress(address) : formatCidr({ address, prefixLength: prefix });
-    const peer: Peer = {
-      cls,
-      endpoint: this.#endpoints.intern(cls, '', '', name),
-      node: undefined,
-      service: undefined,
-      loopback: isLoopback(address),
-      ipv6,
-      waitUntilMs,
-    };
-    this.#byAddress.set(key, peer);
-    return peer;
-  }
-
-  #waitUntil(key: string | number, nowMs: number): number {
+  #waitUntil(key: string, nowMs: number): number {
     let entry = this.#unresolved.get(key);
     if (entry === undefined || nowMs - entry.lastMs > UNRESOLVED_FORGOTTEN_MS) {
       if (this.#unresolved.size >= MAX_UNRESOLVED) this.#unresolved.clear();
@@ -200,7 +197,7 @@ export class Attribution {
 }
 
 /** 127.0.0.0/8 or ::1. */
-function isLoopback(address: Uint8Array): boolean {
-  if (isV4(address)) return address[12] === 127;
-  return address[15] === 1 && address.subarray(0, 15).every((byte) => byte === 0);
+function isLoopback(bytes: Uint8Array, offset: number): boolean {
+  if (isV4(bytes, offset)) return bytes[offset + 12] === 127;
+  return bytes[offset + 15] === 1 && bytes.subarray(offset, offset + 15).every((byte) => byte === 0);
 }

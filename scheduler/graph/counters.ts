@@ -76,9 +76,11 @@ export function counters(graph: TrafficGraph, by: Level): Counters {
 
 export function lostCounts(graph: TrafficGraph): LostCounts {
   const { nodes, edges, clock } = graph;
-  const sum = (of: (node: NodeState) => number): number => nodes.all.reduce((total, node) => total + of(node), 0);
+  const all = nodes.all;
+  const sum = (of: (node: NodeState) => number): number =>
+    all.reduce((total, node) => total + of(node), of(nodes.retired));
   const byNode: Record<string, NodeLosses & RefusedRows> = {};
-  for (const node of nodes.all) {
+  for (const node of all) {
     const counts = nodeCounts((of) => of(node));
     if (Object.values(counts).some((count) => count !== 0)) byNode[node.name] = counts;
   }

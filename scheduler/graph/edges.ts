@@ -189,6 +189,17 @@ export class Edges {
     }
   }
 
+  /** Ids of these reporters are going to mean others. What they told stands still from now on. */
+  forgetReporters(ids: ReadonlySet<number>): void {
+    for (const rows of [this.workloads, this.pods]) {
+      for (let row = 0; row < rows.limit; row++) {
+        if (rows.ints[row * INTS + STATE] === 0 || !ids.has(rows.ints[row * INTS + REPORTER]!)) continue;
+        rows.ints[row * INTS + REPORTER] = -1;
+        if (rows === this.workloads) this.#touch(row);
+      }
+    }
+  }
+
   shortRates(rows: TrafficRows, row: number, watermarkMs: number): Rates {
     return rates(rows, row, SHORT_HALF_LIFE_MS, SHORT_OUT, SHORT_IN, SHORT_GAP, watermarkMs);
   }

@@ -1,17 +1,17 @@
 import type { WorkloadRef } from '../cluster/model.ts';
 
 /**
- * Who owned an address. Pod, Node and Service objects must keep their identity for as long as the same facts hold
- * (the graph caches by identity), and must be replaced, never changed.
+ * Who owned an address. An object must keep its identity for as long as the same facts hold (the graph caches by
+ * identity), and must be replaced, never changed.
  */
 export type Resolution =
   | PodResolution
   | { readonly kind: 'Node'; readonly name: string }
   | { readonly kind: 'Service'; readonly namespace: string; readonly name: string }
   /** Outside the cluster's ranges. */
-  | { readonly kind: 'External' }
-  /** Inside them, and nobody's; or several had it in that time. */
-  | { readonly kind: 'Unknown' };
+  | { readonly kind: 'External'; readonly cidr: string }
+  /** Inside them, and nobody's. */
+  | { readonly kind: 'Unknown'; readonly address: string };
 
 export interface PodResolution {
   readonly kind: 'Pod';
@@ -23,6 +23,8 @@ export interface PodResolution {
 
 /** What the graph needs to know of the cluster to attribute a report. */
 export interface AddressResolver {
+  /** false: the cluster is not known yet; whatever comes waits. */
+  readonly ready: boolean;
   /** Changes whenever an answer may have changed. */
   readonly version: number;
   /** Owner of the 16-byte address at `offset` of `bytes` (IPv4 as ::ffff:a.b.c.d) during [startMs, endMs]. */

@@ -55,6 +55,7 @@ export class TrafficGraph {
   #peers: Peer[] = [];
   #sweptMs = Number.NEGATIVE_INFINITY;
   #forgottenEndpoints: number[] = [];
+  #retiredNodes: number[] = [];
   #heldSeen = { version: -1, coverage: -1, checkedMs: Number.NEGATIVE_INFINITY };
   #coverage = 0;
 
@@ -147,8 +148,22 @@ export class TrafficGraph {
     return ids;
   }
 
+  /** Ids of nodes that were retired since the last call. */
+  takeRetiredNodes(): number[] {
+    const ids = this.#retiredNodes;
+    this.#retiredNodes = [];
+    return ids;
+  }
+
+  /** A save failed: what it should have removed is to be removed by the next. */
+  returnForgotten(endpoints: readonly number[], nodes: readonly number[]): void {
+    for (const id of endpoints) this.#forgottenEndpoints.push(id);
+    for (const id of nodes) if (this.nodes.at(id)?.heard !== true) this.#retiredNodes.push(id);
+  }
+
   #now(wallMs: number): number {
     const now = this.clock.at(wallMs);
+    this.#attribution.skewMs = this.clock.skewMs;
     this.#attribution.started(now);
     return now;
   }
@@ -329,6 +344,7 @@ export class TrafficGraph {
 
   #sweep(now: number): void {
     this.#sweptMs = now;
+    this.#retireNodes(now);
     // Not spread into one call: a sweep may free more than an argument list holds.
     for (const id of this.edges.endpoints.sweep()) this.#forgottenEndpoints.push(id);
     this.#attribution.forget();
@@ -336,6 +352,23 @@ export class TrafficGraph {
       if (node.provisional !== undefined && now - node.provisional.untilMs > 60 * SWEEP_MS)
         node.provisional = undefined;
     }
+  }
+
+  /** Forgets nodes whose agent was silent for a day; and, where room gets scarce, those that never had one. */
+  #retireNodes(now: number): void {
+    const scarce = this.nodes.size > this.options.maxNodes / 2;
+    const gone = this.nodes.all.filter((node) =>
+      node.heard ? node.streams === 0 && now - node.seenMs > this.options.forgetNodeMs : scarce,
+    );
+    if (gone.length === 0) return;
+    const ids = new Set(gone.map((node) => node.id));
+    this.edges.forgetReporters(ids);
+    for (const row of this.held) if (ids.has(row.reporter)) this.held.delete(row);
+    for (const node of gone) {
+      this.sequences.delete(node.name);
+      if (node.heard) this.#retiredNodes.push(node.id);
+    }
+    this.nodes.retire(ids);
   }
 }
 

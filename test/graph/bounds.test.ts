@@ -80,6 +80,7 @@ describe('bounds', () => {
   test('endpoints are recycled under churn without mixing up names', () => {
     const graph = new TrafficGraph(
       {
+        ready: true,
         version: 0,
         resolve: (bytes, offset) => ({
           kind: 'Pod',

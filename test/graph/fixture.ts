@@ -1,10 +1,11 @@
-import { formatAddress, parseAddress } from '../../lib/ip.ts';
+import { formatAddress, isV4, parseAddress } from '../../lib/ip.ts';
 import { allocateEdgeColumns } from '../../proto/edge-columns.ts';
 import { ROLE_CLIENT, ROLE_SERVER, type Losses, type Report, type Uplink } from '../../proto/report.ts';
 import type { AddressResolver, Resolution } from '../../scheduler/graph/resolver.ts';
 
 /** A cluster for the graph's tests: addresses in 10.0.0.0/8 are inside, all others outside. */
 export class FakeCluster implements AddressResolver {
+  ready = true;
   version = 0;
   readonly #owners = new Map<string, { resolution: Resolution; fromMs: number; toMs: number }[]>();
   readonly #services = new Map<string, string[]>();
@@ -43,16 +44,23 @@ export class FakeCluster implements AddressResolver {
         if (owner.fromMs <= endMs && startMs <= owner.toMs) return owner.resolution;
       }
     }
-    return text.startsWith('10.') || text.startsWith('127.') || text === '::1' ? UNKNOWN : EXTERNAL;
+    const inside = text.startsWith('10.') || text.startsWith('127.') || text === '::1';
+    const length = prefixLength - (isV4(bytes, offset) ? 96 : 0);
+    return this.#named(inside ? { kind: 'Unknown', address: text } : { kind: 'External', cidr: `${text}/${length}` });
+  }
+
+  readonly #names = new Map<string, Resolution>();
+  #named(resolution: Resolution): Resolution {
+    const key = JSON.stringify(resolution);
+    const known = this.#names.get(key) ?? resolution;
+    this.#names.set(key, known);
+    return known;
   }
 
   serviceNodes(namespace: string, name: string): Iterable<string> {
     return this.#services.get(`${namespace}/${name}`) ?? [];
   }
 }
-
-const UNKNOWN: Resolution = { kind: 'Unknown' };
-const EXTERNAL: Resolution = { kind: 'External' };
 
 export interface Row {
   readonly local: string;

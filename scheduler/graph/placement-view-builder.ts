@@ -1,0 +1,289 @@
+import type { ServiceRecord } from '../cluster/model.ts';
+import { type NamesDelta, type ViewArrays, type ViewMessage, packNames } from '../placement/view-message.ts';
+import { confidenceOfRow } from './edge-views.ts';
+import { CLASS_SERVICE, CLASS_WORKLOAD, type Endpoint } from './endpoint-table.ts';
+import { endpointKey } from './file-traffic.ts';
+import { NameList } from './name-list.ts';
+import { PairList, buildPeerMatrix } from './peer-matrix.ts';
+import type { TrafficGraph } from './traffic-graph.ts';
+import { CLIENT, INTS, REPORTER, SERVER, STATE } from './traffic-rows.ts';
+
+export { type ViewMessage, transferOf } from '../placement/view-message.ts';
+
+/** What of the cluster goes into a view; ClusterState is one. */
+export interface PlacementCluster {
+  /** Changes whenever one of the others may answer otherwise. */
+  readonly version: number;
+  nodes(): Iterable<{ readonly name: string; readonly zone: string | undefined; readonly region: string | undefined }>;
+  workloads(): Iterable<PlacementWorkload>;
+  ownerLinks(): Iterable<{ readonly ownerKey: string; readonly workloadKey: string }>;
+  service(namespace: string, name: string): ServiceRecord | undefined;
+  selectedBy(service: ServiceRecord): Iterable<{ readonly key: string }>;
+}
+
+export interface PlacementWorkload {
+  /** "namespace/Kind/name" */
+  readonly key: string;
+  readonly desired: number | undefined;
+  readonly placed: number;
+  readonly placedByNode: ReadonlyMap<string, number>;
+}
+
+export interface ViewBuilderOptions {
+  /** Peers of a workload in the view, by rate; the rest counts as other traffic. Each costs the extender time. */
+  readonly maxPeers: number;
+  /** Names of what is gone are kept until they outnumber the others by this much. */
+  readonly maxGoneNames: number;
+}
+
+export interface ViewStats {
+  readonly edges: number;
+  /** Rows of the traffic file that name a workload which the cluster does not have. */
+  readonly fileEdgesUnknown: number;
+  /** Measured edges with a workload that is gone. */
+  readonly edgesGone: number;
+}
+
+const DEFAULTS: ViewBuilderOptions = { maxPeers: 256, maxGoneNames: 10_000 };
+
+/** Known, but gone. */
+const GONE = -1;
+/** No workload: its traffic can be local to no workload. */
+const OTHER = -2;
+
+/**
+ * Builds PlacementViews from graph and cluster. The long average leads; a pair that stands in the traffic file has the
+ * file's rate. Edges with a Service count for the workloads behind it, in equal parts.
+ */
+export class PlacementViewBuilder {
+  readonly #graph: TrafficGraph;
+  readonly #cluster: PlacementCluster;
+  readonly #options: ViewBuilderOptions;
+  readonly #pairs = new PairList();
+  #version = 0;
+  #nodes = new NameList();
+  #workloads = new NameList();
+  #zones = new NameList();
+  #regions = new NameList();
+  #owners = new Map<string, number>();
+  /** By endpoint id: the endpoint it was for, and its workload index, GONE or OTHER. */
+  #resolvedFor: Endpoint[] = [];
+  #resolved: number[] = [];
+  #resolvedVersion = -1;
+  #services = new Map<string, readonly number[]>();
+  stats: ViewStats = { edges: 0, fileEdgesUnknown: 0, edgesGone: 0 };
+
+  constructor(graph: TrafficGraph, cluster: PlacementCluster, options: Partial<ViewBuilderOptions> = {}) {
+    this.#graph = graph;
+    this.#cluster = cluster;
+    this.#options = { ...DEFAULTS, ...options };
+  }
+
+  /** Each message builds on the one before: all of them must reach the receiver, in order. */
+  build(nowMs: number): ViewMessage {
+    const nodes = [...this.#cluster.nodes()];
+    const workloads = [...this.#cluster.workloads()];
+    const gone = this.#nodes.size - nodes.length + this.#workloads.size - workloads.length;
+    const owners = [...this.#cluster.ownerLinks()];
+    const reset =
+      gone + this.#owners.size - owners.length > this.#options.maxGoneNames + nodes.length + workloads.length;
+    if (reset) this.#forget();
+
+    const nodeOf = nodes.map((node) => this.#nodes.add(node.name));
+    const zoneOf = nodes.map((node) => (node.zone === undefined ? -1 : this.#zones.add(node.zone)));
+    const regionOf = nodes.map((node) => (node.region === undefined ? -1 : this.#regions.add(node.region)));
+    const live = workloads.map((workload) => this.#workloads.add(workload.key));
+    const moved = this.#noteOwners(owners);
+
+    const nodeLive = new Uint8Array(this.#nodes.size);
+    const nodeZone = new Int32Array(this.#nodes.size).fill(-1);
+    const nodeRegion = new Int32Array(this.#nodes.size).fill(-1);
+    for (const [i, n] of nodeOf.entries()) {
+      nodeLive[n] = 1;
+      nodeZone[n] = zoneOf[i]!;
+      nodeRegion[n] = regionOf[i]!;
+    }
+    const placed = this.#placed(workloads, live);
+    const other = new Float64Array(this.#workloads.size);
+    this.#collect(placed.replicas, other);
+    const peers = buildPeerMatrix(this.#pairs, this.#workloads.size, this.#options.maxPeers, other);
+    const arrays: ViewArrays = { nodeLive, nodeZone, nodeRegion, ...placed, ...peers, otherBytesPerSecond: other };
+    const names: NamesDelta = {
+      nodes: packNames(this.#nodes.takeNew()),
+      workloads: packNames(this.#workloads.takeNew()),
+      zones: packNames(this.#zones.takeNew()),
+      regions: packNames(this.#regions.takeNew()),
+      owners: packNames([...moved.keys()]),
+      ownerWorkload: Int32Array.from(moved.values()),
+    };
+    return {
+      version: ++this.#version,
+      builtAtMs: nowMs,
+      reset,
+      names,
+      nodeCount: this.#nodes.size,
+      workloadCount: this.#workloads.size,
+      hasUnits: this.#graph.file.hasUnits,
+      arrays,
+    };
+  }
+
+  #forget(): void {
+    this.#nodes = new NameList();
+    this.#workloads = new NameList();
+    this.#zones = new NameList();
+    this.#regions = new NameList();
+    this.#owners = new Map();
+    this.#resolvedVersion = -1;
+  }
+
+  #noteOwners(links: Iterable<{ readonly ownerKey: string; readonly workloadKey: string }>): Map<string, number> {
+    const moved = new Map<string, number>();
+    for (const { ownerKey, workloadKey } of links) {
+      const workload = this.#workloads.get(workloadKey);
+      if (workload === undefined || this.#owners.get(ownerKey) === workload) continue;
+      this.#owners.set(ownerKey, workload);
+      moved.set(ownerKey, workload);
+    }
+    return moved;
+  }
+
+  #placed(
+    workloads: readonly PlacementWorkload[],
+    live: readonly number[],
+  ): Pick<ViewArrays, 'replicas' | 'placedStart' | 'placedNode' | 'placedCount'> {
+    const replicas = new Int32Array(this.#workloads.size);
+    const placedStart = new Int32Array(this.#workloads.size + 1);
+    const byIndex: (PlacementWorkload | undefined)[] = [];
+    let total = 0;
+    for (const [i, workload] of workloads.entries()) {
+      const w = live[i]!;
+      byIndex[w] = workload;
+      replicas[w] = Math.max(workload.desired ?? 0, workload.placed, 1);
+      total += workload.placedByNode.size;
+    }
+    const placedNode = new Int32Array(total);
+    const placedCount = new Int32Array(total);
+    let at = 0;
+    for (let w = 0; w < this.#workloads.size; w++) {
+      placedStart[w] = at;
+      const workload = byIndex[w];
+      if (workload === undefined) continue;
+      const from = at;
+      for (const name of workload.placedByNode.keys()) {
+        // A node that is not listed has no zone and no candidates: it cannot be scored.
+        const node = this.#nodes.get(name);
+        if (node !== undefined) placedNode[at++] = node;
+      }
+      const row = placedNode.subarray(from, at).sort();
+      const countOf = new Map<number, number>();
+      for (const [name, count] of workload.placedByNode) {
+        const node = this.#nodes.get(name);
+        if (node !== undefined) countOf.set(node, count);
+      }
+      for (const [i, node] of row.entries()) placedCount[from + i] = countOf.get(node)!;
+    }
+    placedStart[this.#workloads.size] = at;
+    return { replicas, placedStart, placedNode: placedNode.slice(0, at), placedCount: placedCount.slice(0, at) };
+  }
+
+  /** All edges into #pairs, and what is with no workload into `other`. */
+  #collect(replicas: Int32Array, other: Float64Array): void {
+    const { edges, file } = this.#graph;
+    const { endpoints, workloads: rows } = edges;
+    if (this.#resolvedVersion !== this.#cluster.version) {
+      this.#resolvedVersion = this.#cluster.version;
+      this.#resolvedFor = [];
+      this.#services = new Map();
+    }
+    this.#pairs.clear();
+    const said = this.#collectFile(replicas, other);
+    let gone = 0;
+    for (let row = 0; row < rows.limit; row++) {
+      const at = row * INTS;
+      if (rows.ints[at + STATE] === 0) continue;
+      const c = rows.ints[at + CLIENT]!;
+      const s = rows.ints[at + SERVER]!;
+      const client = this.#workloadOf(c, replicas);
+      const server = this.#workloadOf(s, replicas);
+      if (client < 0 && server < 0 && client !== OTHER && server !== OTHER) {
+        gone++;
+        continue;
+      }
+      if (file.size > 0 && said.has(`${endpointKey(endpoints.at(c))}>${endpointKey(endpoints.at(s))}`)) continue;
+      const rates = edges.longRates(rows, row, this.#graph.watermarkOf(rows.ints[at + REPORTER]!));
+      const rate = rates.out + rates.in;
+      if (rate <= 0) continue;
+      const servers = endpoints.classes[s] === CLASS_SERVICE ? this.#behind(endpoints.at(s), replicas) : undefined;
+      if (!this.#add(client, server, servers, rate, confidenceOfRow(this.#graph, rows, row), other)) gone++;
+    }
+    this.stats = { ...this.stats, edges: this.#pairs.n, edgesGone: gone };
+  }
+
+  #collectFile(replicas: Int32Array, other: Float64Array): Set<string> {
+    const said = new Set<string>();
+    let unknown = 0;
+    for (const edge of this.#graph.file.edges()) {
+      said.add(`${endpointKey(edge.client)}>${endpointKey(edge.server)}`);
+      const client = this.#named(edge.client, replicas);
+      const server = this.#named(edge.server, replicas);
+      const servers = edge.server.kind === 'Service' ? this.#behind(edge.server, replicas) : undefined;
+      const rate = edge.bytesPerSecondOut + edge.bytesPerSecondIn;
+      if (!this.#add(client, server, servers, rate, 1, other)) unknown++;
+    }
+    this.stats = { ...this.stats, fileEdgesUnknown: unknown };
+    return said;
+  }
+
+  /** false: a workload at one of its ends is gone. */
+  #add(
+    client: number,
+    server: number,
+    servers: readonly number[] | undefined,
+    rate: number,
+    confidence: number,
+    other: Float64Array,
+  ): boolean {
+    if (client === GONE || server === GONE) return false;
+    if (client >= 0 && servers !== undefined && servers.length > 0) {
+      for (const behind of servers) this.#pairs.push(client, behind, rate / servers.length, confidence);
+      return true;
+    }
+    if (client >= 0 && server >= 0) this.#pairs.push(client, server, rate, confidence);
+    else if (client >= 0) other[client]! += rate;
+    else if (server >= 0) other[server]! += rate;
+    return true;
+  }
+
+  #workloadOf(id: number, replicas: Int32Array): number {
+    const { endpoints } = this.#graph.edges;
+    const endpoint = endpoints.at(id);
+    if (this.#resolvedFor[id] === endpoint) return this.#resolved[id]!;
+    const index = endpoints.classes[id] === CLASS_WORKLOAD ? this.#index(endpointKey(endpoint), replicas) : OTHER;
+    this.#resolvedFor[id] = endpoint;
+    this.#resolved[id] = index;
+    return index;
+  }
+
+  #named(endpoint: Endpoint, replicas: Int32Array): number {
+    if (endpoint.namespace === '' || endpoint.kind === 'Service') return OTHER;
+    return this.#index(endpointKey(endpoint), replicas);
+  }
+
+  #index(key: string, replicas: Int32Array): number {
+    const index = this.#workloads.get(key);
+    return index !== undefined && replicas[index]! > 0 ? index : GONE;
+  }
+
+  #behind(service: Endpoint, replicas: Int32Array): readonly number[] {
+    const key = endpointKey(service);
+    let behind = this.#services.get(key);
+    if (behind === undefined) {
+      const record = this.#cluster.service(service.namespace, service.name);
+      const keys = record === undefined ? [] : [...this.#cluster.selectedBy(record)].map((workload) => workload.key);
+      behind = keys.map((workload) => this.#index(workload, replicas)).filter((index) => index >= 0);
+      this.#services.set(key, behind);
+    }
+    return behind;
+  }
+}

@@ -1,0 +1,71 @@
+/** How a PlacementView crosses from the ingest thread to the extender's: arrays are transferred, names packed. */
+
+/** Strings as one buffer, so that the receiver decides when to spend time on them. Name i is bytes[ends[i-1] .. ends[i]), UTF-8. */
+export interface PackedNames {
+  readonly bytes: Uint8Array;
+  readonly ends: Uint32Array;
+}
+
+/** What was added to the name tables since the message before. */
+export interface NamesDelta {
+  readonly nodes: PackedNames;
+  readonly workloads: PackedNames;
+  readonly zones: PackedNames;
+  readonly regions: PackedNames;
+  /** Owner i belongs to workload ownerWorkload[i]; may repeat an owner that moved. */
+  readonly owners: PackedNames;
+  readonly ownerWorkload: Int32Array;
+}
+
+/** The arrays of PlacementView. */
+export interface ViewArrays {
+  readonly nodeLive: Uint8Array;
+  readonly nodeZone: Int32Array;
+  readonly nodeRegion: Int32Array;
+  readonly replicas: Int32Array;
+  readonly placedStart: Int32Array;
+  readonly placedNode: Int32Array;
+  readonly placedCount: Int32Array;
+  readonly peerStart: Int32Array;
+  readonly peer: Int32Array;
+  readonly peerClient: Uint8Array;
+  readonly peerBytesPerSecond: Float64Array;
+  readonly peerConfidence: Float32Array;
+  readonly otherBytesPerSecond: Float64Array;
+}
+
+export interface ViewMessage {
+  readonly version: number;
+  readonly builtAtMs: number;
+  /** The name tables start anew: names of what is gone had come to outnumber the others. */
+  readonly reset: boolean;
+  readonly names: NamesDelta;
+  readonly nodeCount: number;
+  readonly workloadCount: number;
+  readonly hasUnits: boolean;
+  readonly arrays: ViewArrays;
+}
+
+export function packNames(names: readonly string[]): PackedNames {
+  const ends = new Uint32Array(names.length);
+  // Its own buffer, not a slice of Node's pool: it is going to be transferred.
+  const bytes = new Uint8Array(Buffer.byteLength(names.join('')));
+  const buffer = Buffer.from(bytes.buffer);
+  let end = 0;
+  for (const [i, name] of names.entries()) ends[i] = end += buffer.write(name, end);
+  return { bytes, ends };
+}
+
+export function unpackName(names: PackedNames, i: number): string {
+  const { buffer, byteOffset, byteLength } = names.bytes;
+  const from = i === 0 ? 0 : names.ends[i - 1]!;
+  return Buffer.from(buffer, byteOffset, byteLength).toString('utf8', from, names.ends[i]);
+}
+
+/** What to put into the transfer list of postMessage. */
+export function transferOf(message: ViewMessage): ArrayBuffer[] {
+  const { nodes, workloads, zones, regions, owners, ownerWorkload } = message.names;
+  const packed = [nodes, workloads, zones, regions, owners].flatMap((names) => [names.bytes, names.ends]);
+  const views: ArrayBufferView[] = [...packed, ownerWorkload, ...(Object.values(message.arrays) as ArrayBufferView[])];
+  return views.map((view) => view.buffer as ArrayBuffer);
+}
