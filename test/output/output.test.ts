@@ -68,7 +68,7 @@ describe('tables', () => {
   it('paint headings and roles, widths unchanged', () => {
     const paint = paintFor(true, {});
     const painted = renderTable([{ ...columns[0]!, role: () => 'bad' as const }, columns[1]!], rows, { paint });
-     
+
     expect(painted.replace(/\u001b\[\d+m/g, '')).toBe(renderTable(columns, rows));
     expect(painted).toContain('\u001b[31m');
   });
