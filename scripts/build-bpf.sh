@@ -19,7 +19,7 @@ for dir in collector/bpf bandwidth/bpf lib/bpf/probes test/kernel/bpf; do
     esac
     seen="$seen$name "
     object=$out/$name.o
-    if [ -e "$object" ] && [ -z "$(find "$source" "$dir" lib/bpf/include scripts/build-bpf.sh -maxdepth 1 \
+    if [ -e "$object" ] && [ -z "$(find "$source" "$dir" scripts/build-bpf.sh -maxdepth 1 \
         \( -path "$source" -o -name '*.h' -o -name 'build-bpf.sh' \) -newer "$object" 2>/dev/null)" ]; then
       continue
     fi
@@ -28,7 +28,7 @@ for dir in collector/bpf bandwidth/bpf lib/bpf/probes test/kernel/bpf; do
       exit 1
     fi
     temporary=$object.$$
-    clang -target bpf -mcpu=v3 -O2 -g -Wall -Werror -I"$arch_include" -Ilib/bpf/include -I"$dir" -c "$source" -o "$temporary"
+    clang -target bpf -mcpu=v3 -O2 -g -Wall -Werror -I"$arch_include" -I"$dir" -c "$source" -o "$temporary"
     # DWARF is half of the object; .BTF and .BTF.ext stay.
     if command -v llvm-strip >/dev/null; then llvm-strip -g "$temporary"; fi
     mv "$temporary" "$object"

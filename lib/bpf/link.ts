@@ -18,6 +18,10 @@ export class FdLink implements BpfLink {
     this.lifetime = new Lifetime(`${kind} link`, () => closeSync(fd));
   }
 
+  get closed(): boolean {
+    return this.lifetime.closed;
+  }
+
   pin(path: string): void {
     this.lifetime.assertOpen();
     pinFd(this.fd, path, `${this.kind} link`);

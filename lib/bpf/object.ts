@@ -19,6 +19,7 @@ import type { BpfLink, BpfMap, BpfObject, BpfProgram, LoadOptions } from './type
 
 /** struct bpf_object_open_opts up to object_name. */
 const OPEN_OPTS_SIZE = 16;
+const MAX_ENTRIES = 0xffff_ffff;
 const RODATA_MAP = '.rodata';
 
 /**
@@ -110,6 +111,12 @@ function configure(object: Pointer, { options, place, rodata }: Plan): void {
     assertDone(api.bpf_map__set_initial_value(findMap(RODATA_MAP), rodata, rodata.length), 'constants cannot be set');
   }
   for (const [name, entries] of Object.entries(options.maxEntries ?? {})) {
+    if (!Number.isInteger(entries) || entries < 1 || entries > MAX_ENTRIES) {
+      throw new NetloomError('BPF_MAP_FAILED', `map ${name} cannot have ${entries} entries`, {
+        place,
+        expected: `a whole number from 1 to ${MAX_ENTRIES}`,
+      });
+    }
     assertDone(api.bpf_map__set_max_entries(findMap(name), entries), `map ${name} cannot have ${entries} entries`);
   }
   for (const name of options.pins?.maps ?? []) {
@@ -195,7 +202,7 @@ class LoadedObject implements BpfObject {
           fd: api.bpf_program__fd(program),
           attachType: api.bpf_program__expected_attach_type(program),
         };
-        this.#programs.set(spec.name, new LoadedProgram(spec, this.#lifetime, (link) => this.#links.add(link)));
+        this.#programs.set(spec.name, new LoadedProgram(spec, this.#lifetime, (link) => this.#addLink(link)));
       }
     } catch (error) {
       this.#lifetime.close();
@@ -215,6 +222,12 @@ class LoadedObject implements BpfObject {
     const program = this.#programs.get(name);
     if (program === undefined) throw unknownName('program', name, [...this.#programs.keys()], this.#place);
     return program;
+  }
+
+  /** Forgets those that were closed by others: pods come and go for months. */
+  #addLink(link: BpfLink): void {
+    for (const known of this.#links) if (known.closed) this.#links.delete(known);
+    this.#links.add(link);
   }
 
   close(): void {

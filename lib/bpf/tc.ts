@@ -93,6 +93,10 @@ class ClsactLink implements BpfLink {
     this.#netnsFd = openCurrentNetns();
   }
 
+  get closed(): boolean {
+    return !this.#attached;
+  }
+
   pin(path: string): void {
     throw new NetloomError('BPF_PIN_FAILED', 'a clsact filter has no link that could be pinned', {
       place: path,

@@ -77,6 +77,8 @@ export type LinkKind = 'tracing' | 'iter' | 'cgroup' | 'tcx' | 'clsact';
 
 export interface BpfLink {
   readonly kind: LinkKind;
+  /** Detached or given up. */
+  readonly closed: boolean;
   /** Keeps the link after this process ends. `path` must lie on a bpffs. A clsact filter has no link: refused. */
   pin(path: string): void;
   /** The program stops running: the pin made through this handle is removed too. Idempotent. */

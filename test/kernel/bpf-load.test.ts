@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { BpfLoadError, bpfObjectPath, libbpfIsTested, libbpfVersion, loadBpf } from '../../lib/bpf/index.ts';
 import { buildBpf, errorOf } from '../support/bpf.ts';
@@ -114,6 +116,28 @@ describe('a load that fails', () => {
       code: 'BPF_OBJECT_INVALID',
     });
     expect(() => bpfObjectPath('never-written')).toThrow(expect.objectContaining({ code: 'BPF_OBJECT_MISSING' }));
+  });
+
+  it('refuses sizes that no map can have', async () => {
+    for (const entries of [0, -1, 1.5, 2 ** 32, Number.NaN]) {
+      const load = loadBpf({ object: bpfObjectPath('test-maps'), maxEntries: { flows_hash: entries } });
+      await expect(load).rejects.toMatchObject({ code: 'BPF_MAP_FAILED' });
+    }
+  });
+
+  it('does no harm in a worker thread that ends: libbpf prints to nobody there', async () => {
+    const index = new URL('../../lib/bpf/index.ts', import.meta.url).href;
+    const script = `
+      import { parentPort } from 'node:worker_threads';
+      import { bpfObjectPath, loadBpf } from ${JSON.stringify(index)};
+      const error = await loadBpf({ object: bpfObjectPath('test-bad-null') }).catch((thrown) => thrown);
+      parentPort.postMessage(error.code);`;
+    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(script)}`));
+    const [code] = (await once(worker, 'message')) as [string];
+    expect(code).toBe('BPF_LOAD_FAILED');
+    await worker.terminate();
+    const error = (await errorOf(() => loadBpf({ object: bpfObjectPath('test-bad-null') }))) as BpfLoadError;
+    expect(error.message).toContain('`*value += 1;`');
   });
 
   it('leaves no descriptor behind', async () => {
