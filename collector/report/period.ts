@@ -28,7 +28,7 @@ export interface StoredPeriod {
   readonly uplinks: readonly Uplink[];
   readonly losses: Losses;
   readonly cost: Cost;
-  /** How many periods this one holds. */
+  /** How many periods this one holds; 0: the rest of one that was split. */
   readonly merged: number;
   /** Memory, approximately. */
   readonly bytes: number;
@@ -114,17 +114,20 @@ export function keepHeaviest(period: StoredPeriod, keep: number): StoredPeriod {
 }
 
 /**
- * Parts of at most `maxEdges`, which cover the same time. Uplinks, losses and cost travel with the first, so that
- * nothing is counted twice.
+ * The first `maxEdges` edges, and the rest, which cover the same time. Uplinks, losses and cost travel with the first,
+ * so that nothing is counted twice.
  */
-export function splitPeriod(period: StoredPeriod, maxEdges: number): StoredPeriod[] {
-  const parts: StoredPeriod[] = [];
-  for (let start = 0; start === 0 || start < period.edges.n; start += maxEdges) {
-    const edges = sliceEdgeColumns(period.edges, start, Math.min(period.edges.n, start + maxEdges));
-    const rest = { uplinks: [], losses: NO_LOSSES, cost: { ...NO_COST, rssBytes: period.cost.rssBytes } };
-    parts.push(stored(start === 0 ? { ...period, edges } : { ...period, ...rest, edges }));
-  }
-  return parts;
+export function splitPeriod(period: StoredPeriod, maxEdges: number): [head: StoredPeriod, rest: StoredPeriod] {
+  const { edges, cost } = period;
+  const rest = {
+    ...period,
+    uplinks: [],
+    losses: NO_LOSSES,
+    cost: { ...NO_COST, rssBytes: cost.rssBytes },
+    merged: 0,
+    edges: sliceEdgeColumns(edges, maxEdges, edges.n),
+  };
+  return [stored({ ...period, edges: sliceEdgeColumns(edges, 0, maxEdges) }), stored(rest)];
 }
 
 /** What is lost with a whole period that is given up. */

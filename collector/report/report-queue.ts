@@ -124,20 +124,18 @@ export class ReportQueue {
     }
     const first = this.#waiting[0];
     if (first === undefined) return undefined;
-    if (first.edges.n > this.#maxEdges) {
-      const parts = splitPeriod(first, this.#maxEdges);
-      this.#waiting.splice(0, 1, ...parts);
-      this.#waitingBytes = this.#waiting.reduce((bytes, item) => bytes + item.bytes, 0);
-    }
-    const head = this.#waiting[0]!;
+    const isLarge = first.edges.n > this.#maxEdges;
+    const [head, rest] = isLarge ? splitPeriod(first, this.#maxEdges) : [first, undefined];
     if (this.#sent.length > 0 && this.#sentBytes + head.bytes > this.#maxBytes / 2) return undefined;
-    this.#waiting.shift();
-    this.#waitingBytes -= head.bytes;
+    this.#waiting.splice(0, 1, ...(rest === undefined ? [] : [rest]));
+    this.#waitingBytes += (rest?.bytes ?? 0) - first.bytes;
     const numbered = { seq: this.#nextSeq++, period: withLosses(head, this.#carried) };
     this.#carried = NO_LOSSES;
     this.#sent.push(numbered);
     this.#sentBytes += head.bytes;
     this.#handedOut++;
+    // Two parts take a little more than the whole.
+    this.#shrink(1);
     return numbered;
   }
 
@@ -192,10 +190,10 @@ export class ReportQueue {
    * as much each time, so it is done once in a while. The older half goes first, then all: recent periods stay apart
    * longest.
    */
-  #shrink(): void {
+  #shrink(keptShare = KEPT_SHARE): void {
     const room = this.#maxBytes - this.#sentBytes;
     if (this.#waitingBytes <= room) return;
-    const enough = room * KEPT_SHARE;
+    const enough = room * keptShare;
     this.#mergeOldest(this.#waiting.length >>> 1);
     if (this.#waitingBytes > enough) this.#mergeOldest(this.#waiting.length);
     const only = this.#waiting[0];

@@ -348,7 +348,7 @@ class GrpcReportStream implements ReportStream {
         uplinks,
         losses,
         cost,
-        merged: merged === 1 ? 0 : merged,
+        merged: merged <= 1 ? 0 : merged,
       },
     });
   }
