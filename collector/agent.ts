@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import type { Server } from 'node:http';
 import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import { Collector } from './collector.ts';
 import { loadCollector, MAX_RANGES, MAX_SCOPE } from './kernel.ts';
-import { AgentMetrics, listenForMetrics } from './metrics.ts';
 import { Scope } from './node/scope.ts';
 import { UplinkReader } from './node/uplinks.ts';
 import type { Address, AgentOptions } from './options.ts';
@@ -63,16 +61,14 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
         ...(options.uplinkNetns === undefined ? {} : { netns: options.uplinkNetns }),
       }),
     });
-    const metrics = new AgentMetrics({ collector, maxEdges: kernel.maxEdges, scope });
-    let server: Server | undefined;
-    if (options.metrics !== undefined) {
-      const opened = await listenForMetrics(options.metrics, metrics.registry);
-      server = opened;
-      closers.push(() => {
-        opened.closeAllConnections();
-        opened.close();
-      });
-    }
+    // prom-client and an HTTP server take 20 MB of memory: only agents that are asked for metrics load them.
+    const metrics =
+      options.metrics === undefined
+        ? undefined
+        : await (
+            await import('./metrics.ts')
+          ).serveMetrics(options.metrics, { collector, maxEdges: kernel.maxEdges, scope });
+    if (metrics !== undefined) closers.push(() => metrics.close());
 
     const stream = (deps.createStream ?? createReportStream)({
       target: hostPort(options.scheduler),
@@ -96,13 +92,14 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
       ...(options.tls === undefined ? {} : { tls: tlsFiles(options.tls) }),
       ...(options.maxUnackedBytes === undefined ? {} : { limits: { maxBufferedBytes: options.maxUnackedBytes } }),
     });
-    closers.push(() => stream.close({ flushMs: FLUSH_MS }));
-    metrics.observeStream(() => stream.stats());
+    // Nobody is there to acknowledge anything while the stream is broken.
+    closers.push(() => stream.close({ flushMs: stream.stats().state === 'streaming' ? FLUSH_MS : 0 }));
+    metrics?.observeStream(() => stream.stats());
 
     const report = async (): Promise<void> => {
       try {
         const period = await collector.collectPeriod();
-        metrics.observe(period);
+        metrics?.observe(period);
         stream.offer(period);
       } catch (error) {
         logger.error('a period could not be reported', { problem: messageOf(error) });
@@ -112,9 +109,8 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
     logger.info('measuring', { node: options.node, intervalMs: options.intervalMs, maxEdges: kernel.maxEdges });
 
     let stopping: Promise<void> | undefined;
-    const address = server?.address();
     return {
-      metricsPort: typeof address === 'object' && address !== null ? address.port : undefined,
+      metricsPort: metrics?.port,
       stop: () =>
         (stopping ??= (async () => {
           await timer.stop();

@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { NetloomError, messageOf } from '../lib/errors.ts';
 import type { Collector } from './collector.ts';
@@ -13,11 +14,35 @@ export interface AgentMetricSources {
   readonly scope?: { readonly status: ScopeStatus } | undefined;
 }
 
+export interface ServedMetrics {
+  readonly port: number;
+  /** Adds a period's traffic. */
+  observe(period: Period): void;
+  /** Once, when the stream is there. */
+  observeStream(stats: () => ReportStreamStats): void;
+  close(): void;
+}
+
+/** @throws NetloomError AGENT_LISTEN_FAILED */
+export async function serveMetrics(address: Address, sources: AgentMetricSources): Promise<ServedMetrics> {
+  const metrics = new AgentMetrics(sources);
+  const server = await listen(address, metrics.registry);
+  return {
+    port: (server.address() as AddressInfo).port,
+    observe: (period) => metrics.observe(period),
+    observeStream: (stats) => metrics.observeStream(stats),
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
 /**
  * The agent's own metrics. Labels have few, fixed values (program, reason, direction, uplink): no address, port or
  * pod is ever a label. Values are read when asked for; traffic by uplink is added as periods come.
  */
-export class AgentMetrics {
+class AgentMetrics {
   readonly registry = new Registry();
   private readonly uplinkBytes: Counter<'uplink' | 'direction'>;
   private readonly payloadBytes: Counter<'direction'>;
@@ -135,7 +160,7 @@ export class AgentMetrics {
 }
 
 /** `GET /metrics` and `GET /livez`; everything else is 404. */
-export async function listenForMetrics(address: Address, registry: Registry): Promise<Server> {
+async function listen(address: Address, registry: Registry): Promise<Server> {
   const server = createServer((request, response) => {
     const reply = (status: number, type: string, body: string): void => {
       response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) }).end(body);

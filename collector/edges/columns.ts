@@ -1,5 +1,5 @@
 import { isV4 } from '../../lib/ip.ts';
-import type { EdgeColumns, Role } from '../../proto/report.ts';
+import type { EdgeColumns } from '../../proto/report.ts';
 import { EDGE_KEY, FOLDED_V4, FOLDED_V6, REMOTE_FOLDED } from '../bpf/layout.ts';
 import { KeyTable } from './key-table.ts';
 
@@ -19,7 +19,10 @@ export interface EdgeFigures {
   smoothedRttUs: number;
 }
 
-/** Collects the columns of a period; each distinct address (with its prefix length) is stored once. */
+/**
+ * Collects the columns of a period; each distinct address (with its prefix length) is stored once. Its own arrays serve
+ * period after period: garbage of a megabyte each time would double the agent's memory.
+ */
 export class ColumnBuilder {
   private n = 0;
   private capacity: number;
@@ -66,6 +69,7 @@ export class ColumnBuilder {
     this.figures[at + 7] = figures.smoothedRttUs;
   }
 
+  /** The columns, in arrays of their own; the next period begins. */
   finish(): EdgeColumns {
     const n = this.n;
     const addressCount = this.table.size;
@@ -78,24 +82,28 @@ export class ColumnBuilder {
       if (this.folded) prefixLengths[id] = this.scratch.getUint32(ADDRESS_BYTES, true);
     }
     const { ids, kinds, figures } = this;
-    return {
+    const columns: EdgeColumns = {
       n,
       addresses,
       prefixLengths,
-      local: Uint32Array.from({ length: n }, (_, row) => ids[2 * row]!),
-      remote: Uint32Array.from({ length: n }, (_, row) => ids[2 * row + 1]!),
+      local: column(ids, 2, 0, new Uint32Array(n)),
+      remote: column(ids, 2, 1, new Uint32Array(n)),
       serverPort: this.ports.slice(0, n),
-      role: Uint8Array.from({ length: n }, (_, row) => kinds[2 * row] as Role),
-      protocol: Uint8Array.from({ length: n }, (_, row) => kinds[2 * row + 1]!),
-      bytesSent: column(figures, n, 0),
-      bytesReceived: column(figures, n, 1),
-      segmentsSent: column(figures, n, 2),
-      segmentsReceived: column(figures, n, 3),
-      retransmits: column(figures, n, 4),
-      connections: column(figures, n, 5),
-      minRttUs: new Uint32Array(column(figures, n, 6)),
-      smoothedRttUs: new Uint32Array(column(figures, n, 7)),
+      role: column(kinds, 2, 0, new Uint8Array(n)),
+      protocol: column(kinds, 2, 1, new Uint8Array(n)),
+      bytesSent: column(figures, FIGURES, 0, new Float64Array(n)),
+      bytesReceived: column(figures, FIGURES, 1, new Float64Array(n)),
+      segmentsSent: column(figures, FIGURES, 2, new Float64Array(n)),
+      segmentsReceived: column(figures, FIGURES, 3, new Float64Array(n)),
+      retransmits: column(figures, FIGURES, 4, new Float64Array(n)),
+      connections: column(figures, FIGURES, 5, new Float64Array(n)),
+      minRttUs: column(figures, FIGURES, 6, new Uint32Array(n)),
+      smoothedRttUs: column(figures, FIGURES, 7, new Uint32Array(n)),
     };
+    this.n = 0;
+    this.folded = false;
+    this.table.clear();
+    return columns;
   }
 
   private addressId(bytes: DataView, offset: number, prefixLength: number): number {
@@ -117,10 +125,15 @@ export class ColumnBuilder {
 
 const FIGURES = 8;
 
-function column(rows: Float64Array, n: number, index: number): Float64Array {
-  const values = new Float64Array(n);
-  for (let row = 0; row < n; row++) values[row] = rows[FIGURES * row + index]!;
-  return values;
+interface Numbers {
+  readonly length: number;
+  [index: number]: number;
+}
+
+/** Column `index` of rows of `width`. */
+function column<T extends Numbers>(rows: Numbers, width: number, index: number, into: T): T {
+  for (let row = 0; row < into.length; row++) into[row] = rows[width * row + index]!;
+  return into;
 }
 
 function foldedLength(bytes: DataView, offset: number): number {

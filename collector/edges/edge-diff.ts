@@ -28,7 +28,7 @@ export class EdgeDiff {
   private seen: Float64Array;
   /** Monotonic time of the last reading that moved. */
   private movedAtMs: Float64Array;
-  private builder = new ColumnBuilder();
+  private readonly builder = new ColumnBuilder();
   private readonly figures: EdgeFigures = emptyFigures();
 
   constructor(initialCapacity = 256) {
@@ -49,9 +49,7 @@ export class EdgeDiff {
 
   /** What was added since the last call, and a new period begins. Edges that did not move are not in it. */
   finish(): EdgeColumns {
-    const columns = this.builder.finish();
-    this.builder = new ColumnBuilder(Math.max(columns.n, 64));
-    return columns;
+    return this.builder.finish();
   }
 
   /** Calls `visit` with the slot and the key of edges that have not moved since before `beforeMs`; the key's bytes are reused. */

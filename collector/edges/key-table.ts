@@ -79,6 +79,14 @@ export class KeyTable {
     this.live--;
   }
 
+  /** Forgets all keys; the room stays. */
+  clear(): void {
+    this.places.fill(0);
+    this.free.length = 0;
+    this.highest = 0;
+    this.live = 0;
+  }
+
   /** Copies the slot's key into `target`. */
   copyKey(slot: number, target: DataView, offset = 0): void {
     for (let i = 0; i < this.words; i++) target.setInt32(offset + 4 * i, this.keys[slot * this.words + i]!, true);
