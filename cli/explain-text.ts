@@ -86,14 +86,14 @@ function nodesTable(explanation: ScoreExplanation, style: TextStyle): string {
 
 function decision({ lastDecision, pod }: ExplainReply, style: TextStyle): string[] {
   if (lastDecision === undefined) return [];
-  const { named, candidates, durationMicros, atMs, silence } = lastDecision;
+  const { top, candidates, durationMicros, atMs, silence } = lastDecision;
   const answer =
-    named.length === 0
+    top.length === 0
       ? `no opinion (${silence ?? 'none'})`
-      : named
+      : top
           .slice(0, 5)
-          .map(({ node, score }) => `${node} ${String(score)}`)
-          .join(', ') + (named.length > 5 ? `, and ${String(named.length - 5)} more` : '');
+          .map(({ Host, Score }) => `${Host} ${String(Score)}`)
+          .join(', ') + (top.length > 5 ? `, and ${String(top.length - 5)} more` : '');
   const landed = pod?.node === undefined ? '' : `; it runs on ${pod.node}`;
   return [
     '',

@@ -280,6 +280,10 @@ export const ERROR_CODES = {
     meaning: 'The extender cannot listen on its address.',
     remedy: 'Choose a free port and an address of this machine, or stop what listens there.',
   },
+  DEMO_FAILED: {
+    meaning: 'The demo could not go on.',
+    remedy: 'The message tells which part failed; `netloom lab down` removes what may be left.',
+  },
 } as const satisfies Record<string, { meaning: string; remedy: string }>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

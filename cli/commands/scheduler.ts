@@ -1,6 +1,8 @@
-import { NetloomError } from '../../lib/errors.ts';
+import type { TlsFiles } from '../../scheduler/extender/certificates.ts';
+import { VERSION } from '../../lib/version.ts';
 import { defineCommand } from '../command.ts';
 import { schedulerSection } from '../options/scheduler.ts';
+import { stopped } from '../stopped.ts';
 
 export default defineCommand({
   name: 'scheduler',
@@ -22,7 +24,43 @@ export default defineCommand({
   ],
   section: schedulerSection,
   longRunning: true,
-  async run() {
-    throw new NetloomError('INTERNAL', 'this command is not wired up yet');
+  async run({ options, log, signal }) {
+    const { startScheduler } = await import('../../scheduler/process/scheduler.ts');
+    const { placementSettings, DEFAULT_PLACEMENT_SETTINGS } = await import('../../scheduler/placement/index.ts');
+    const { snapshot, traffic, store, levelWeights, logLevel, logFormat } = options;
+    const tls = tlsFiles(options['tls.cert'], options['tls.key'], options['tls.clientCa']);
+    const agentsTls = tlsFiles(options['agentsTls.cert'], options['agentsTls.key'], options['agentsTls.clientCa']);
+    const scheduler = await startScheduler(
+      {
+        listen: options.listen,
+        listenAgents: options.listenAgents,
+        listenApi: options.listenApi,
+        ...(tls === undefined ? {} : { tls }),
+        ...(agentsTls === undefined ? {} : { agentsTls }),
+        insecureAgents: options.insecure,
+        ...(snapshot === undefined ? {} : { snapshot }),
+        ...(traffic === undefined ? {} : { traffic }),
+        ...(store === undefined ? {} : { store }),
+        clientGraceMs: options.clientGrace,
+        placement: placementSettings({
+          scoreRange: options.scoreRange,
+          maxNamed: options.maxNamed,
+          floorBytesPerSecond: options.floor / 8,
+          maxReplicaShare: options.replicaCap,
+          levelWeights: { ...DEFAULT_PLACEMENT_SETTINGS.levelWeights, ...levelWeights },
+        }),
+        bodyLimitBytes: options.bodyLimit,
+        version: VERSION,
+      },
+      { logger: log, logLevel, logFormat },
+    );
+    await stopped(signal);
+    await scheduler.stop();
+    return 0;
   },
 });
+
+function tlsFiles(cert?: string, key?: string, clientCa?: string): TlsFiles | undefined {
+  if (cert === undefined || key === undefined) return undefined;
+  return { certFile: cert, keyFile: key, ...(clientCa === undefined ? {} : { clientCaFile: clientCa }) };
+}

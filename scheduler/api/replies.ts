@@ -1,3 +1,4 @@
+import type { Decision } from '../extender/decision.ts';
 import type { AgentStatus } from '../graph/agent-status.ts';
 import type { LostCounts } from '../graph/counters.ts';
 import type { EdgeView, Level } from '../graph/edge-views.ts';
@@ -61,21 +62,6 @@ export interface TopReply {
   readonly workloads: readonly WorkloadTraffic[];
   readonly omitted: number;
   readonly agents: readonly AgentStatus[];
-}
-
-/** What the extender answered for a pod. */
-export interface Decision {
-  readonly podUid: string;
-  readonly namespace: string;
-  readonly name: string;
-  readonly workload: string | undefined;
-  readonly candidates: number;
-  readonly silence: string | undefined;
-  /** Best first, bounded. */
-  readonly named: readonly { readonly node: string; readonly score: number }[];
-  readonly viewVersion: number;
-  readonly durationMicros: number;
-  readonly atMs: number;
 }
 
 export interface ExplainReply {

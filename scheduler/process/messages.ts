@@ -1,13 +1,15 @@
-import type { LogLevel } from '../../lib/log.ts';
+import type { ErrorCode } from '../../lib/error-codes.ts';
+import type { ErrorDetails } from '../../lib/errors.ts';
+import type { LogFormat, LogLevel } from '../../lib/log.ts';
 import type { ViewMessage } from '../graph/placement-view-builder.ts';
-import type { Decision } from '../api/replies.ts';
+import type { Decision } from '../extender/decision.ts';
 import type { SchedulerOptions } from './options.ts';
 
 /** What the ingest thread is started with. */
 export interface IngestData {
   readonly options: SchedulerOptions;
   readonly logLevel: LogLevel;
-  readonly logFormat: 'text' | 'json';
+  readonly logFormat: LogFormat;
 }
 
 /** Whether the extender may have opinions, and why not. */
@@ -18,11 +20,15 @@ export interface Readiness {
 
 export type FromIngest =
   | { readonly type: 'started'; readonly agentsPort: number; readonly apiPort: number }
-  | { readonly type: 'failed'; readonly code: string; readonly description: string }
+  | {
+      readonly type: 'failed';
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly details: Pick<ErrorDetails, 'place' | 'expected' | 'found' | 'remedy'>;
+    }
   | { readonly type: 'readiness'; readonly readiness: Readiness }
   | { readonly type: 'view'; readonly view: ViewMessage }
-  | { readonly type: 'metrics'; readonly id: number; readonly text: string }
-  | { readonly type: 'stopped' };
+  | { readonly type: 'metrics'; readonly id: number; readonly text: string };
 
 export type ToIngest =
   | { readonly type: 'decisions'; readonly decisions: readonly Decision[] }

@@ -1,17 +1,10 @@
+import type { TlsFiles } from '../extender/certificates.ts';
 import type { PlacementSettings } from '../placement/index.ts';
 
 /** Host and port of a listener; IPv6 hosts without brackets; port 0: any free one. */
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
-}
-
-export interface TlsFiles {
-  /** PEM files, re-read when replaced. */
-  readonly cert: string;
-  readonly key: string;
-  /** With it, callers must show a certificate that one of these authorities signed. */
-  readonly clientCa?: string;
 }
 
 export interface SchedulerOptions {

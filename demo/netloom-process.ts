@@ -1,0 +1,73 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { NetloomError } from '../lib/errors.ts';
+
+const BIN = fileURLToPath(new URL('../bin/netloom', import.meta.url));
+const KEPT_LOG = 4_000;
+
+/** A Netloom process that the demo runs as a user would, through bin/netloom. */
+export interface NetloomProcess {
+  readonly pid: number;
+  /** The end of what it said on standard error. */
+  log(): string;
+  /** SIGTERM, then SIGKILL if that does not help. Resolves when it is gone. */
+  stop(): Promise<void>;
+}
+
+const STOP_MS = 8_000;
+
+/** @throws NetloomError DEMO_FAILED if it cannot be started */
+export async function startNetloom(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  onExit: (what: string) => void,
+): Promise<NetloomProcess> {
+  // A group of its own: an interrupt at the terminal is the demo's to handle, in order.
+  const child = spawn(BIN, args, { env, stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-KEPT_LOG)));
+  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  let stopping = false;
+  child.once('exit', (code, signal) => {
+    if (!stopping) onExit(`netloom ${args[0]} ended by itself (${signal ?? `status ${code}`}):\n${said}`);
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', (cause) => reject(new NetloomError('DEMO_FAILED', `${BIN} cannot be started`, { cause })));
+  });
+  return {
+    pid: child.pid!,
+    log: () => said,
+    stop: async () => {
+      stopping = true;
+      await endChild(child, gone);
+    },
+  };
+}
+
+async function endChild(child: ChildProcess, gone: Promise<void>): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+  await gone;
+  clearTimeout(timer);
+}
+
+/** Ports on loopback that nobody uses: `wanted` where it is free, else another. */
+export async function freePorts(wanted: readonly number[]): Promise<number[]> {
+  const ports: number[] = [];
+  for (const port of wanted) ports.push((await tryPort(port)) ?? (await tryPort(0))!);
+  return ports;
+}
+
+function tryPort(port: number): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(undefined));
+    server.listen(port, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : undefined));
+    });
+  });
+}

@@ -1,0 +1,86 @@
+import { workloadKey } from '../cluster/model.ts';
+import type { ClusterState } from '../cluster/state.ts';
+import { PlacementViewBuilder } from '../graph/placement-view-builder.ts';
+import type { TrafficGraph } from '../graph/traffic-graph.ts';
+import { explainScore, type PlacementSettings, type PlacementView } from '../placement/index.ts';
+import { PlacementViewReceiver } from '../placement/view-receiver.ts';
+import type { Decisions } from './decisions.ts';
+import { ApiError } from './listener.ts';
+import type { ExplainReply } from './replies.ts';
+
+/** Nodes explained beside those that are named, where the cluster has no more than this. */
+const EXPLAIN_ALL_NODES = 32;
+
+/** Explains with a view built for the question, on this thread: the extender's thread has better things to do. */
+export class Explainer {
+  readonly #graph: TrafficGraph;
+  readonly #cluster: ClusterState;
+  readonly #settings: PlacementSettings;
+  readonly #decisions: Decisions;
+  #view: { readonly key: string; readonly view: PlacementView } | undefined;
+
+  constructor(graph: TrafficGraph, cluster: ClusterState, settings: PlacementSettings, decisions: Decisions) {
+    this.#graph = graph;
+    this.#cluster = cluster;
+    this.#settings = settings;
+    this.#decisions = decisions;
+  }
+
+  /** @param target "namespace/pod" or "namespace/Kind/name" */
+  explain(target: { readonly pod: string } | { readonly workload: string }, nowMs: number): ExplainReply {
+    return 'pod' in target ? this.#explainPod(target.pod, nowMs) : this.#explainWorkload(target.workload, nowMs);
+  }
+
+  #explainPod(name: string, nowMs: number): ExplainReply {
+    const [namespace = '', podName = ''] = name.split('/');
+    const pod = this.#cluster.podNamed(namespace, podName);
+    const last = pod === undefined ? undefined : this.#decisions.ofUid(pod.uid);
+    const lastDecision = last ?? this.#decisions.ofName(namespace, podName);
+    if (pod === undefined && lastDecision === undefined) {
+      throw new ApiError(404, `no pod ${name} is in the cluster state, and none was asked about lately`);
+    }
+    const workload = pod === undefined ? lastDecision!.workload : workloadKey(this.#cluster.workloadOf(pod));
+    return {
+      pod: { namespace, name: podName, node: pod?.node },
+      workload,
+      explanation: this.#explanation(workload, pod?.uid ?? lastDecision?.podUid ?? '', nowMs, pod?.node),
+      lastDecision,
+    };
+  }
+
+  #explainWorkload(name: string, nowMs: number): ExplainReply {
+    const [namespace = '', kind = '', workloadName = ''] = name.split('/');
+    const workload = this.#cluster.findWorkload(namespace, kind, workloadName);
+    if (workload === undefined) throw new ApiError(404, `no workload ${name} is in the cluster state`);
+    return {
+      pod: undefined,
+      workload: workload.key,
+      explanation: this.#explanation(workload.key, '', nowMs, undefined),
+      lastDecision: undefined,
+    };
+  }
+
+  #explanation(workload: string, podUid: string, nowMs: number, node: string | undefined) {
+    const view = this.#viewNow(nowMs);
+    const candidates: number[] = [];
+    for (let n = 0; n < view.nodeCount; n++) if (view.nodeLive[n] === 1) candidates.push(n);
+    const own = node === undefined ? undefined : view.names.nodeIndex.get(node);
+    const beside = candidates.length <= EXPLAIN_ALL_NODES ? candidates : own === undefined ? [] : [own];
+    const request = { workload: view.names.workloadIndex.get(workload), podUid, candidates: Int32Array.from(candidates) };
+    return explainScore(view, request, this.#settings, beside);
+  }
+
+  #viewNow(nowMs: number): PlacementView {
+    const key = `${String(this.#graph.version)} ${String(this.#cluster.version)}`;
+    if (this.#view?.key !== key) {
+      let built: PlacementView | undefined;
+      const receiver = new PlacementViewReceiver(
+        (view) => (built = view),
+        (turn) => turn(),
+      );
+      receiver.receive(new PlacementViewBuilder(this.#graph, this.#cluster).build(nowMs));
+      this.#view = { key, view: built! };
+    }
+    return this.#view.view;
+  }
+}

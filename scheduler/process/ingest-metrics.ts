@@ -1,0 +1,89 @@
+import { Gauge, Registry } from 'prom-client';
+import type { AddressBook } from '../cluster/address-book.ts';
+import type { ClusterState } from '../cluster/state.ts';
+import { agentStatus } from '../graph/agent-status.ts';
+import { lostCounts } from '../graph/counters.ts';
+import { rowNumbers } from '../graph/edge-views.ts';
+import type { TrafficGraph } from '../graph/traffic-graph.ts';
+import type { ReportServerStats } from '../ingest/report-server.ts';
+import type { StoreStatus } from '../store/store.ts';
+
+export interface IngestState {
+  readonly graph: TrafficGraph;
+  readonly cluster: ClusterState;
+  readonly book: AddressBook;
+  readonly server: ReportServerStats | undefined;
+  readonly store: StoreStatus | undefined;
+  readonly decisions: number;
+  readonly ready: boolean;
+  readonly viewBuildSeconds: number;
+  readonly viewAgeSeconds: number;
+}
+
+/** A family without labels, or with one label that has a handful of values: none grows with the cluster. */
+type Family = readonly [name: string, help: string, value: number | Readonly<Record<string, number>>, label?: string];
+
+/** Prometheus text of the ingest thread. Counters are read where they are kept; nothing is counted twice for the scrape. */
+export async function ingestMetrics(state: IngestState): Promise<string> {
+  const registry = new Registry();
+  for (const [name, help, value, label] of families(state)) {
+    const gauge = new Gauge({ name, help, labelNames: label === undefined ? [] : [label], registers: [registry] });
+    if (typeof value === 'number') gauge.set(value);
+    else for (const [key, figure] of Object.entries(value)) gauge.set({ [label!]: key }, figure);
+  }
+  return `${await registry.metrics()}\n`;
+}
+
+function families({ graph, cluster, book, server, store, ...rest }: IngestState): Family[] {
+  const lost = Object.fromEntries(
+    Object.entries(lostCounts(graph)).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
+  );
+  const agents: Record<string, number> = { reporting: 0, late: 0, silent: 0, waiting: 0 };
+  for (const { state } of agentStatus(graph)) agents[state]!++;
+  const addresses = book.stats();
+  const { edges } = graph;
+  return [
+    ['netloom_cluster_ready', 'Whether the cluster state was read.', rest.ready ? 1 : 0],
+    [
+      'netloom_cluster_objects',
+      'Objects of the cluster state.',
+      { nodes: cluster.nodeCount, pods: cluster.podCount, workloads: cluster.workloadCount },
+      'kind',
+    ],
+    ['netloom_agents', 'Nodes from which an agent was heard, by state.', agents, 'state'],
+    [
+      'netloom_graph_edges',
+      'Edges of the traffic graph.',
+      { workload: [...rowNumbers(edges.workloads)].length, pod: [...rowNumbers(edges.pods)].length },
+      'level',
+    ],
+    ['netloom_graph_endpoints', 'Ends of edges.', edges.endpoints.size],
+    ['netloom_graph_lost', 'What the graph does not hold, since the start, by reason (docs: netloom graph --counters).', lost, 'reason'],
+    ['netloom_addresses', 'Addresses owned now, and intervals kept of the past.', { live: addresses.live, ended: addresses.ended }, 'state'],
+    ['netloom_address_conflicts', 'Times that two living pods showed one address.', addresses.conflicts],
+    ['netloom_view_build_seconds', 'What building the last placement view took.', rest.viewBuildSeconds],
+    ['netloom_view_age_seconds', 'Age of the placement view; it is built anew on change only.', rest.viewAgeSeconds],
+    ['netloom_decisions_kept', 'Answers that explain can show.', rest.decisions],
+    ...(server === undefined ? [] : serverFamilies(server)),
+    ...(store === undefined ? [] : storeFamilies(store)),
+  ];
+}
+
+function serverFamilies(server: ReportServerStats): Family[] {
+  const { agents, reports, edges, ...problems } = server;
+  return [
+    ['netloom_report_streams', 'Open streams of agents.', agents],
+    ['netloom_reports', 'Reports taken since the start.', reports],
+    ['netloom_report_edges', 'Rows of reports taken since the start.', edges],
+    ['netloom_report_problems', 'What went wrong with reports since the start.', { ...problems }, 'problem'],
+  ];
+}
+
+function storeFamilies(store: StoreStatus): Family[] {
+  return [
+    ['netloom_store_saves', 'Saves since the start.', store.saves],
+    ['netloom_store_failures', 'Saves that failed since the start.', store.failures],
+    ['netloom_store_save_seconds', 'What the last save took.', store.lastSaveMs / 1000],
+    ['netloom_store_ok', 'Whether the last save succeeded.', store.error === undefined ? 1 : 0],
+  ];
+}

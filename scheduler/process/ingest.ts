@@ -1,0 +1,286 @@
+import type { Logger } from '../../lib/log.ts';
+import type { AddressRange } from '../../proto/report.ts';
+import { Decisions } from '../api/decisions.ts';
+import { Explainer } from '../api/explain.ts';
+import { listenForApi } from '../api/listener.ts';
+import type { Problem } from '../api/replies.ts';
+import { apiRoutes } from '../api/routes.ts';
+import { AddressBook } from '../cluster/address-book.ts';
+import type { ClusterEvent } from '../cluster/model.ts';
+import { clusterRanges } from '../cluster/ranges.ts';
+import { SnapshotSource } from '../cluster/snapshot-source.ts';
+import { ClusterState } from '../cluster/state.ts';
+import { TrafficSource } from '../cluster/traffic-source.ts';
+import { resolveTraffic, type TrafficRow } from '../cluster/traffic.ts';
+import { readTlsMaterial, type TlsFiles } from '../extender/certificates.ts';
+import { ClusterResolver } from '../graph/cluster-resolver.ts';
+import { GraphSink } from '../graph/graph-sink.ts';
+import { PlacementViewBuilder, type ViewMessage } from '../graph/placement-view-builder.ts';
+import { TrafficGraph } from '../graph/traffic-graph.ts';
+import { startReportServer, type ReportServer, type ServerTls } from '../ingest/report-server.ts';
+import { createStore, type GraphStore } from '../store/store.ts';
+import { ingestMetrics } from './ingest-metrics.ts';
+import type { Readiness } from './messages.ts';
+import type { SchedulerOptions } from './options.ts';
+import { formatListen } from './listen-text.ts';
+
+export interface IngestDeps {
+  readonly logger: Logger;
+  readonly onView: (view: ViewMessage) => void;
+  readonly onReadiness: (readiness: Readiness) => void;
+}
+
+export interface Ingest {
+  readonly agentsPort: number;
+  readonly apiPort: number;
+  readonly decisions: Decisions;
+  metricsText(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** Views are looked after this often, and built at most so often that building takes a tenth of the thread's time. */
+const VIEW_TICK_MS = 250;
+const GRAPH_VIEW_MS = 1_000;
+const VIEW_COST_FACTOR = 10;
+/** Ranges walk all pods: at most this often. */
+const RANGES_MS = 2_000;
+
+/** Everything of the scheduler but the extender. One thread, one event loop; the store has a thread of its own. */
+export async function startIngest(options: SchedulerOptions, deps: IngestDeps): Promise<Ingest> {
+  const ingest = new IngestProcess(options, deps);
+  try {
+    await ingest.start();
+  } catch (error) {
+    await ingest.stop();
+    throw error;
+  }
+  return ingest;
+}
+
+class IngestProcess implements Ingest {
+  readonly #options: SchedulerOptions;
+  readonly #deps: IngestDeps;
+  readonly cluster = new ClusterState();
+  readonly book = new AddressBook();
+  readonly graph: TrafficGraph;
+  readonly decisions = new Decisions();
+  readonly #resolver: ClusterResolver;
+  readonly #views: PlacementViewBuilder;
+  readonly #startedMs = Date.now();
+  readonly #closers: (() => unknown)[] = [];
+  #server: ReportServer | undefined;
+  #store: GraphStore | undefined;
+  #snapshot: SnapshotSource | undefined;
+  #trafficRows: readonly TrafficRow[] = [];
+  #trafficProblems: readonly Problem[] = [];
+  #trafficPending = false;
+  #readiness: Readiness = { ready: false, reason: 'starting' };
+  #sourceFault: string | undefined;
+  #trafficFault: string | undefined;
+  #ranges: { readonly version: number; readonly atMs: number; readonly ranges: readonly AddressRange[] } | undefined;
+  #shown = { cluster: -1, graph: -1, atMs: Number.NEGATIVE_INFINITY, costMs: 0 };
+  agentsPort = 0;
+  apiPort = 0;
+
+  constructor(options: SchedulerOptions, deps: IngestDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#resolver = new ClusterResolver(this.cluster, this.book);
+    this.graph = new TrafficGraph(this.#resolver, { coverGraceMs: options.clientGraceMs });
+    this.#views = new PlacementViewBuilder(this.graph, this.cluster);
+  }
+
+  async start(): Promise<void> {
+    const { store: path, listenAgents, agentsTls, insecureAgents, listenApi, placement, version } = this.#options;
+    const { logger } = this.#deps;
+    if (path !== undefined) {
+      const store = await createStore({ path, logger });
+      this.#store = store;
+      this.#closers.push(() => store.close());
+    }
+    const sink = new GraphSink({ graph: this.graph, store: this.#store, logger });
+    sink.start();
+    this.#closers.push(() => sink.stop());
+    // What the cluster is comes first: a report that arrives before is held, but it costs.
+    await this.#startSources();
+    const server = await startReportServer({
+      listen: formatListen(listenAgents),
+      ...(agentsTls === undefined ? {} : { tls: await serverTls(agentsTls) }),
+      allowPlaintext: insecureAgents,
+      sink,
+      logger,
+      ranges: () => this.#currentRanges(),
+      now: Date.now,
+    });
+    this.#server = server;
+    this.#closers.push(() => server.close());
+    const api = await listenForApi({
+      ...listenApi,
+      logger,
+      routes: apiRoutes({
+        graph: this.graph,
+        cluster: this.cluster,
+        explainer: new Explainer(this.graph, this.cluster, placement, this.decisions),
+        version,
+        startedMs: this.#startedMs,
+        readiness: () => this.#readiness,
+        problems: () => this.#problems(),
+        nowMs: Date.now,
+      }),
+    });
+    this.#closers.push(() => api.close());
+    this.agentsPort = server.port;
+    this.apiPort = api.port;
+    this.#showView();
+    const timer = setInterval(() => this.#tick(), VIEW_TICK_MS);
+    this.#closers.push(() => clearInterval(timer));
+  }
+
+  async stop(): Promise<void> {
+    for (const close of this.#closers.splice(0).reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        this.#deps.logger.warn('closing a part failed', { problem: error });
+      }
+    }
+  }
+
+  async metricsText(): Promise<string> {
+    return ingestMetrics({
+      graph: this.graph,
+      cluster: this.cluster,
+      book: this.book,
+      server: this.#server?.stats(),
+      store: this.#store?.status(),
+      decisions: this.decisions.size,
+      ready: this.#readiness.ready,
+      viewBuildSeconds: this.#shown.costMs / 1000,
+      viewAgeSeconds: (Date.now() - this.#shown.atMs) / 1000,
+    });
+  }
+
+  async #startSources(): Promise<void> {
+    const { snapshot, traffic } = this.#options;
+    const { logger } = this.#deps;
+    if (snapshot === undefined) {
+      this.#setReadiness();
+    } else {
+      const source = new SnapshotSource(snapshot, { logger });
+      this.#snapshot = source;
+      this.#closers.push(() => source.stop());
+      await source.start({
+        apply: (events: readonly ClusterEvent[]) => {
+          this.cluster.apply(events);
+          this.book.apply(events, Date.now());
+        },
+        synced: () => {
+          this.#resolver.ready = true;
+          this.#sourceFault = undefined;
+          this.#trafficPending = true;
+          this.#setReadiness();
+        },
+        failed: (error: unknown) => {
+          this.#sourceFault = describe(error);
+          this.#setReadiness();
+        },
+      });
+    }
+    if (traffic !== undefined) {
+      const source = new TrafficSource(traffic, { logger });
+      this.#closers.push(() => source.stop());
+      await source.start({
+        rows: (rows: readonly TrafficRow[]) => {
+          this.#trafficRows = rows;
+          this.#trafficFault = undefined;
+          this.#trafficPending = true;
+        },
+        failed: (error: unknown) => {
+          this.#trafficFault = describe(error);
+        },
+      });
+    }
+  }
+
+  #tick(): void {
+    this.book.expire(Date.now());
+    this.#server?.rangesChanged();
+    this.#showView();
+  }
+
+  /** Builds a view when the cluster changed (at once) or the graph did (about once a second). */
+  #showView(): void {
+    if (!this.#resolver.ready) return;
+    if (this.#trafficPending) this.#applyTraffic();
+    const nowMs = Date.now();
+    const sinceMs = nowMs - this.#shown.atMs;
+    const clusterChanged = this.cluster.version !== this.#shown.cluster;
+    const graphChanged = this.graph.version !== this.#shown.graph && sinceMs >= GRAPH_VIEW_MS;
+    if ((!clusterChanged && !graphChanged) || sinceMs < this.#shown.costMs * VIEW_COST_FACTOR) return;
+    const from = performance.now();
+    const view = this.#views.build(nowMs);
+    this.#shown = {
+      cluster: this.cluster.version,
+      graph: this.graph.version,
+      atMs: nowMs,
+      costMs: performance.now() - from,
+    };
+    this.#deps.onView(view);
+  }
+
+  #applyTraffic(): void {
+    this.#trafficPending = false;
+    const { edges, unknown } = resolveTraffic(this.#trafficRows, this.cluster);
+    this.graph.setFileTraffic(edges);
+    const before = this.#trafficProblems[0]?.count ?? 0;
+    this.#trafficProblems =
+      unknown.count === 0
+        ? []
+        : [{ what: 'traffic rows name what is not in the cluster', count: unknown.count, sample: unknown.samples.join('; ') }];
+    if (unknown.count !== before && unknown.count > 0) {
+      this.#deps.logger.warn('traffic rows name what is not in the cluster', { rows: unknown.count, samples: unknown.samples });
+    }
+  }
+
+  #setReadiness(): void {
+    const readiness: Readiness = this.#resolver.ready
+      ? { ready: true, reason: this.#sourceFault === undefined ? 'ready' : `the last good state is used: ${this.#sourceFault}` }
+      : {
+          ready: false,
+          reason:
+            this.#sourceFault ??
+            (this.#options.snapshot === undefined ? 'no cluster state: --snapshot was not given' : 'reading the snapshot'),
+        };
+    this.#readiness = readiness;
+    this.#deps.onReadiness(readiness);
+  }
+
+  #problems(): Problem[] {
+    const faults = [this.#sourceFault, this.#trafficFault].filter((fault) => fault !== undefined);
+    return [
+      ...faults.map((sample) => ({ what: 'a file cannot be read; its last good state is used', count: 1, sample })),
+      ...(this.#snapshot?.problems() ?? []),
+      ...this.#trafficProblems,
+    ];
+  }
+
+  #currentRanges(): readonly AddressRange[] {
+    const nowMs = Date.now();
+    const known = this.#ranges;
+    const { version } = this.cluster;
+    if (known !== undefined && (known.version === version || nowMs - known.atMs < RANGES_MS)) return known.ranges;
+    const ranges = this.#resolver.ready ? clusterRanges(this.cluster) : [];
+    this.#ranges = { version, atMs: nowMs, ranges };
+    return ranges;
+  }
+}
+
+
+async function serverTls(files: TlsFiles): Promise<ServerTls> {
+  const { cert, key, ca } = await readTlsMaterial(files);
+  return { cert, key, ...(ca === undefined ? {} : { clientCa: ca }) };
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
