@@ -112,6 +112,7 @@ export class Edges {
   #dirty: number[] = [];
   /** Client, server, code of saved edges that were removed. */
   #removed: number[] = [];
+  #firstFoldCode: number | undefined;
   readonly #limits: EdgeLimits;
 
   constructor(limits: EdgeLimits) {
@@ -286,7 +287,9 @@ export class Edges {
   }
 
   #insertWorkload(client: number, server: number, code: number): number {
-    const row = this.workloads.insert(client, server, code);
+    // The reserve is for edges to fold into.
+    const full = this.workloads.size >= this.#limits.maxWorkloadEdges;
+    const row = full ? -1 : this.workloads.insert(client, server, code);
     if (row < 0) {
       this.workloadEdgesFolded++;
       return this.#foldRow(code);
@@ -302,21 +305,20 @@ export class Edges {
     if (this.endpoints.isOutside(client)) this.endpoints.outsidePeers[server]! += step;
   }
 
-  /** The edge that keeps the totals of those folded away; code 0 where even the reserve is used up. */
+  /** The edge that keeps the totals of those folded away; of the first protocol met where even the reserve is used up. */
   #foldRow(code: number): number {
-    for (const wanted of [code, 0]) {
-      const row = this.workloads.find(UNKNOWN_OTHER, UNKNOWN_OTHER, wanted);
-      if (row >= 0) return row;
-      const made = this.workloads.insert(UNKNOWN_OTHER, UNKNOWN_OTHER, wanted);
-      if (made >= 0) return made;
+    for (const wanted of [code, this.#firstFoldCode ?? code]) {
+      const known = this.workloads.find(UNKNOWN_OTHER, UNKNOWN_OTHER, wanted);
+      const row = known >= 0 ? known : this.workloads.insert(UNKNOWN_OTHER, UNKNOWN_OTHER, wanted);
+      if (row < 0) continue;
+      this.#firstFoldCode ??= wanted;
+      return row;
     }
     throw new RangeError('no row left to fold into');
   }
 
   #fold(count: number): void {
     const { workloads, pods } = this;
-    // Made first, so that there is one even if the table is full to its last row.
-    this.#foldRow(0);
     const { ints } = workloads;
     const isFold = (row: number): boolean =>
       workloads.ints[row * INTS + CLIENT] === UNKNOWN_OTHER && workloads.ints[row * INTS + SERVER] === UNKNOWN_OTHER;

@@ -77,6 +77,20 @@ describe('bounds', () => {
     expect(graph.edges.endpoints.size).toBeLessThan(100);
   });
 
+  test('a report larger than the workload table is folded, too', () => {
+    const cluster = new FakeCluster().pod('10.1.1.1', 'n1', 'db-1', 'db');
+    const rows: Row[] = [];
+    for (let i = 0; i < 250; i++) {
+      cluster.pod(`10.2.0.${i}`, 'n1', `w${i}-1`, `w${i}`);
+      rows.push({ local: '10.1.1.1', remote: `10.2.0.${i}`, role: 'server', received: 7, protocol: i % 100 });
+    }
+    const graph = new TrafficGraph(cluster, { maxWorkloadEdges: 20 });
+    for (let seq = 1; seq < 4; seq++) graph.record('n1', report({ seq }, rows), T + seq * 10_000);
+    const { edges } = counters(graph, 'workload');
+    expect(edges.reduce((sum, e) => sum + e.bytesOut, 0)).toBe(3 * 7 * 250);
+    expect(edges.length).toBeLessThanOrEqual(20 + 64);
+  });
+
   test('endpoints are recycled under churn without mixing up names', () => {
     const graph = new TrafficGraph(
       {
