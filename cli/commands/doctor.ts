@@ -32,7 +32,7 @@ const DEFAULT_WIDTH = 80;
 
 function reportText(report: FeatureReport, style: TextStyle): string {
   const width = Math.max(40, Math.min(style.width ?? DEFAULT_WIDTH, 100));
-  const hanging = (text: string): string => `${wrap(text, ' '.repeat(INDENT), width).join('\n')}\n`;
+  const hanging = (text: string): string => `${wrap(text, ' '.repeat(INDENT), width, ' '.repeat(INDENT)).join('\n')}\n`;
   const order: readonly Finding['status'][] = ['missing', 'degraded', 'ok', 'unused'];
   const findings = report.findings
     .filter((finding) => style.wide || finding.status !== 'unused' || finding.reason !== undefined)

@@ -15,6 +15,7 @@
 import { addressKey, formatAddress, isV4, keyAddress, maskAddress, formatCidr, parseAddress, parseCidr, v4Number, v6Key, type AddressKey } from '../../lib/ip.ts';
 import { ClusterPrefixes } from './cluster-prefixes.ts';
 import type { ClusterEvent, NodeRecord, PodRecord, ServiceRecord } from './model.ts';
+import { sameData } from './records.ts';
 
 /** `id` is unique for the life of the book and never used again. */
 export type AddressOwner =
@@ -242,6 +243,7 @@ export class AddressBook {
 
   private setNode(record: NodeRecord, present: boolean): void {
     const old = this.nodeOwners.get(record.name);
+    if (old !== undefined && present && sameAddresses(old.record, record)) return;
     if (old !== undefined) this.placeNode(old.record, old.owner, false);
     if (!present) {
       this.nodeOwners.delete(record.name);
@@ -324,6 +326,10 @@ export class AddressBook {
     }
     return owner;
   }
+}
+
+function sameAddresses(a: NodeRecord, b: NodeRecord): boolean {
+  return sameData(a.addresses, b.addresses) && sameData(a.podCidrs, b.podCidrs);
 }
 
 function* keysOf(record: ServiceRecord): Generator<AddressKey> {

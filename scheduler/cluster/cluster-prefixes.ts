@@ -1,4 +1,4 @@
-import { cidrContains, formatCidr, keyAddress, type AddressKey, type Cidr } from '../../lib/ip.ts';
+import { keyAddress, maskAddress, v6Key, type AddressKey, type Cidr } from '../../lib/ip.ts';
 
 /** What an address without an owner is told by: /24 for IPv4, /64 for IPv6, the least that clusters hand out to a node. */
 export function neighbourhood(key: AddressKey): AddressKey {
@@ -24,9 +24,38 @@ function isLoopback(key: AddressKey): boolean {
   return typeof key === 'number' ? key >>> 24 === 127 : key === '\0'.repeat(15) + '\x01';
 }
 
+/** Prefixes that are looked up by hash, a look-up per distinct length: clusters have one or two. A prefix counts as often as it was added. */
+export class CidrSet {
+  private readonly byLength = new Map<number, Map<string, number>>();
+
+  add(cidr: Cidr): void {
+    let counts = this.byLength.get(cidr.prefixLength);
+    if (counts === undefined) this.byLength.set(cidr.prefixLength, (counts = new Map()));
+    const key = v6Key(cidr.address, 0);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+
+  remove(cidr: Cidr): void {
+    const counts = this.byLength.get(cidr.prefixLength);
+    const key = v6Key(cidr.address, 0);
+    const count = counts?.get(key);
+    if (counts === undefined || count === undefined) return;
+    if (count > 1) counts.set(key, count - 1);
+    else counts.delete(key);
+    if (counts.size === 0) this.byLength.delete(cidr.prefixLength);
+  }
+
+  contains(address: Uint8Array): boolean {
+    for (const [length, counts] of this.byLength) {
+      if (counts.has(v6Key(maskAddress(address, length), 0))) return true;
+    }
+    return false;
+  }
+}
+
 /** The ranges of the cluster, kept incrementally: pod CIDRs of nodes, and the neighbourhoods of pod and Service addresses. */
 export class ClusterPrefixes {
-  private readonly podCidrs = new Map<string, { cidr: Cidr; count: number }>();
+  private readonly podCidrs = new CidrSet();
   private readonly neighbourhoods = new Map<AddressKey, number>();
   private changed = false;
 
@@ -54,19 +83,14 @@ export class ClusterPrefixes {
   }
 
   setPodCidr(cidr: Cidr, present: boolean): void {
-    const text = formatCidr(cidr);
-    const known = this.podCidrs.get(text);
-    const count = (known?.count ?? 0) + (present ? 1 : -1);
-    if (count <= 0) this.podCidrs.delete(text);
-    else this.podCidrs.set(text, { cidr, count });
+    if (present) this.podCidrs.add(cidr);
+    else this.podCidrs.remove(cidr);
     this.changed = true;
   }
 
   contains(key: AddressKey): boolean {
     if (isLoopback(key) || this.neighbourhoods.has(neighbourhood(key))) return true;
-    const bytes = keyAddress(key);
-    for (const { cidr } of this.podCidrs.values()) if (cidrContains(cidr, bytes)) return true;
-    return false;
+    return this.podCidrs.contains(keyAddress(key));
   }
 
   private count(neighbours: AddressKey, by: 1 | -1): void {

@@ -8,6 +8,7 @@ import { apiRoutes } from '../api/routes.ts';
 import { AddressBook } from '../cluster/address-book.ts';
 import type { ClusterEvent } from '../cluster/model.ts';
 import { clusterRanges } from '../cluster/ranges.ts';
+import type { SnapshotSummary } from '../cluster/snapshot-file.ts';
 import { SnapshotSource } from '../cluster/snapshot-source.ts';
 import { ClusterState } from '../cluster/state.ts';
 import { TrafficSource } from '../cluster/traffic-source.ts';
@@ -259,7 +260,7 @@ class IngestProcess implements Ingest {
     const faults = [this.#sourceFault, this.#trafficFault].filter((fault) => fault !== undefined);
     return [
       ...faults.map((sample) => ({ what: 'a file cannot be read; its last good state is used', count: 1, sample })),
-      ...(this.#snapshot?.problems() ?? []),
+      ...(this.#snapshot?.summary === undefined ? [] : snapshotProblems(this.#snapshot.summary)),
       ...this.#trafficProblems,
     ];
   }
@@ -275,6 +276,14 @@ class IngestProcess implements Ingest {
   }
 }
 
+
+function snapshotProblems({ unusable, odd, repeated }: SnapshotSummary): Problem[] {
+  return [
+    ...unusable.map(({ what, count, sample }) => ({ what: `objects cannot be used: ${what}`, count, sample })),
+    ...odd.map(({ what, count, sample }) => ({ what: `objects are used but for a field: ${what}`, count, sample })),
+    ...(repeated > 0 ? [{ what: 'objects stand in the snapshot more than once', count: repeated, sample: '' }] : []),
+  ];
+}
 
 async function serverTls(files: TlsFiles): Promise<ServerTls> {
   const { cert, key, ca } = await readTlsMaterial(files);
