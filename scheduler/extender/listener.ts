@@ -54,13 +54,14 @@ export function createListener(
       'Allow: GET, HEAD, POST\r\n',
     );
   });
+  // With TLS also of handshakes that failed: only who got as far as HTTP is answered.
   server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
     metrics.closed.broken.inc();
+    const isHttp = /^(HPE_|ERR_HTTP_)/.test(error.code ?? '');
     const nothingSaid = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket.bytesRead === 0;
-    if (error.code === 'ECONNRESET' || nothingSaid || isReplying(socket)) socket.destroy();
+    if (!isHttp || nothingSaid || isReplying(socket)) socket.destroy();
     else endRaw(socket, refusal(400, `no valid HTTP request: ${error.message}`).text, '400 Bad Request', '');
   });
-  server.on('tlsClientError', () => metrics.closed.broken.inc());
   return { server, connections };
 }
 

@@ -31,8 +31,9 @@ export function isReplying(socket: object): boolean {
   return replying.has(socket);
 }
 
-/** How long, and how much, is still read of a body that was refused. */
+/** How long in all and without a byte, and how much, is still read of a body that was refused. */
 const LINGER_MS = 2_000;
+const LINGER_IDLE_MS = 300;
 const LINGER_BYTES = 256 * 1024 * 1024;
 
 /**
@@ -53,14 +54,17 @@ export function sendAndClose(request: IncomingMessage, response: ServerResponse,
   let left = LINGER_BYTES;
   const end = () => {
     clearTimeout(timer);
+    clearTimeout(idle);
     request.off('data', onData).off('end', end).off('close', end).off('error', end);
     response.end();
   };
   const onData = (chunk: Buffer) => {
     left -= chunk.length;
+    idle.refresh();
     if (left < 0) end();
   };
   const timer = setTimeout(end, LINGER_MS);
+  const idle = setTimeout(end, LINGER_IDLE_MS);
   if (request.readableEnded) return end();
   request.on('data', onData).on('end', end).on('close', end).on('error', end).resume();
 }

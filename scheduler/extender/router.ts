@@ -14,6 +14,8 @@ import type { ExtenderDeps } from './server.ts';
 interface Answer {
   readonly outcome: Outcome;
   readonly reply: Reply;
+  /** The rest of the request is not wanted: the connection ends. */
+  readonly close?: boolean;
 }
 
 type RouterOptions = Pick<ExtenderOptions, 'placement'> & {
@@ -77,7 +79,7 @@ export class Router {
       else answer = await this.#tell(path);
       this.#metrics.outcomes[verb][answer?.outcome ?? 'aborted'].inc();
       if (answer === undefined) return;
-      this.#send(request, response, answer.reply, expectsContinue);
+      this.#send(request, response, answer, expectsContinue);
       if (verb !== 'prioritize' && verb !== 'filter') return;
       this.#metrics.seconds[verb].observe((performance.now() - startMs) / 1000);
       this.#served(request);
@@ -104,12 +106,11 @@ export class Router {
       case 'gone':
         return undefined;
       case 'too-slow':
-        return badRequest(`the body took longer than ${this.#bodyLimits.timeoutMs} ms`);
-      case 'too-large':
-        return {
-          outcome: 'too_large',
-          reply: refusal(413, `the body is longer than ${this.#bodyLimits.limitBytes} bytes`),
-        };
+        return { ...badRequest(`the body took longer than ${this.#bodyLimits.timeoutMs} ms`), close: true };
+      case 'too-large': {
+        const reply = refusal(413, `the body is longer than ${this.#bodyLimits.limitBytes} bytes`);
+        return { outcome: 'too_large', reply, close: true };
+      }
       case 'whole':
         return verb === 'prioritize' ? this.#prioritize(body.bytes) : this.#filter(body.bytes);
     }
@@ -207,12 +208,12 @@ export class Router {
     }
   }
 
-  #send(request: IncomingMessage, response: ServerResponse, reply: Reply, expectsContinue: boolean): void {
+  #send(request: IncomingMessage, response: ServerResponse, answer: Answer, expectsContinue: boolean): void {
     const unread = unreadBytes(request);
     // Who waits for "100 Continue" may send the body after a final reply, or not: the connection cannot be used on.
-    const close = reply.status === 413 || unread > DRAINED_BYTES || (unread > 0 && expectsContinue);
-    if (close) sendAndClose(request, response, reply);
-    else send(response, reply);
+    const close = answer.close === true || unread > DRAINED_BYTES || (unread > 0 && expectsContinue);
+    if (close) sendAndClose(request, response, answer.reply);
+    else send(response, answer.reply);
   }
 }
 
