@@ -1,5 +1,6 @@
 import { ROLE_SERVER } from '../../proto/report.ts';
 import { isV4 } from '../../lib/ip.ts';
+import { AddressCache } from './address-cache.ts';
 import type { NodeState, NodeStates } from './agents.ts';
 import {
   CLASS_EXTERNAL,
@@ -65,6 +66,8 @@ export class Attribution {
   readonly #endpoints: EndpointTable;
   readonly #nodes: NodeStates;
   readonly #options: AttributionOptions;
+  /** Answers that hold from a time on. */
+  readonly #lasting = new AddressCache<{ readonly peer: Peer; readonly fromMs: number }>();
   /** Graph time minus wall-clock time, which the address book has. */
   skewMs = 0;
   #peers = new WeakMap<Resolution, Peer>();
@@ -90,10 +93,20 @@ export class Attribution {
   /** Endpoint ids may have changed their meaning. */
   forget(): void {
     this.#peers = new WeakMap();
+    this.#lasting.clear();
+  }
+
+  /** To be called before the addresses of a report are resolved: the cluster may have changed since the last one. */
+  refresh(): void {
+    const changed = this.#resolver.takeChanged();
+    if (changed === 'all') this.#lasting.clear();
+    else for (const key of changed) this.#lasting.delete(key);
   }
 
   /** Owner of an address during a period of graph time. */
   peer(bytes: Uint8Array, offset: number, prefixLength: number, startMs: number, endMs: number): Peer {
+    const cached = prefixLength === 128 ? this.#lasting.get(bytes, offset) : undefined;
+    if (cached !== undefined && startMs >= cached.fromMs) return cached.peer;
     const { skewMs } = this;
     const resolution = this.#resolver.resolve(bytes, offset, prefixLength, startMs - skewMs, endMs - skewMs);
     const ipv6 = !isV4(bytes, offset);
@@ -101,10 +114,13 @@ export class Attribution {
       resolution.kind === 'Unknown' ? this.#waitUntil(resolution.address, endMs) : Number.NEGATIVE_INFINITY;
     const known = this.#peers.get(resolution);
     // A pod's or Service's object is the same for both families.
-    if (known !== undefined && known.ipv6 === ipv6 && known.waitUntilMs === waitUntilMs) return known;
-    const loopback = resolution.kind === 'Unknown' && isLoopback(bytes, offset);
-    const peer: Peer = { ...this.#identify(resolution), loopback, ipv6, waitUntilMs };
-    this.#peers.set(resolution, peer);
+    let peer = known;
+    if (peer === undefined || peer.ipv6 !== ipv6 || peer.waitUntilMs !== waitUntilMs) {
+      const loopback = resolution.kind === 'Unknown' && isLoopback(bytes, offset);
+      peer = { ...this.#identify(resolution), loopback, ipv6, waitUntilMs };
+      this.#peers.set(resolution, peer);
+    }
+    if (this.#resolver.lasting && prefixLength === 128) this.#lasting.set(bytes, offset, { peer, fromMs: startMs });
     return peer;
   }
 

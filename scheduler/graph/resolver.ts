@@ -1,3 +1,4 @@
+import type { AddressKey } from '../../lib/ip.ts';
 import type { WorkloadRef } from '../cluster/model.ts';
 
 /**
@@ -29,6 +30,10 @@ export interface AddressResolver {
   readonly version: number;
   /** Owner of the 16-byte address at `offset` of `bytes` (IPv4 as ::ffff:a.b.c.d) during [startMs, endMs]. */
   resolve(bytes: Uint8Array, offset: number, prefixLength: number, startMs: number, endMs: number): Resolution;
+  /** Whether the last answer of resolve() holds for all later periods, until takeChanged() names the address. */
+  readonly lasting: boolean;
+  /** Addresses whose lasting answers may have changed since the last call. */
+  takeChanged(): 'all' | readonly AddressKey[];
   /** Names of the nodes on which a Service's pods are. */
   serviceNodes(namespace: string, name: string): Iterable<string>;
 }

@@ -191,6 +191,7 @@ export class TrafficGraph {
     const peers = this.#peers;
     while (peers.length < count) peers.push(undefined as unknown as Peer);
     const { prefixLengths } = edges;
+    this.#attribution.refresh();
     for (let a = 0; a < count; a++) {
       const prefix = prefixLengths.length > a ? prefixLengths[a]! : 128;
       peers[a] = this.#attribution.peer(edges.addresses, a * 16, prefix, period.startMs, period.endMs);
@@ -293,6 +294,7 @@ export class TrafficGraph {
     const changed = seen.version !== version || seen.coverage !== this.#coverage;
     if (!changed && now - seen.checkedMs < 1_000) return;
     this.#heldSeen = { version, coverage: this.#coverage, checkedMs: now };
+    this.#attribution.refresh();
     for (const row of this.held) {
       if (this.#decide(row, now)) this.held.delete(row);
     }

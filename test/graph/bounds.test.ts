@@ -95,6 +95,8 @@ describe('bounds', () => {
     const graph = new TrafficGraph(
       {
         ready: true,
+        lasting: false,
+        takeChanged: () => [],
         version: 0,
         resolve: (bytes, offset) => ({
           kind: 'Pod',

@@ -6,6 +6,10 @@ import type { AddressResolver, Resolution } from '../../scheduler/graph/resolver
 /** A cluster for the graph's tests: addresses in 10.0.0.0/8 are inside, all others outside. */
 export class FakeCluster implements AddressResolver {
   ready = true;
+  readonly lasting = false;
+  takeChanged(): 'all' {
+    return 'all';
+  }
   version = 0;
   readonly #owners = new Map<string, { resolution: Resolution; fromMs: number; toMs: number }[]>();
   readonly #services = new Map<string, string[]>();
