@@ -24,11 +24,19 @@ export type ActorCommand =
   | { op: 'short'; host: string; port: number; perSecond: number; seconds: number; requestBytes: number }
   /** Answers every connection's first byte of a request of `requestBytes` with `responseBytes` and ends it. */
   | { op: 'serveShort'; host: string; port: number; requestBytes: number; responseBytes: number }
-  | { op: 'shortTotals' };
+  | { op: 'shortTotals' }
+  /** Listens on `count` ports from `from`; what comes is read and forgotten. */
+  | { op: 'listenRange'; host: string; from: number; count: number }
+  /** Connects every local address with every port, and keeps all open. */
+  | { op: 'mesh'; host: string; from: number; count: number; localHosts: readonly string[] }
+  /** Writes to every connection of the mesh. */
+  | { op: 'meshWrite'; bytes: number }
+  | { op: 'meshClose' };
 
 const sockets: { socket: Socket; read: number; written: number; ended: boolean; closed: boolean }[] = [];
 const servers = new Map<number, Server>();
 const acceptedOn = new Map<number, number[]>();
+const mesh: Socket[] = [];
 const shortTotals = { connections: 0, failed: 0, read: 0, written: 0 };
 
 function adopt(socket: Socket): number {
@@ -144,6 +152,32 @@ async function run(command: ActorCommand): Promise<unknown> {
       return await shortConnections(command);
     case 'shortTotals':
       return shortTotals;
+    case 'listenRange': {
+      for (let port = command.from; port < command.from + command.count; port++) {
+        const server = createServer((socket) => socket.on('error', () => undefined).resume());
+        server.listen({ host: command.host, port, backlog: 1024 });
+        await once(server, 'listening');
+      }
+      return undefined;
+    }
+    case 'mesh': {
+      const { host, from, count } = command;
+      for (const localAddress of command.localHosts) {
+        const sockets = Array.from({ length: count }, (_, i) => connect({ host, port: from + i, localAddress }));
+        await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+        for (const socket of sockets) mesh.push(socket.on('error', () => undefined).resume());
+      }
+      return mesh.length;
+    }
+    case 'meshClose':
+      // By RST: no TIME_WAIT is left, so the next mesh finds ports.
+      for (const socket of mesh.splice(0)) socket.resetAndDestroy();
+      return undefined;
+    case 'meshWrite': {
+      const chunk = Buffer.alloc(command.bytes, 1);
+      for (const socket of mesh) socket.write(chunk);
+      return undefined;
+    }
   }
 }
 
