@@ -42,8 +42,8 @@ export function agentStatus(graph: TrafficGraph): AgentStatus[] {
       const reporting = late <= STALE_INTERVALS ? 'reporting' : late <= ABSTAIN_INTERVALS ? 'late' : 'silent';
       return {
         node: node.name,
-        state: never && node.streams > 0 ? 'waiting' : reporting,
-        connected: node.streams > 0,
+        state: never && node.connected ? 'waiting' : reporting,
+        connected: node.connected,
         version: node.version,
         intervalMs: node.intervalMs,
         lastReportMs: never ? undefined : node.watermarkMs - graph.clock.skewMs,

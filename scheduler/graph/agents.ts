@@ -89,8 +89,8 @@ const MAX_UPLINKS = 16;
 export class NodeState {
   readonly id: number;
   readonly name: string;
-  /** Open streams of its agent. */
-  streams = 0;
+  /** A stream of its agent is open. */
+  connected = false;
   /** Whether an agent was ever heard from this node. */
   heard = false;
   intervalMs = 10_000;
@@ -148,7 +148,7 @@ export class NodeState {
   }
 
   isCovered(nowMs: number): boolean {
-    return this.streams > 0 || nowMs <= this.coveredUntilMs;
+    return this.connected || nowMs <= this.coveredUntilMs;
   }
 
   /** 0..1: share of recent traffic that its agent could not measure, the worse of bytes and connections. */

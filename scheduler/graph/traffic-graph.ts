@@ -77,7 +77,8 @@ export class TrafficGraph {
     const now = this.#now(nowMs);
     const node = this.nodes.of(agent.node);
     if (node === undefined) return 0;
-    node.streams++;
+    // A new stream of a node replaces the one before; only the end of the last is told.
+    node.connected = true;
     node.heard = true;
     node.intervalMs = Math.min(Math.max(agent.intervalMs, MIN_INTERVAL_MS), MAX_INTERVAL_MS);
     node.version = agent.version;
@@ -91,8 +92,8 @@ export class TrafficGraph {
   agentDisconnected(name: string, nowMs: number): void {
     const now = this.#now(nowMs);
     const node = this.nodes.find(name);
-    if (node === undefined || node.streams === 0) return;
-    node.streams--;
+    if (node?.connected !== true) return;
+    node.connected = false;
     node.seenMs = now;
     this.#coverage++;
   }
@@ -360,7 +361,7 @@ export class TrafficGraph {
   #retireNodes(now: number): void {
     const scarce = this.nodes.size > this.options.maxNodes / 2;
     const gone = this.nodes.all.filter((node) =>
-      node.heard ? node.streams === 0 && now - node.seenMs > this.options.forgetNodeMs : scarce,
+      node.heard ? !node.connected && now - node.seenMs > this.options.forgetNodeMs : scarce,
     );
     if (gone.length === 0) return;
     const ids = new Set(gone.map((node) => node.id));

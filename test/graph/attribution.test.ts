@@ -124,6 +124,8 @@ describe('attribution', () => {
     graph.agentConnected(agent('n2', 1_000), T);
     graph.agentConnected(agent('n1', 1_000), T);
     graph.record('n2', report({ seq: 1, periodMs: 1000 }, [serverRow]), T + 1_000);
+    // Another stream replaces the first; only the end of the last one is told.
+    graph.agentConnected(agent('n2', 1_000), T + 30_000);
     graph.agentDisconnected('n2', T + 60_000);
     const at = (seq: number, ms: number): void => {
       graph.record('n1', report({ seq, periodMs: 1000 }, [clientRow]), T + ms);
