@@ -1,5 +1,5 @@
-import protobuf from 'protobufjs/minimal.js';
-import { NetloomError } from '../lib/errors.ts';
+import type protobuf from 'protobufjs/minimal.js';
+import type { NetloomError } from '../lib/errors.ts';
 import { allocateEdgeColumns, malformedEdges } from './edge-columns.ts';
 import type { EdgeColumns } from './report.ts';
 import { countVarints, readVarints, varintSize, VarintError, writeVarint, type NumberColumn } from './varint.ts';

@@ -8,8 +8,12 @@ export interface IngestLimits {
   readonly maxAgents: number;
   /** Most edges of one report; agents split what is larger. Never more than fit into maxMessageBytes. Default 32,768. */
   readonly maxEdges: number;
-  /** Most reports of one agent in the sink at a time; then the agent is held back. Default 8. */
+  /**
+   * Most reports of one agent in the sink at a time, by number and by memory; then the agent is held back. Defaults 64
+   * and 8 MiB. Holding back is for trouble: what waits on the way looks younger than it is.
+   */
   readonly maxUncommitted: number;
+  readonly maxUncommittedBytes: number;
   /** From the call until Hello. Default 10 s. */
   readonly helloTimeoutMs: number;
   /** Without any report, and at least three intervals of the agent. Default 5 min. */
@@ -25,7 +29,8 @@ export const DEFAULT_INGEST_LIMITS: IngestLimits = {
   maxMessageBytes: 4 * 1024 * 1024,
   maxAgents: 10_000,
   maxEdges: DEFAULT_CODEC_LIMITS.maxEdges,
-  maxUncommitted: 8,
+  maxUncommitted: 64,
+  maxUncommittedBytes: 8 * 1024 * 1024,
   helloTimeoutMs: 10_000,
   idleTimeoutMs: 300_000,
   slowReaderTimeoutMs: 60_000,

@@ -18,6 +18,7 @@ export class NodeLedger {
   #committedSeq: number;
   #bookedSeq: number;
   #underway = 0;
+  #underwayBytes = 0;
   #failures = 0;
 
   constructor(mapId: string, committedSeq: number) {
@@ -35,6 +36,11 @@ export class NodeLedger {
     return this.#underway;
   }
 
+  /** Memory of the reports that belong to them, as given to `book`. */
+  get underwayBytes(): number {
+    return this.#underwayBytes;
+  }
+
   judge(seq: number): LedgerVerdict {
     if (seq <= this.#committedSeq) return { kind: 'committed' };
     if (seq <= this.#bookedSeq) return { kind: 'underway' };
@@ -42,21 +48,26 @@ export class NodeLedger {
     return { kind: 'book', missing: this.#bookedSeq === 0 ? 0 : seq - this.#bookedSeq - 1 };
   }
 
-  /** The sink got `seq`. Exactly one of the two returned functions is to be called later. */
-  book(seq: number): { readonly succeed: () => boolean; readonly fail: () => void } {
+  /** The sink got `seq`, of `bytes` in memory. Exactly one of the two returned functions is to be called later. */
+  book(seq: number, bytes: number): { readonly succeed: () => boolean; readonly fail: () => void } {
     this.#bookedSeq = seq;
     this.#underway++;
+    this.#underwayBytes += bytes;
+    const settle = (): void => {
+      this.#underway--;
+      this.#underwayBytes -= bytes;
+    };
     const failuresBefore = this.#failures;
     return {
       /** False: an earlier report failed meanwhile, so this one must not be acknowledged. */
       succeed: () => {
-        this.#underway--;
+        settle();
         if (failuresBefore !== this.#failures) return false;
         this.#committedSeq = Math.max(this.#committedSeq, seq);
         return true;
       },
       fail: () => {
-        this.#underway--;
+        settle();
         this.#failures++;
         this.#bookedSeq = this.#committedSeq;
       },

@@ -3,6 +3,7 @@ import type { PeerCertificate } from 'node:tls';
 import { messageOf, NetloomError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import { DEFAULT_CODEC_LIMITS, encodeSchedulerMessage } from '../../proto/codec.ts';
+import { edgeColumnsBytes } from '../../proto/edge-columns.ts';
 import { PROTOCOL_VERSION, type AddressRange, type Hello, type Report } from '../../proto/report.ts';
 import { AgentStream, type AgentCall, type AgentStreamOwner } from './agent-stream.ts';
 import { ingestLimits, type IngestLimits } from './ingest-limits.ts';
@@ -291,7 +292,6 @@ class GrpcReportServer implements ReportServer, AgentStreamOwner {
     if (this.#agents.get(node) !== agent) return;
     agent.ledger = ledger;
     this.#ledgers.set(node, ledger);
-    if (ledger.underway >= this.limits.maxUncommitted) stream.hold();
     stream.welcome(
       encodeSchedulerMessage({
         welcome: {
@@ -302,6 +302,8 @@ class GrpcReportServer implements ReportServer, AgentStreamOwner {
         },
       }),
     );
+    // Commits of its last stream are still under way.
+    if (this.#isBusy(ledger)) stream.hold();
     this.#log.info('agent connected', { node, peer: stream.peer, version: hello.version, seq: ledger.committedSeq });
     this.#guard(() => this.#sink.agentConnected?.({ node, hello, peer: stream.peer, connectedMs: stream.openedMs }));
   }
@@ -374,7 +376,7 @@ class GrpcReportServer implements ReportServer, AgentStreamOwner {
   async #maySpeakFor(stream: AgentStream, hello: Hello): Promise<boolean> {
     const { authenticate } = this.#options;
     if (authenticate === undefined) return true;
-    const certificate = stream.call.getAuthContext().sslPeerCertificate as PeerCertificate | undefined;
+    const certificate = stream.call.getAuthContext().sslPeerCertificate;
     let identity: AgentIdentity;
     try {
       identity = await authenticate(stream.metadata, { address: stream.peer, certificate });
@@ -398,7 +400,7 @@ class GrpcReportServer implements ReportServer, AgentStreamOwner {
   #book(node: string, ledger: NodeLedger, report: Report): void {
     this.#counts.edges += report.edges.n;
     const { seq } = report;
-    const ticket = ledger.book(seq);
+    const ticket = ledger.book(seq, edgeColumnsBytes(report.edges));
     const succeed = (): void => this.#onCommit(node, ledger, ticket.succeed());
     const fail = (error: unknown): void => {
       ticket.fail();
@@ -415,15 +417,20 @@ class GrpcReportServer implements ReportServer, AgentStreamOwner {
       succeed();
       return;
     }
-    if (ledger.underway >= this.limits.maxUncommitted) this.#agents.get(node)?.stream.hold();
+    if (this.#isBusy(ledger)) this.#agents.get(node)?.stream.hold();
     commit.then(succeed, fail);
+  }
+
+  #isBusy(ledger: NodeLedger): boolean {
+    const { maxUncommitted, maxUncommittedBytes } = this.limits;
+    return ledger.underway >= maxUncommitted || ledger.underwayBytes >= maxUncommittedBytes;
   }
 
   #onCommit(node: string, ledger: NodeLedger, counts: boolean): void {
     const agent = this.#agents.get(node);
     if (agent?.ledger === ledger && agent.stream.state.kind === 'streaming') {
       if (counts) agent.stream.acknowledge(ledger.committedSeq);
-      if (!this.#closing && ledger.underway < this.limits.maxUncommitted) agent.stream.resume();
+      if (!this.#closing && !this.#isBusy(ledger)) agent.stream.resume();
     }
     this.#forgetIfSettled(node);
   }
