@@ -22,7 +22,7 @@ import { startNetloom, type NetloomProcess } from './netloom-process.ts';
 import type { Recorder } from './recorder.ts';
 import type { SchedulerUnderDemo } from './scheduler-under-demo.ts';
 import { pickNode } from './pick-node.ts';
-import type { Ask, Question, Span, Stage } from './stage.ts';
+import type { Ask, LearnSpan, Question, Span, Stage } from './stage.ts';
 
 export interface LiveOptions {
   readonly name: string;
@@ -36,6 +36,8 @@ export interface LiveOptions {
 const INTERVAL = '1s';
 const LEARN_MS = 20_000;
 const MEASURE_MS = 15_000;
+/** What the ingest thread knows, the extender's knows a moment later. */
+const VIEW_MS = 50;
 /** Two reports after traffic stopped, so that the last bytes have arrived. */
 const REPORTED_MS = 2_500;
 
@@ -94,13 +96,13 @@ class LiveStage implements Stage {
     return this.#lab.dir;
   }
 
-  async learn(): Promise<Span> {
-    const span = await this.#span(LEARN_MS, async () => {
-      await pauseTraffic(this.#lab);
-      await sleep(REPORTED_MS);
-    });
-    await this.#options.recorder?.note('learn', span);
-    return span;
+  async learn(): Promise<LearnSpan> {
+    const span = await this.#span(LEARN_MS);
+    await pauseTraffic(this.#lab);
+    await sleep(REPORTED_MS);
+    const learned = { ...span, still: await readLab(this.#lab) };
+    await this.#options.recorder?.note('learn', learned);
+    return learned;
   }
 
   async newPod(workload: string): Promise<Question> {
@@ -122,6 +124,7 @@ class LiveStage implements Stage {
       await deletePods(lab, [old.name]);
       const [pod] = await createPods(lab, [old.workload]);
       await this.#scheduler.knowsPod(`${namespace}/${pod!.name}`, true);
+      await sleep(VIEW_MS);
       const candidates = nodesThatFit(lab.state, old.workload);
       const hosts = await ask({ pod: renderPod(lab.state, pod!), candidates });
       const node = pickNode(lab.state, candidates, hosts);
@@ -146,11 +149,10 @@ class LiveStage implements Stage {
     await labDown({ name: this.#lab.state.name, logger: this.#options.logger });
   }
 
-  async #span(durationMs: number, settle?: () => Promise<void>): Promise<Span> {
+  async #span(durationMs: number): Promise<Span> {
     const before = await readLab(this.#lab);
     await startTraffic(this.#lab);
     await sleep(durationMs);
-    await settle?.();
     return { before, after: await readLab(this.#lab) };
   }
 }

@@ -10,7 +10,7 @@ import { NetloomError } from '../lib/errors.ts';
 import type { LabState } from '../lab/state.ts';
 import { STREAM_PATH } from './recording-proxy.ts';
 import type { SchedulerUnderDemo } from './scheduler-under-demo.ts';
-import type { Question, Span, Stage } from './stage.ts';
+import type { LearnSpan, Question, Span, Stage } from './stage.ts';
 
 export interface RecordedOptions {
   readonly path: string;
@@ -64,8 +64,8 @@ class RecordedStage implements Stage {
     this.notice = notice;
   }
 
-  async learn(): Promise<Span> {
-    return (await this.#player.reading('learn')) as Span;
+  async learn(): Promise<LearnSpan> {
+    return (await this.#player.reading('learn')) as LearnSpan;
   }
 
   async newPod(): Promise<Question> {

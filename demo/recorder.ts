@@ -22,7 +22,7 @@ export async function createRecorder(path: string, scenario: string): Promise<Re
   const writer = await createRecording(path, {
     version: VERSION,
     scenario,
-    recordedOn: `Linux ${release()}`,
+    recordedOn: `Linux ${release().split('.').slice(0, 2).join('.')}`,
     intervalMs: 1000,
     nodes: [],
   });

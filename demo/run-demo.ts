@@ -132,7 +132,7 @@ async function show(stage: Stage, scheduler: SchedulerUnderDemo, options: DemoOp
   const learned = await stage.learn();
   const { edges } = await scheduler.get<{ edges: LearnedEdge[] }>('/v1/counters');
   say('Then it stops, and the learned graph stands beside what the programs in the pods counted themselves:');
-  const comparison = compareMatrix(learned.after.matrix, edges);
+  const comparison = compareMatrix(learned.still.matrix, edges);
   stdout.write(comparisonText(comparison, style));
   if (comparison.worstError > 0.01 || comparison.phantoms.length > 0) {
     throw new NetloomError('DEMO_FAILED', 'the learned graph is not what was true', { expected: 'every edge within 1 %' });

@@ -16,8 +16,8 @@ export interface Stage {
   readonly cluster: LabState;
   /** Said once, under the heading. */
   readonly notice: string | undefined;
-  /** Lets traffic run, then stops it: readings before and after, complete and still. */
-  learn(): Promise<Span>;
+  /** Lets traffic run, then stops it. */
+  learn(): Promise<LearnSpan>;
   /** A new pod of a workload, pending. */
   newPod(workload: string): Promise<Question>;
   /** Deletes and makes anew every pod, each where the answer says; traffic runs. */
@@ -33,4 +33,9 @@ export interface Stage {
 export interface Span {
   readonly before: Reading;
   readonly after: Reading;
+}
+
+export interface LearnSpan extends Span {
+  /** Everything that ever moved: read when traffic stood still and the agents had reported it. */
+  readonly still: Reading;
 }

@@ -180,6 +180,7 @@ class IngestProcess implements Ingest {
           this.#sourceFault = undefined;
           this.#trafficPending = true;
           this.#setReadiness();
+          this.#showView();
         },
         failed: (error: unknown) => {
           this.#sourceFault = describe(error);
@@ -209,7 +210,10 @@ class IngestProcess implements Ingest {
     this.#showView();
   }
 
-  /** Builds a view when the cluster changed (at once) or the graph did (about once a second). */
+  /**
+   * Builds a view when the cluster changed (at once) or the graph did (about once a second): what was just bound or
+   * deleted counts for the next question.
+   */
   #showView(): void {
     if (!this.#resolver.ready) return;
     if (this.#trafficPending) this.#applyTraffic();
