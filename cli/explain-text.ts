@@ -1,4 +1,11 @@
-import { humanBitrate, humanCount, humanDuration, humanShare, renderTable, type TextStyle } from '../lib/output/index.ts';
+import {
+  humanBitrate,
+  humanCount,
+  humanDuration,
+  humanShare,
+  renderTable,
+  type TextStyle,
+} from '../lib/output/index.ts';
 import type { ExplainReply } from '../scheduler/api/replies.ts';
 import type { NodeExplanation, PeerExplanation, ScoreExplanation } from '../scheduler/placement/explain.ts';
 

@@ -53,7 +53,8 @@ export async function openLiveStage(options: LiveOptions): Promise<{ stage: Stag
     options.recorder?.watchSnapshot(snapshotFile(lab));
     const scheduler = await options.startScheduler(snapshotFile(lab), labEnv(lab));
     await registerProcess(lab, 'scheduler', scheduler.pid);
-    const port = options.recorder === undefined ? scheduler.agentsPort : await options.recorder.proxy(scheduler.agentsPort);
+    const port =
+      options.recorder === undefined ? scheduler.agentsPort : await options.recorder.proxy(scheduler.agentsPort);
     for (const node of lab.state.nodes) {
       const agent = await startNetloom(
         ['agent', '--node', node.name, '--scheduler', `127.0.0.1:${port}`, '--interval', INTERVAL]

@@ -1,4 +1,11 @@
-import { Server, ServerCredentials, credentials, Client, type ServerDuplexStream, type ServiceDefinition } from '@grpc/grpc-js';
+import {
+  Server,
+  ServerCredentials,
+  credentials,
+  Client,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+} from '@grpc/grpc-js';
 import { decodeAgentMessage } from '../proto/codec.ts';
 
 type Bytes = (bytes: Buffer) => Buffer;

@@ -89,7 +89,8 @@ async function openStage(
       });
       return opened;
     } catch (error) {
-      if (!(error instanceof NetloomError) || !NOT_HERE.includes(error.code) || options.record !== undefined) throw error;
+      if (!(error instanceof NetloomError) || !NOT_HERE.includes(error.code) || options.record !== undefined)
+        throw error;
       return openRecorded(start, `this machine cannot show it live (${error.message})`);
     }
   }
@@ -135,7 +136,9 @@ async function show(stage: Stage, scheduler: SchedulerUnderDemo, options: DemoOp
   const comparison = compareMatrix(learned.still.matrix, edges);
   stdout.write(comparisonText(comparison, style));
   if (comparison.worstError > 0.01 || comparison.phantoms.length > 0) {
-    throw new NetloomError('DEMO_FAILED', 'the learned graph is not what was true', { expected: 'every edge within 1 %' });
+    throw new NetloomError('DEMO_FAILED', 'the learned graph is not what was true', {
+      expected: 'every edge within 1 %',
+    });
   }
 
   heading(`2. Where a new ${NEW_POD} pod should go`);

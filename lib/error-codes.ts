@@ -89,7 +89,7 @@ export const ERROR_CODES = {
   },
   BPFFS_UNUSABLE: {
     meaning: 'A directory is no bpffs, and none may be mounted there.',
-    remedy: 'Name a directory of Netloom\'s own, such as /run/netloom/bpf, or mount one: mount -t bpf bpf DIR.',
+    remedy: "Name a directory of Netloom's own, such as /run/netloom/bpf, or mount one: mount -t bpf bpf DIR.",
   },
   LAB_NEEDS_ROOT: {
     meaning: 'The lab makes network namespaces, for which this process lacks the right.',
@@ -117,7 +117,8 @@ export const ERROR_CODES = {
   },
   LAB_STATE_BROKEN: {
     meaning: 'The file that describes the lab cannot be read.',
-    remedy: 'Remove the lab with `netloom lab down --name NAME`; it finds what belongs to the lab without that file too.',
+    remedy:
+      'Remove the lab with `netloom lab down --name NAME`; it finds what belongs to the lab without that file too.',
   },
   LAB_SCENARIO_INVALID: {
     meaning: 'The scenario file of the lab does not describe a cluster that can be built.',
@@ -189,7 +190,8 @@ export const ERROR_CODES = {
   },
   SNAPSHOT_WRONG_FORM: {
     meaning: 'The snapshot file is not JSON: YAML, a table, UTF-16 text, or something else.',
-    remedy: 'Write it with `kubectl get nodes,pods,services,deployments,replicasets,statefulsets,daemonsets -A -o json > FILE`.',
+    remedy:
+      'Write it with `kubectl get nodes,pods,services,deployments,replicasets,statefulsets,daemonsets -A -o json > FILE`.',
   },
   SNAPSHOT_SYNTAX: {
     meaning: 'The snapshot file begins as JSON, but is not valid further on.',
@@ -204,12 +206,13 @@ export const ERROR_CODES = {
     remedy: 'Pass kubectl output or the form that docs/snapshot-format.md describes.',
   },
   SNAPSHOT_VERSION: {
-    meaning: "The file says that it is a Netloom snapshot, but of another version or of another kind.",
+    meaning: 'The file says that it is a Netloom snapshot, but of another version or of another kind.',
     remedy: 'Export it again with a Netloom of this version (`netloom graph --export DIR`).',
   },
   SNAPSHOT_EMPTY: {
     meaning: 'The snapshot file holds neither a node nor a pod.',
-    remedy: 'Write it with `kubectl get nodes,pods,services,deployments,replicasets,statefulsets,daemonsets -A -o json > FILE`.',
+    remedy:
+      'Write it with `kubectl get nodes,pods,services,deployments,replicasets,statefulsets,daemonsets -A -o json > FILE`.',
   },
   TRAFFIC_UNREADABLE: {
     meaning: 'The traffic file cannot be opened or read.',
@@ -269,12 +272,14 @@ export const ERROR_CODES = {
     remedy: 'Name a path in a folder that this user may write to, on a file system with room.',
   },
   STORE_WRITE_FAILED: {
-    meaning: 'The graph could not be saved. It goes on in memory; agents keep what is not saved, and saving is tried again.',
+    meaning:
+      'The graph could not be saved. It goes on in memory; agents keep what is not saved, and saving is tried again.',
     remedy: 'Make room on the file system of the store, or see to its disk.',
   },
   EXTENDER_TLS_UNUSABLE: {
     meaning: 'The certificate, key or client CA of the extender cannot be used.',
-    remedy: 'Give PEM files: the certificate with its chain, the private key that belongs to it, the CA of the callers.',
+    remedy:
+      'Give PEM files: the certificate with its chain, the private key that belongs to it, the CA of the callers.',
   },
   EXTENDER_LISTEN_FAILED: {
     meaning: 'The extender cannot listen on its address.',

@@ -16,7 +16,10 @@ export default defineCommand({
   async run({ options, stdout, environment }) {
     const { examineMachine } = await import('../../collector/doctor.ts');
     const report = await examineMachine();
-    await printResult(stdout, options.output, environment, { data: report, text: (style) => reportText(report, style) });
+    await printResult(stdout, options.output, environment, {
+      data: report,
+      text: (style) => reportText(report, style),
+    });
     return report.canMeasure ? 0 : 1;
   },
 });
@@ -37,7 +40,9 @@ function reportText(report: FeatureReport, style: TextStyle): string {
   const findings = report.findings
     .filter((finding) => style.wide || finding.status !== 'unused' || finding.reason !== undefined)
     .toSorted((a, b) => order.indexOf(a.status) - order.indexOf(b.status));
-  let text = `${wrap(report.verdict, '', width).map((line) => style.paint('heading', line)).join('\n')}\n\n`;
+  let text = `${wrap(report.verdict, '', width)
+    .map((line) => style.paint('heading', line))
+    .join('\n')}\n\n`;
   for (const finding of findings) {
     const { mark, role } = MARKS[finding.status];
     text += style.paint(role, mark.padEnd(INDENT)) + hanging(`${finding.subject}: ${finding.summary}`).trimStart();

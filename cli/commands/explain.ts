@@ -19,9 +19,7 @@ export default defineCommand({
     { text: 'A new pod of a workload.', command: 'netloom explain shop/deployment/cart' },
   ],
   section: clientSection,
-  positionals: [
-    { name: 'TARGET', help: 'NAMESPACE/POD, or NAMESPACE/KIND/NAME of a workload.', required: true },
-  ],
+  positionals: [{ name: 'TARGET', help: 'NAMESPACE/POD, or NAMESPACE/KIND/NAME of a workload.', required: true }],
   flags: { ...outputOptions },
   async run({ options, args, stdout, environment }) {
     const reply = await askApi<ExplainReply>(options, '/v1/explain', targetQuery(args[0] ?? ''));

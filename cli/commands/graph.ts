@@ -61,7 +61,10 @@ export default defineCommand({
     }
     if (options.counters) {
       const reply = await askApi<Counters>(options, '/v1/counters', { by: options.by });
-      await printResult(stdout, options.output, environment, { data: reply, text: (style) => countersText(reply, style) });
+      await printResult(stdout, options.output, environment, {
+        data: reply,
+        text: (style) => countersText(reply, style),
+      });
       return 0;
     }
     const { by, namespace, name, limit } = options;

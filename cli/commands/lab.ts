@@ -1,6 +1,13 @@
 import type { Lab, LabRunResult } from '../../lab/index.ts';
 import type { TrueWorkloadEdge } from '../../lab/matrix.ts';
-import { humanBytes, humanCount, humanShare, renderTable, type TextStyle, printResult } from '../../lib/output/index.ts';
+import {
+  humanBytes,
+  humanCount,
+  humanShare,
+  renderTable,
+  type TextStyle,
+  printResult,
+} from '../../lib/output/index.ts';
 import { defineCommand } from '../command.ts';
 import { labSection } from '../options/lab.ts';
 import { outputOptions } from '../options/common.ts';

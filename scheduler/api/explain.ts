@@ -66,7 +66,11 @@ export class Explainer {
     for (let n = 0; n < view.nodeCount; n++) if (view.nodeLive[n] === 1) candidates.push(n);
     const own = node === undefined ? undefined : view.names.nodeIndex.get(node);
     const beside = candidates.length <= EXPLAIN_ALL_NODES ? candidates : own === undefined ? [] : [own];
-    const request = { workload: view.names.workloadIndex.get(workload), podUid, candidates: Int32Array.from(candidates) };
+    const request = {
+      workload: view.names.workloadIndex.get(workload),
+      podUid,
+      candidates: Int32Array.from(candidates),
+    };
     return explainScore(view, request, this.#settings, beside);
   }
 

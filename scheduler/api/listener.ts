@@ -3,8 +3,8 @@ import { NetloomError, messageOf } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import { isLoopbackHost } from '../../lib/loopback.ts';
 
-/** Answers one request: a value for JSON, chunks of text for what may be large, or an ApiError. */
-export type Route = (query: URLSearchParams) => unknown | Promise<unknown>;
+/** Answers one request: a value for JSON, chunks of text for what may be large, or a thrown ApiError. */
+export type Route = (query: URLSearchParams) => unknown;
 
 /** A reply other than 200, with a sentence for people. */
 export class ApiError extends Error {
@@ -89,7 +89,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   }
   let reply: unknown;
   try {
-    reply = await route(url.searchParams);
+    reply = route(url.searchParams);
   } catch (error) {
     if (error instanceof ApiError) return send(response, error.status, { error: error.message });
     throw error;

@@ -1,5 +1,4 @@
 // Entry of the ingest thread.
-import { enableCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { NetloomError, messageOf } from '../../lib/errors.ts';
 import { createLogger } from '../../lib/log.ts';
@@ -12,7 +11,6 @@ const { options, logLevel, logFormat } = workerData as IngestData;
 const logger = createLogger({ level: logLevel, format: logFormat });
 const post = (message: FromIngest, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
 
-enableCompileCache();
 let ingest: Ingest | undefined;
 try {
   ingest = await startIngest(options, {

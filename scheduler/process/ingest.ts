@@ -241,20 +241,34 @@ class IngestProcess implements Ingest {
     this.#trafficProblems =
       unknown.count === 0
         ? []
-        : [{ what: 'traffic rows name what is not in the cluster', count: unknown.count, sample: unknown.samples.join('; ') }];
+        : [
+            {
+              what: 'traffic rows name what is not in the cluster',
+              count: unknown.count,
+              sample: unknown.samples.join('; '),
+            },
+          ];
     if (unknown.count !== before && unknown.count > 0) {
-      this.#deps.logger.warn('traffic rows name what is not in the cluster', { rows: unknown.count, samples: unknown.samples });
+      this.#deps.logger.warn('traffic rows name what is not in the cluster', {
+        rows: unknown.count,
+        samples: unknown.samples,
+      });
     }
   }
 
   #setReadiness(): void {
     const readiness: Readiness = this.#resolver.ready
-      ? { ready: true, reason: this.#sourceFault === undefined ? 'ready' : `the last good state is used: ${this.#sourceFault}` }
+      ? {
+          ready: true,
+          reason: this.#sourceFault === undefined ? 'ready' : `the last good state is used: ${this.#sourceFault}`,
+        }
       : {
           ready: false,
           reason:
             this.#sourceFault ??
-            (this.#options.snapshot === undefined ? 'no cluster state: --snapshot was not given' : 'reading the snapshot'),
+            (this.#options.snapshot === undefined
+              ? 'no cluster state: --snapshot was not given'
+              : 'reading the snapshot'),
         };
     this.#readiness = readiness;
     this.#deps.onReadiness(readiness);
@@ -279,7 +293,6 @@ class IngestProcess implements Ingest {
     return ranges;
   }
 }
-
 
 function snapshotProblems({ unusable, odd, repeated }: SnapshotSummary): Problem[] {
   return [

@@ -131,7 +131,7 @@ class IngestThread {
             this.#metrics.get(message.id)?.(message.text);
         }
       });
-      worker.on('error', (error) => {
+      worker.on('error', (error: unknown) => {
         logger.error('the ingest thread failed', { problem: error });
       });
       worker.on('exit', (code) => {

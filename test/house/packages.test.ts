@@ -48,7 +48,7 @@ function treeOf(names: readonly string[]): Set<string> {
 }
 
 const agent = reachableFrom(sources, 'cli/commands/agent.ts', { dynamic: true, url: true });
-const frame = reachableFrom(sources, 'cli/main.ts', { dynamic: false, url: false });
+const frame = reachableFrom(sources, 'cli/main.js', { dynamic: false, url: false });
 const frameRun = reachableFrom(sources, 'cli/run.ts', { dynamic: false, url: false });
 /** The library behind `--config`, whichever command. */
 const configuration = reachableFrom(sources, 'lib/config/file.ts', { dynamic: true, url: false });
