@@ -1,4 +1,4 @@
-import { accumulateGains, knownTraffic, type Level, type Scratch, type Trace } from './gains.ts';
+import { accumulateGains, knownTraffic, type Scratch, type Trace } from './gains.ts';
 import { floorFactor, replicaCap } from './min-marginal.ts';
 import type { PlacementSettings } from './settings.ts';
 import type { PlacementView } from './view.ts';
@@ -33,15 +33,6 @@ export interface Basis {
   readonly toShare: number;
 }
 
-/** Share of the pod's own known traffic that becomes local within each level, 0..1, and what that is worth. */
-export interface NodeValue {
-  readonly gains: Readonly<Record<Level, number>>;
-  readonly capped: boolean;
-  readonly value: number;
-}
-
-const UNKNOWN_NODE: NodeValue = { gains: { node: 0, zone: 0, region: 0 }, capped: false, value: 0 };
-
 /** Owner kinds whose pods stand where they must: DaemonSets; Node owns static (mirror) pods. */
 const ONE_PER_NODE_KINDS: ReadonlySet<string> = new Set(['DaemonSet', 'Node']);
 
@@ -71,8 +62,8 @@ export function prepare(
 }
 
 /**
- * What the node is worth, 0..1: g_node·w_node + (g_zone − g_node)·w_zone + (g_region − g_zone)·w_region.
- * A node whose zone (region) is not known is taken as alone in it.
+ * What the node is worth, 0..1: g_node·w_node + (g_zone − g_node)·w_zone + (g_region − g_zone)·w_region,
+ * times the floor factor; 0 for a node at its cap, and for one that is not known.
  */
 export function nodeValue(
   view: PlacementView,
@@ -80,22 +71,33 @@ export function nodeValue(
   basis: Basis,
   settings: PlacementSettings,
   scratch: Scratch,
-): NodeValue {
-  if (!isKnownNode(view, node)) return UNKNOWN_NODE;
-  const { gains, own } = scratch;
-  const zone = view.nodeZone[node]!;
-  const region = view.nodeRegion[node]!;
-  const gNode = basis.toShare * gains.node.get(node);
-  const gZone = zone < 0 ? gNode : basis.toShare * gains.zone.get(zone);
-  const gRegion = region < 0 ? gZone : basis.toShare * gains.region.get(region);
-  const capped = own.node.get(node) >= basis.cap;
+): number {
+  if (!isKnownNode(view, node) || isCapped(node, basis, scratch)) return 0;
+  const gNode = nodeGain(node, basis, scratch);
+  const gZone = zoneGain(view, node, basis, scratch);
+  const gRegion = regionGain(view, node, basis, scratch);
   const weights = settings.levelWeights;
   const worth = gNode * weights.node + (gZone - gNode) * weights.zone + (gRegion - gZone) * weights.region;
-  return {
-    gains: { node: gNode, zone: gZone, region: gRegion },
-    capped,
-    value: capped ? 0 : Math.min(1, worth * basis.floorFactor),
-  };
+  return Math.min(1, worth * basis.floorFactor);
+}
+
+/** Shares of the pod's own known traffic that become local, 0..1. A node whose zone (region) is not known is taken as alone in it. */
+export function nodeGain(node: number, basis: Basis, scratch: Scratch): number {
+  return basis.toShare * scratch.gains.node.get(node);
+}
+
+export function zoneGain(view: PlacementView, node: number, basis: Basis, scratch: Scratch): number {
+  const zone = view.nodeZone[node]!;
+  return zone < 0 ? nodeGain(node, basis, scratch) : basis.toShare * scratch.gains.zone.get(zone);
+}
+
+export function regionGain(view: PlacementView, node: number, basis: Basis, scratch: Scratch): number {
+  const region = view.nodeRegion[node]!;
+  return region < 0 ? zoneGain(view, node, basis, scratch) : basis.toShare * scratch.gains.region.get(region);
+}
+
+export function isCapped(node: number, basis: Basis, scratch: Scratch): boolean {
+  return scratch.own.node.get(node) >= basis.cap;
 }
 
 export function isKnownNode(view: PlacementView, node: number): boolean {

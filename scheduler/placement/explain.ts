@@ -1,4 +1,15 @@
-import { isKnownNode, nodeValue, prepare, toScore, type ScoreRequest, type Silence } from './evaluate.ts';
+import {
+  isCapped,
+  isKnownNode,
+  nodeGain,
+  nodeValue,
+  prepare,
+  regionGain,
+  toScore,
+  zoneGain,
+  type ScoreRequest,
+  type Silence,
+} from './evaluate.ts';
 import { Scratch, trafficOf, type Level } from './gains.ts';
 import { scoreNodes } from './score.ts';
 import type { LevelWeights, PlacementSettings } from './settings.ts';
@@ -116,7 +127,7 @@ export function explainScore(
     },
     peers: explainPeers(view, basis.workload, basis.knownBytesPerSecond),
     nodes: [...wanted].map((node) => {
-      const { gains, capped, value } = nodeValue(view, node, basis, settings, scratch);
+      const value = nodeValue(view, node, basis, settings, scratch);
       const isKnown = isKnownNode(view, node);
       return {
         node: view.names.nodes[node] ?? '',
@@ -124,8 +135,12 @@ export function explainScore(
         region: isKnown ? view.names.regions[view.nodeRegion[node]!] : undefined,
         known: isKnown,
         placedReplicas: isKnown ? scratch.own.node.get(node) : 0,
-        capped,
-        gains,
+        capped: isKnown && isCapped(node, basis, scratch),
+        gains: {
+          node: isKnown ? nodeGain(node, basis, scratch) : 0,
+          zone: isKnown ? zoneGain(view, node, basis, scratch) : 0,
+          region: isKnown ? regionGain(view, node, basis, scratch) : 0,
+        },
         value,
         score: Math.max(0, toScore(value, scores.least, settings.scoreRange)),
         named: named.has(node),

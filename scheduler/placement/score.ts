@@ -37,7 +37,7 @@ export function scoreNodes(view: PlacementView, request: ScoreRequest, settings:
   const { values, seen } = scratch;
   let least = candidates.length === 0 ? 0 : Infinity;
   for (let c = 0; c < candidates.length; c++) {
-    const { value } = nodeValue(view, candidates[c]!, basis, settings, scratch);
+    const value = nodeValue(view, candidates[c]!, basis, settings, scratch);
     values[c] = value;
     if (value < least) least = value;
   }
