@@ -37,7 +37,7 @@ export function confidenceOf(o: Observation): Confidence {
   const reasons: string[] = [];
   const value = confidenceValue(o);
   const length = lengthFactor(o);
-  if (length < 0.95) reasons.push(`observed for ${seconds(o.observedMs)} only`);
+  if (length < 0.95) reasons.push(`observed for ${seconds(Math.max(o.observedMs, 0))} only`);
   if (o.lossShare > 0) reasons.push(`its agent could not measure ${percent(o.lossShare)} of the traffic`);
   const fresh = freshFactor(o);
   if (fresh < 1) reasons.push(`no report for ${seconds(o.ageMs)} (interval ${seconds(o.intervalMs)})`);

@@ -40,6 +40,7 @@ const PURE_FILES = [
 const EDGES: Readonly<Record<string, string>> = {
   'lib/config/read.ts': 'reads the configuration file',
   'lib/config/index.ts': 'front door of the folder, also to read.ts',
+  'scheduler/graph/graph-sink.ts': 'saves and tidies by timers',
   'scheduler/cluster/file-bytes.ts': 'reads files as streams',
   'scheduler/cluster/traffic-file.ts': 'reads and watches the traffic file',
   'scheduler/cluster/snapshot-file.ts': 'reads and watches the snapshot',
