@@ -93,9 +93,7 @@ for (let i = 0; i < 5; i++) {
   port1.close();
 }
 
-console.log(
-  `${NODES} nodes, ${PODS} pods, ${view.workloadCount} workloads, ${view.peer.length / 2} edges`,
-);
+console.log(`${NODES} nodes, ${PODS} pods, ${view.workloadCount} workloads, ${view.peer.length / 2} edges`);
 const figures = {
   firstBuildMs: firstBuild,
   firstLongestTurnMs: Math.max(first.turn, first.out),

@@ -92,6 +92,11 @@ export interface Rates {
 const RESERVE = 64;
 /** Share of a full table that is dropped at once: sorting by age costs as much for one. */
 const EVICT_SHARE = 1 / 50;
+/** Not booked for so long, an edge is idle. */
+const POD_IDLE_MS = 60_000;
+const WORKLOAD_IDLE_MS = 10 * 60_000;
+/** Looking for idle edges costs a pass over the table. */
+const SEARCH_PAUSE_MS = 5_000;
 
 /**
  * The edges of both levels. Workload edges keep every byte: what must make room is folded into one edge from Unknown
@@ -112,6 +117,8 @@ export class Edges {
   #dirty: number[] = [];
   /** Client, server, code of saved edges that were removed. */
   #removed: number[] = [];
+  #podsSearchedMs = Number.NEGATIVE_INFINITY;
+  #workloadsSearchedMs = Number.NEGATIVE_INFINITY;
   #firstFoldCode: number | undefined;
   readonly #limits: EdgeLimits;
 
@@ -122,18 +129,33 @@ export class Edges {
     this.pods = new TrafficRows(limits.maxPodEdges);
   }
 
-  /** Makes room for a report of `rows` edges: call before booking it, so that nothing moves while it is booked. */
-  makeRoom(rows: number): void {
-    const overPods = this.pods.size + rows - this.#limits.maxPodEdges;
-    if (overPods > 0) {
-      const drop = this.pods.oldest(Math.max(overPods, Math.ceil(this.#limits.maxPodEdges * EVICT_SHARE)), () => true);
+  /**
+   * Makes room for a report of `rows` edges: call before booking it, so that nothing moves while it is booked. Only
+   * edges that were idle for a while make room; where all are busy, new ones are refused (pods) or folded (workloads),
+   * for dropping what the next report brings again would be work without end.
+   */
+  makeRoom(rows: number, nowMs: number): void {
+    const { maxPodEdges, maxWorkloadEdges } = this.#limits;
+    const overPods = this.pods.size + rows - maxPodEdges;
+    if (overPods > 0 && nowMs - this.#podsSearchedMs >= SEARCH_PAUSE_MS) {
+      this.#podsSearchedMs = nowMs;
+      const idle = this.#idle(this.pods, nowMs - POD_IDLE_MS);
+      const drop = this.pods.oldest(Math.max(overPods, Math.ceil(maxPodEdges * EVICT_SHARE)), idle);
       for (const row of drop) this.#removePod(row);
       this.podEdgesDropped += drop.length;
     }
-    const overWorkloads = this.workloads.size + rows - this.#limits.maxWorkloadEdges;
-    if (overWorkloads > 0) this.#fold(Math.max(overWorkloads, Math.ceil(this.#limits.maxWorkloadEdges * EVICT_SHARE)));
+    const overWorkloads = this.workloads.size + rows - maxWorkloadEdges;
+    if (overWorkloads > 0 && nowMs - this.#workloadsSearchedMs >= SEARCH_PAUSE_MS) {
+      this.#workloadsSearchedMs = nowMs;
+      const count = Math.max(overWorkloads, Math.ceil(maxWorkloadEdges * EVICT_SHARE));
+      this.#fold(count, this.#idle(this.workloads, nowMs - WORKLOAD_IDLE_MS));
+    }
     this.pods.makeRoom(rows);
     this.workloads.makeRoom(rows + RESERVE);
+  }
+
+  #idle(rows: TrafficRows, sinceMs: number): (row: number) => boolean {
+    return (row) => rows.figures[row * FIGURES + LAST_MS]! <= sinceMs;
   }
 
   /** Finds or makes the rows of an edge between two endpoints; they stand in podRow and workloadRow. */
@@ -166,7 +188,8 @@ export class Edges {
 
   /** Books figures that were gathered elsewhere. */
   merge(from: Gathered, client: number, server: number, code: number, fromServer: boolean, reporter: number): void {
-    this.makeRoom(1);
+    this.pods.makeRoom(1);
+    this.workloads.makeRoom(1 + RESERVE);
     this.locate(client, server, code);
     const view = fromServer ? VIEW_SERVER : VIEW_CLIENT;
     if (this.podRow >= 0) mergeInto(this.pods, this.podRow, from.figures, from.epoch, from.port, reporter, view);
@@ -317,12 +340,12 @@ export class Edges {
     throw new RangeError('no row left to fold into');
   }
 
-  #fold(count: number): void {
+  #fold(count: number, idle: (row: number) => boolean): void {
     const { workloads, pods } = this;
     const { ints } = workloads;
     const isFold = (row: number): boolean =>
       workloads.ints[row * INTS + CLIENT] === UNKNOWN_OTHER && workloads.ints[row * INTS + SERVER] === UNKNOWN_OTHER;
-    const gone = new Set(workloads.oldest(count, (row) => !isFold(row)));
+    const gone = new Set(workloads.oldest(count, (row) => idle(row) && !isFold(row)));
     for (let row = 0; row < pods.limit; row++) {
       if (pods.ints[row * INTS + STATE] === 0 || !gone.has(pods.ints[row * INTS + PARENT]!)) continue;
       this.#removePod(row);

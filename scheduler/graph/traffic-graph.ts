@@ -31,6 +31,7 @@ const MAX_INTERVAL_MS = 3_600_000;
 /** Reports of one agent need not meet to the millisecond; a larger hole between them is time that nobody observed. */
 const GAP_TOLERANCE = { ms: 2_000, intervals: 0.5 } as const;
 const SWEEP_MS = 60_000;
+const SWEEP_FULL_MS = 5_000;
 
 /**
  * The traffic graph: reports in, edges between endpoints out. Pure: no clock, no IO; `nowMs` is the wall clock of the
@@ -118,7 +119,7 @@ export class TrafficGraph {
     node.note(report, startMs, endMs);
     if (endMs > node.watermarkMs) node.watermarkMs = endMs;
     if (node.provisional !== undefined && startMs >= node.provisional.untilMs) node.provisional = undefined;
-    this.edges.makeRoom(report.edges.n);
+    this.edges.makeRoom(report.edges.n, now);
     this.#bookAll(node, report.edges, periodOf(startMs, endMs), now);
     this.version++;
     return { ok: true, edges: report.edges.n };
@@ -128,7 +129,7 @@ export class TrafficGraph {
   tick(nowMs: number): void {
     const now = this.#now(nowMs);
     if (this.held.size > 0) this.#decideHeld(now);
-    if (now - this.#sweptMs >= SWEEP_MS || this.edges.endpoints.full) this.#sweep(now);
+    if (now - this.#sweptMs >= (this.edges.endpoints.full ? SWEEP_FULL_MS : SWEEP_MS)) this.#sweep(now);
   }
 
   /** Replaces what a traffic file said. */
@@ -347,10 +348,13 @@ export class TrafficGraph {
 
   #sweep(now: number): void {
     this.#sweptMs = now;
+    const { endpoints } = this.edges;
+    const known = endpoints.size + this.nodes.size;
     this.#retireNodes(now);
     // Not spread into one call: a sweep may free more than an argument list holds.
-    for (const id of this.edges.endpoints.sweep()) this.#forgottenEndpoints.push(id);
-    this.#attribution.forget();
+    for (const id of endpoints.sweep()) this.#forgottenEndpoints.push(id);
+    // What is remembered by address holds ids; resolving all of them again costs, so only where some are free now.
+    if (endpoints.size + this.nodes.size < known) this.#attribution.forget();
     for (const node of this.nodes.all) {
       if (node.provisional !== undefined && now - node.provisional.untilMs > 60 * SWEEP_MS)
         node.provisional = undefined;

@@ -40,12 +40,26 @@ describe('bounds', () => {
     const graph = new TrafficGraph(cluster, { maxPodEdges: 10 });
     for (let i = 0; i < 100; i++) {
       const row: Row = { local: '10.1.1.1', remote: `10.1.0.${i}`, role: 'server', received: 1 };
-      graph.record('n1', report({ seq: i + 1, periodMs: 1000 }, [row]), T + i * 1000);
+      graph.record('n1', report({ seq: i + 1, periodMs: 1000 }, [row]), T + i * 60_000);
     }
     expect(counters(graph, 'workload').edges).toMatchObject([{ bytesOut: 100 }]);
     const pods = counters(graph, 'pod');
     expect(pods.edges.map((e) => e.client.name).sort()).toEqual(Array.from({ length: 10 }, (_, i) => `web-${90 + i}`));
     expect(pods.lost.podEdgesDropped).toBe(90);
+  });
+
+  test('busy pod edges are not dropped for new ones: those are refused and counted', () => {
+    const cluster = new FakeCluster().pod('10.1.1.1', 'n1', 'db-1', 'db');
+    for (let i = 0; i < 20; i++) cluster.pod(`10.1.0.${i}`, 'n1', `web-${i}`, 'web');
+    const graph = new TrafficGraph(cluster, { maxPodEdges: 10 });
+    for (let i = 0; i < 200; i++) {
+      const row: Row = { local: '10.1.1.1', remote: `10.1.0.${i % 20}`, role: 'server', received: 1 };
+      graph.record('n1', report({ seq: i + 1, periodMs: 1000 }, [row]), T + i * 1000);
+    }
+    const pods = counters(graph, 'pod');
+    expect(pods.edges.map((e) => e.bytesOut)).toEqual(Array.from({ length: 10 }, () => 10));
+    expect(pods.lost).toMatchObject({ podEdgesDropped: 0, podEdgesRefused: 100 });
+    expect(counters(graph, 'workload').edges).toMatchObject([{ bytesOut: 200 }]);
   });
 
   test('a report larger than the pod table is booked in full on the workload level', () => {
@@ -67,13 +81,13 @@ describe('bounds', () => {
     const graph = new TrafficGraph(cluster, { maxWorkloadEdges: 20 });
     for (let i = 0; i < 250; i++) {
       const row: Row = { local: '10.1.1.1', remote: `10.2.0.${i}`, role: 'server', received: 7 };
-      graph.record('n1', report({ seq: i + 1, periodMs: 1000 }, [row]), T + i * 1000);
+      graph.record('n1', report({ seq: i + 1, periodMs: 1000 }, [row]), T + i * 600_000);
     }
     const { edges, lost } = counters(graph, 'workload');
     expect(edges.reduce((sum, e) => sum + e.bytesOut, 0)).toBe(7 * 250);
     expect(edges.length).toBeLessThanOrEqual(22);
     expect(lost.workloadEdgesFolded).toBeGreaterThan(200);
-    graph.tick(T + 400_000);
+    graph.tick(T + 250 * 600_000);
     expect(graph.edges.endpoints.size).toBeLessThan(100);
   });
 
@@ -116,8 +130,8 @@ describe('bounds', () => {
         role: 'server' as const,
         received: 1,
       }));
-      graph.record('n1', report({ seq: round + 1 }, rows), T + round * 10_000);
-      graph.tick(T + round * 10_000 + 1);
+      graph.record('n1', report({ seq: round + 1 }, rows), T + round * 60_000);
+      graph.tick(T + round * 60_000 + 1);
     }
     expect(graph.edges.endpoints.size).toBeLessThan(600);
     for (const e of counters(graph, 'pod').edges) {

@@ -33,7 +33,7 @@ function twin(deliveries: readonly Delivery[], halfLifeMs: number, watermarkMs: 
 
 function book(deliveries: readonly Delivery[]): Edges {
   const edges = new Edges(DEFAULT_GRAPH_OPTIONS);
-  edges.makeRoom(10);
+  edges.makeRoom(10, 0);
   const client = edges.endpoints.internWorkload({ namespace: 'a', kind: 'Deployment', name: 'client' });
   const server = edges.endpoints.internWorkload({ namespace: 'a', kind: 'Deployment', name: 'server' });
   for (const [i, d] of deliveries.entries()) {

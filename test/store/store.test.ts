@@ -105,15 +105,15 @@ describe('store', () => {
         // db stays, the clients change from round to round
         if (edges.addresses[a * 16 + 14] === 0) edges.addresses[a * 16 + 15]! += (round % 4) * 50;
       }
-      void side.sink.report('n1', { ...rest, edges }, T + round * 100_000);
-      side.graph.tick(T + round * 100_000 + 61_000);
+      void side.sink.report('n1', { ...rest, edges }, T + round * 700_000);
+      side.graph.tick(T + round * 700_000 + 61_000);
       await side.sink.flush();
     }
     const before = seen(side.graph);
     const total = counters(side.graph, 'workload').edges.reduce((sum, e) => sum + e.bytesOut, 0);
     expect(total).toBe(8 * 50 * 100);
     await side.stop();
-    const again = await open(path, { nowMs: T + 761_000 });
+    const again = await open(path, { nowMs: T + 7 * 700_000 + 61_000 });
     expect(seen(again.graph)).toEqual(before);
     const db = new DatabaseSync(path, { readOnly: true });
     expect(db.prepare('SELECT count(*) AS n FROM endpoint').get()!['n']).toBeLessThan(130);
