@@ -12,7 +12,7 @@
  *       only writes that cluster's snapshot.json and traffic.csv
  */
 import { fork, spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -141,13 +141,16 @@ async function startWhole(): Promise<string> {
       '--traffic',
       join(folder, 'traffic.csv'),
     ],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
+    { stdio: ['ignore', 'ignore', openSync(join(folder, 'scheduler.log'), 'w')] },
   );
   children.push(scheduler);
   for (let tries = 0; ; tries++) {
     const reply = await fetch(`http://${address(listen)}/readyz`).catch(() => undefined);
     if (reply?.status === 200) break;
-    if (tries > 120) throw new Error(`the scheduler is not ready: ${await reply?.text()}`);
+    if (tries > 120 || scheduler.exitCode !== null) {
+      const log = readFileSync(join(folder, 'scheduler.log'), 'utf8').slice(-2_000);
+      throw new Error(`the scheduler is not ready: ${(await reply?.text()) ?? 'no answer'}\n${log}`);
+    }
     await sleep(500);
   }
   const intervalMs = Number(values.interval);

@@ -142,7 +142,7 @@ function objectOr(value: unknown, place: string): Json | undefined {
 function arrayOr(value: unknown, place: string): unknown[] | undefined {
   if (value === undefined || value === null) return undefined;
   if (!Array.isArray(value)) throw mismatch(place, 'an array', value);
-  return value;
+  return value as unknown[];
 }
 
 function text(value: unknown, place: string): string {

@@ -235,7 +235,7 @@ test(
       }
     }
 
-    expect([...counts.keys()].sort()).toEqual([200, 400]);
+    expect(new Set(counts.keys())).toEqual(new Set([200, 400]));
     expect(counts.get(400)).toBeGreaterThan(BODIES / 3);
     expect(counts.get(200)).toBeGreaterThan(BODIES / 50);
     // The same connections served it all, and nothing was an internal fault.
