@@ -1,5 +1,5 @@
 import { scoreNodes, type PlacementSettings, type PlacementView, type Silence } from '../placement/index.ts';
-import { candidateNames, type ExtenderArgs } from './args.ts';
+import type { PodFacts } from './args.ts';
 import { workloadOf } from './workload-of.ts';
 
 export interface HostScore {
@@ -15,17 +15,18 @@ export interface Prioritized {
   readonly hosts: readonly HostScore[];
 }
 
-export function prioritize(args: ExtenderArgs, view: PlacementView, settings: PlacementSettings): Prioritized {
+/** @param candidates node indices, -1 for a node that is not known */
+export function prioritize(
+  pod: PodFacts,
+  candidates: Int32Array,
+  view: PlacementView,
+  settings: PlacementSettings,
+): Prioritized {
   const { names } = view;
-  const workload = workloadOf(names, args.pod);
+  const workload = workloadOf(names, pod);
   if (workload.onePerNode) return { workload: workload.key, silence: 'one-per-node', hosts: [] };
   if (workload.index === undefined) return { workload: workload.key, silence: 'unknown-workload', hosts: [] };
-
-  const candidates = candidateNames(args);
-  const indices = new Int32Array(candidates.length);
-  for (let c = 0; c < candidates.length; c++) indices[c] = names.nodeIndex.get(candidates[c]!) ?? -1;
-  const request = { workload: workload.index, podUid: args.pod.uid, candidates: indices };
-  const scores = scoreNodes(view, request, settings);
+  const scores = scoreNodes(view, { workload: workload.index, podUid: pod.uid, candidates }, settings);
   return {
     workload: workload.key,
     silence: scores.silence,

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { performance } from 'node:perf_hooks';
-import { candidateNames, parseArgs, type ExtenderArgs } from './args.ts';
+import { candidateNames, parseArgs, type ExtenderArgs, type PodFacts } from './args.ts';
 import { createBodySlots, declaredLength, readBody, type BodyLimits } from './body.ts';
+import { parseCandidates } from './candidates.ts';
 import type { Complaints } from './complaints.ts';
 import { boundedText } from './decision.ts';
 import { passAll } from './filter.ts';
@@ -119,17 +120,19 @@ export class Router {
   #prioritize(body: Buffer): Answer {
     const startMs = performance.now();
     try {
-      const parsed = parseArgs(body);
-      if ('reason' in parsed) return badRequest(parsed.reason);
-      const { args } = parsed;
       const view = this.#deps.view();
-      if (view === undefined) return { outcome: 'not_ready', reply: json('[]') };
-      const answer = prioritize(args, view, this.#options.placement);
-      const candidates = candidateNames(args).length;
-      this.#metrics.namesIn.inc(candidates);
+      if (view === undefined) {
+        const parsed = parseArgs(body);
+        return 'reason' in parsed ? badRequest(parsed.reason) : { outcome: 'not_ready', reply: json('[]') };
+      }
+      const parsed = parseCandidates(body, view.names);
+      if ('reason' in parsed) return badRequest(parsed.reason);
+      const { pod, candidates } = parsed;
+      const answer = prioritize(pod, candidates, view, this.#options.placement);
+      this.#metrics.namesIn.inc(candidates.length);
       this.#metrics.namesOut.inc(answer.hosts.length);
       if (answer.silence !== undefined) this.#metrics.silence[answer.silence].inc();
-      this.#decided(args, answer, candidates, view.version, startMs);
+      this.#decided(pod, answer, candidates.length, view.version, startMs);
       return {
         outcome: answer.hosts.length === 0 ? 'no_opinion' : 'scored',
         reply: json(JSON.stringify(answer.hosts)),
@@ -155,7 +158,7 @@ export class Router {
   }
 
   #decided(
-    args: ExtenderArgs,
+    pod: PodFacts,
     answer: ReturnType<typeof prioritize>,
     candidates: number,
     viewVersion: number,
@@ -166,9 +169,9 @@ export class Router {
     try {
       onDecision({
         atMs: nowMs(),
-        podUid: boundedText(args.pod.uid),
-        namespace: boundedText(args.pod.namespace),
-        name: boundedText(args.pod.name),
+        podUid: boundedText(pod.uid),
+        namespace: boundedText(pod.namespace),
+        name: boundedText(pod.name),
         workload: boundedText(answer.workload),
         candidates,
         silence: answer.silence,

@@ -1,3 +1,4 @@
+import { workloadDomains, type DomainCounts } from './domain-counts.ts';
 import { minMarginal } from './min-marginal.ts';
 import { Tally } from './tally.ts';
 import type { PlacementView } from './view.ts';
@@ -33,8 +34,6 @@ export class Scratch {
   readonly own = new LevelTallies();
   /** Bytes per second that become local within the domain, per replica of the workload. */
   readonly gains = new LevelTallies();
-  readonly peerZone = new Tally();
-  readonly peerRegion = new Tally();
   readonly seen = new Tally();
   values = new Float64Array(0);
 }
@@ -70,57 +69,80 @@ export function accumulateGains(
   scratch: Scratch,
   trace: Trace | undefined,
 ): void {
-  const { own, gains, peerZone, peerRegion } = scratch;
-  const { placedStart, placedNode, placedCount, nodeZone, nodeRegion } = view;
+  const { own, gains } = scratch;
+  const { peerStart, peer } = view;
   own.reset(view);
   gains.reset(view);
-  for (let p = placedStart[workload]!; p < placedStart[workload + 1]!; p++) {
-    const node = placedNode[p]!;
-    const count = placedCount[p]!;
-    own.node.add(node, count);
-    if (nodeZone[node]! >= 0) own.zone.add(nodeZone[node]!, count);
-    if (nodeRegion[node]! >= 0) own.region.add(nodeRegion[node]!, count);
+  countOwn(view, workload, own);
+  const end = peerStart[workload + 1]!;
+  for (let first = peerStart[workload]!, next = first; first < end; first = next) {
+    // Entries of one peer, as client and as server, stand side by side: their traffic is one weight.
+    let weight = 0;
+    for (next = first; next < end && peer[next] === peer[first]; next++) weight += weightOf(view, next);
+    if (!(weight > 0) || !movable(view, workload, first)) continue;
+    const b = peer[first]!;
+    addNodeGains(view, b, weight, replicas, scratch);
+    const { zone, region } = workloadDomains(view, b);
+    addDomainGains(zone, view.replicas[b]!, weight, replicas, own.zone, gains.zone);
+    addDomainGains(region, view.replicas[b]!, weight, replicas, own.region, gains.region);
+    for (let e = first; trace !== undefined && e < next; e++) traceEntry(view, e, replicas, scratch, trace);
   }
+}
 
-  for (let e = view.peerStart[workload]!; e < view.peerStart[workload + 1]!; e++) {
-    const weight = trafficOf(view.peerBytesPerSecond[e]) * view.peerConfidence[e]!;
-    if (!(weight > 0) || !movable(view, workload, e)) continue;
-    const peer = view.peer[e]!;
-    const peerReplicas = view.replicas[peer]!;
-    peerZone.reset(view.names.zones.length);
-    peerRegion.reset(view.names.regions.length);
-    for (let p = placedStart[peer]!; p < placedStart[peer + 1]!; p++) {
-      const node = placedNode[p]!;
-      const count = placedCount[p]!;
-      if (nodeZone[node]! >= 0) peerZone.add(nodeZone[node]!, count);
-      if (nodeRegion[node]! >= 0) peerRegion.add(nodeRegion[node]!, count);
-      const placedOwn = own.node.get(node);
-      const gain = weight * minMarginal(placedOwn, replicas, count, peerReplicas);
-      gains.node.add(node, gain);
-      trace?.('node', e, node, placedOwn, count, gain);
-    }
-    addDomainGains('zone', e, weight, replicas, peerReplicas, peerZone, scratch, trace);
-    addDomainGains('region', e, weight, replicas, peerReplicas, peerRegion, scratch, trace);
+/** Bytes per second of an entry, as far as they are trusted. */
+function weightOf(view: PlacementView, entry: number): number {
+  return trafficOf(view.peerBytesPerSecond[entry]) * view.peerConfidence[entry]!;
+}
+
+function countOwn(view: PlacementView, workload: number, own: LevelTallies): void {
+  for (let p = view.placedStart[workload]!; p < view.placedStart[workload + 1]!; p++) {
+    own.node.add(view.placedNode[p]!, view.placedCount[p]!);
+  }
+  const { zone, region } = workloadDomains(view, workload);
+  for (let k = 0; k < zone.domains.length; k++) own.zone.add(zone.domains[k]!, zone.counts[k]!);
+  for (let k = 0; k < region.domains.length; k++) own.region.add(region.domains[k]!, region.counts[k]!);
+}
+
+function addNodeGains(view: PlacementView, peer: number, weight: number, replicas: number, scratch: Scratch): void {
+  const own = scratch.own.node;
+  const gains = scratch.gains.node;
+  const { placedNode, placedCount } = view;
+  const peerReplicas = view.replicas[peer]!;
+  const end = view.placedStart[peer + 1]!;
+  for (let p = view.placedStart[peer]!; p < end; p++) {
+    const node = placedNode[p]!;
+    gains.add(node, weight * minMarginal(own.get(node), replicas, placedCount[p]!, peerReplicas));
   }
 }
 
 function addDomainGains(
-  level: 'zone' | 'region',
-  entry: number,
+  placed: DomainCounts,
+  peerReplicas: number,
   weight: number,
   replicas: number,
-  peerReplicas: number,
-  placedPeer: Tally,
-  scratch: Scratch,
-  trace: Trace | undefined,
+  own: Tally,
+  gains: Tally,
 ): void {
-  const own = scratch.own[level];
-  const gains = scratch.gains[level];
-  for (let k = 0; k < placedPeer.touchedCount; k++) {
-    const domain = placedPeer.touchedAt(k);
-    const placedOwn = own.get(domain);
-    const gain = weight * minMarginal(placedOwn, replicas, placedPeer.get(domain), peerReplicas);
-    gains.add(domain, gain);
-    trace?.(level, entry, domain, placedOwn, placedPeer.get(domain), gain);
+  for (let k = 0; k < placed.domains.length; k++) {
+    const domain = placed.domains[k]!;
+    gains.add(domain, weight * minMarginal(own.get(domain), replicas, placed.counts[k]!, peerReplicas));
   }
+}
+
+/** The terms of one entry. They are what was added: gains are linear in the weight, and entries of a peer share all else. */
+function traceEntry(view: PlacementView, entry: number, replicas: number, scratch: Scratch, trace: Trace): void {
+  const peer = view.peer[entry]!;
+  const peerReplicas = view.replicas[peer]!;
+  const weight = weightOf(view, entry);
+  const term = (level: Level, domain: number, placedPeer: number): void => {
+    const placedOwn = scratch.own[level].get(domain);
+    const gain = weight * minMarginal(placedOwn, replicas, placedPeer, peerReplicas);
+    trace(level, entry, domain, placedOwn, placedPeer, gain);
+  };
+  for (let p = view.placedStart[peer]!; p < view.placedStart[peer + 1]!; p++) {
+    term('node', view.placedNode[p]!, view.placedCount[p]!);
+  }
+  const { zone, region } = workloadDomains(view, peer);
+  zone.domains.forEach((domain, k) => term('zone', domain, zone.counts[k]!));
+  region.domains.forEach((domain, k) => term('region', domain, region.counts[k]!));
 }

@@ -1,20 +1,17 @@
 /**
  * A sum for each index of a space (nodes, zones), of which a call touches few: clearing costs O(1),
- * reading an index that was not touched gives 0, and what was touched can be walked.
+ * and reading an index that was not touched gives 0.
  */
 export class Tally {
   #sums = new Float64Array(0);
   #epochs = new Uint32Array(0);
   #epoch = 0;
-  #touched = new Int32Array(0);
-  #touchedCount = 0;
 
   /** Empties the tally and makes room for indices 0..size-1. */
   reset(size: number): void {
     if (this.#sums.length < size) {
       this.#sums = new Float64Array(size);
       this.#epochs = new Uint32Array(size);
-      this.#touched = new Int32Array(size);
       this.#epoch = 0;
     }
     if (this.#epoch === 0xffffffff) {
@@ -22,7 +19,6 @@ export class Tally {
       this.#epoch = 0;
     }
     this.#epoch += 1;
-    this.#touchedCount = 0;
   }
 
   add(index: number, amount: number): void {
@@ -32,7 +28,6 @@ export class Tally {
     }
     this.#epochs[index] = this.#epoch;
     this.#sums[index] = amount;
-    this.#touched[this.#touchedCount++] = index;
   }
 
   get(index: number): number {
@@ -41,14 +36,5 @@ export class Tally {
 
   has(index: number): boolean {
     return this.#epochs[index] === this.#epoch;
-  }
-
-  get touchedCount(): number {
-    return this.#touchedCount;
-  }
-
-  /** The k-th index that was touched, in order of first touch. */
-  touchedAt(k: number): number {
-    return this.#touched[k]!;
   }
 }
