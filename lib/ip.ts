@@ -79,7 +79,8 @@ export function parseAddress(text: string): Uint8Array | undefined {
   if (gap < 0) {
     if (!parseGroups(text, true, head) || head.length !== 8) return undefined;
   } else {
-    if (!parseGroups(text.slice(0, gap), false, head) || !parseGroups(text.slice(gap + 2), true, tail)) return undefined;
+    if (!parseGroups(text.slice(0, gap), false, head) || !parseGroups(text.slice(gap + 2), true, tail))
+      return undefined;
     if (head.length + tail.length > 7) return undefined;
   }
   for (const [i, group] of head.entries()) {

@@ -4,7 +4,7 @@
  */
 import { Registry } from 'prom-client';
 import { silentLogger } from '../../lib/log.ts';
-import { createBodySlots, readBody } from '../../scheduler/extender/body.ts';
+import { BodyPool, readBody } from '../../scheduler/extender/body.ts';
 import { createExtenderMetrics, DEFAULT_EXTENDER_OPTIONS, startExtender } from '../../scheduler/extender/index.ts';
 import { createListener } from '../../scheduler/extender/listener.ts';
 import { JSON_TYPE, send } from '../../scheduler/extender/reply.ts';
@@ -35,11 +35,14 @@ async function startReal(): Promise<number> {
 
 function startFloor(): Promise<number> {
   const options = { ...DEFAULT_EXTENDER_OPTIONS, tls: undefined };
-  const slots = createBodySlots();
+  const bodies = new BodyPool();
   const limits = { limitBytes: options.bodyLimitBytes, timeoutMs: options.bodyTimeoutMs };
   const { server } = createListener(
     (request, response) =>
-      void readBody(request, slots, limits).then(() => send(response, { status: 200, type: JSON_TYPE, text: '[]' })),
+      void readBody(request, bodies, limits).then((body) => {
+        if (body.kind === 'whole') body.done();
+        send(response, { status: 200, type: JSON_TYPE, text: '[]' });
+      }),
     options,
     createExtenderMetrics(new Registry()),
   );

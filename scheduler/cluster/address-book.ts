@@ -12,7 +12,19 @@
  * Pods of the host's network own nothing: their address is the node's. An owner object is the same for as long as its pod,
  * node or Service is: whoever resolves often can key a WeakMap or Map by it, or use its `id`.
  */
-import { addressKey, formatAddress, isV4, keyAddress, maskAddress, formatCidr, parseAddress, parseCidr, v4Number, v6Key, type AddressKey } from '../../lib/ip.ts';
+import {
+  addressKey,
+  formatAddress,
+  isV4,
+  keyAddress,
+  maskAddress,
+  formatCidr,
+  parseAddress,
+  parseCidr,
+  v4Number,
+  v6Key,
+  type AddressKey,
+} from '../../lib/ip.ts';
 import { ClusterPrefixes } from './cluster-prefixes.ts';
 import type { ClusterEvent, NodeRecord, PodRecord, ServiceRecord } from './model.ts';
 import { sameData } from './records.ts';

@@ -12,11 +12,7 @@ export function isPrivate(key: AddressKey): boolean {
     return (first & 0xfe) === 0xfc || (first === 0xfe && (key.charCodeAt(1) & 0xc0) === 0x80);
   }
   return (
-    key >>> 24 === 10 ||
-    key >>> 20 === 0xac1 ||
-    key >>> 16 === 0xc0a8 ||
-    key >>> 22 === 0x191 ||
-    key >>> 16 === 0xa9fe
+    key >>> 24 === 10 || key >>> 20 === 0xac1 || key >>> 16 === 0xc0a8 || key >>> 22 === 0x191 || key >>> 16 === 0xa9fe
   );
 }
 
@@ -30,7 +26,7 @@ export class CidrSet {
 
   add(cidr: Cidr): void {
     let counts = this.byLength.get(cidr.prefixLength);
-    if (counts === undefined) this.byLength.set(cidr.prefixLength, (counts = new Map()));
+    if (counts === undefined) this.byLength.set(cidr.prefixLength, (counts = new Map<string, number>()));
     const key = v6Key(cidr.address, 0);
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }

@@ -81,8 +81,7 @@ export interface ControllerRecord {
 export type ClusterRecord = NodeRecord | PodRecord | ServiceRecord | ControllerRecord;
 
 export type ClusterEvent =
-  | { readonly op: 'upsert'; readonly record: ClusterRecord }
-  | { readonly op: 'delete'; readonly record: ClusterRecord };
+  { readonly op: 'upsert'; readonly record: ClusterRecord } | { readonly op: 'delete'; readonly record: ClusterRecord };
 
 /** What a source of cluster state calls. Events of one call are applied together. */
 export interface ClusterSink {

@@ -262,7 +262,11 @@ export function projectObject(value: unknown, impliedKind?: string): Projection 
   if (!clusterObject && !looksLikeController(kind, object, owner)) return { outcome: 'ignored', kind };
   const name = asText(metadata?.['name']);
   if (metadata === undefined || name === undefined) {
-    return { outcome: 'unusable', reason: `${kind} without metadata.name`, sample: nameForPeople(kind, metadata, object) };
+    return {
+      outcome: 'unusable',
+      reason: `${kind} without metadata.name`,
+      sample: nameForPeople(kind, metadata, object),
+    };
   }
   const odd = new Oddities();
   if (kind === 'Node') {

@@ -38,7 +38,10 @@ export class SnapshotSource implements ClusterSource {
       ...(pollMs === undefined ? {} : { pollMs }),
       read: () => this.#read(sink),
       failed: (error) => {
-        logger.warn('the snapshot cannot be read; the state before it stays', { problem: messageOf(error), file: this.#path });
+        logger.warn('the snapshot cannot be read; the state before it stays', {
+          problem: messageOf(error),
+          file: this.#path,
+        });
         sink.failed(error);
       },
     });

@@ -163,7 +163,8 @@ export class ClusterState {
     const direct = this.workloadsByKey.get(key);
     if (direct !== undefined) return direct;
     const controller = this.controllersByKey.get(key);
-    if (controller !== undefined) return this.workloadsByKey.get(workloadKey(workloadOfController(controller, this.find)));
+    if (controller !== undefined)
+      return this.workloadsByKey.get(workloadKey(workloadOfController(controller, this.find)));
     const [owned] = this.owners.get(key)?.pods ?? [];
     if (owned !== undefined) return owned.workload;
     if (kind === 'Pod') return this.podsByName.get(`${namespace}/${name}`)?.workload;
@@ -380,9 +381,7 @@ export class ClusterState {
 }
 
 function ownerOfPod(pod: PodRecord): WorkloadRef | undefined {
-  return pod.owner === undefined
-    ? undefined
-    : { namespace: pod.namespace, kind: pod.owner.kind, name: pod.owner.name };
+  return pod.owner === undefined ? undefined : { namespace: pod.namespace, kind: pod.owner.kind, name: pod.owner.name };
 }
 
 function sameOwner(a: OwnerRef | undefined, b: OwnerRef | undefined): boolean {

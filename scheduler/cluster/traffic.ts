@@ -82,7 +82,8 @@ function readPeer(namespace: string, kindText: string, name: string): PeerRef | 
   if (kind === '') return { expected: 'a kind', found: 'nothing' };
   if (kind === 'External') {
     const cidr = parseCidr(name);
-    if (cidr === undefined) return { expected: 'a CIDR or an address for an External peer', found: JSON.stringify(name) };
+    if (cidr === undefined)
+      return { expected: 'a CIDR or an address for an External peer', found: JSON.stringify(name) };
     return { namespace: '', kind, name: formatCidr(cidr) };
   }
   if (kind === 'Unknown') return { namespace: '', kind, name };

@@ -20,7 +20,10 @@ export function describeForm(head: Uint8Array): { found: string; remedy: string 
     return { found: `a table (${JSON.stringify(line)})`, remedy: 'Pass `-o json` to kubectl.' };
   }
   if (/^(Error|error|Unable|The connection|Warning)/.test(text)) {
-    return { found: `a message of kubectl (${JSON.stringify(line)})`, remedy: 'Run the kubectl command again and see why it fails.' };
+    return {
+      found: `a message of kubectl (${JSON.stringify(line)})`,
+      remedy: 'Run the kubectl command again and see why it fails.',
+    };
   }
   if (text === '') return { found: 'nothing but white space', remedy: undefined };
   return { found: JSON.stringify(line), remedy: undefined };

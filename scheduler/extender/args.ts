@@ -30,8 +30,9 @@ const GUARDED_BYTES = 512 * 1024;
  * Decodes a request as Go's encoding/json does for ExtenderArgs: keys in any case (the exact spelling wins over others,
  * of two equal keys the later one), null for "not given", unknown keys ignored, wrong types refused. Stricter than Go in that
  * nothing may follow the value, and that a Pod must be there.
+ * @param end what is to be taken as the rest of the body
  */
-export function parseArgs(body: Buffer): ParsedArgs {
+export function parseArgs(body: Buffer, end = ''): ParsedArgs {
   if (body.length === 0) return { reason: 'the body is empty' };
   if (body.length > GUARDED_BYTES) {
     const reason = tooComplex(body);
@@ -39,7 +40,7 @@ export function parseArgs(body: Buffer): ParsedArgs {
   }
   let value: unknown;
   try {
-    value = JSON.parse(body.toString('utf8'));
+    value = JSON.parse(body.toString('utf8') + end);
   } catch (error) {
     return { reason: `the body is not JSON: ${error instanceof Error ? error.message : 'unknown'}` };
   }

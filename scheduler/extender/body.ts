@@ -1,25 +1,29 @@
 import type { IncomingMessage } from 'node:http';
+import { BodyBuffers } from './body-buffers.ts';
 import { BodySlots } from './body-slots.ts';
 
 export type Body =
-  | { readonly kind: 'whole'; readonly bytes: Buffer }
+  /** `done` must be called when the bytes are not needed any more. */
+  | { readonly kind: 'whole'; readonly bytes: Buffer; readonly done: () => void }
   | { readonly kind: 'too-large' }
   | { readonly kind: 'too-slow' }
   /** The caller went away, or broke the transfer. */
   | { readonly kind: 'gone' };
-
-export interface BodyLimits {
-  readonly limitBytes: number;
-  readonly timeoutMs: number;
-}
 
 /** Names-only requests are up to 3 MB at 65,000 nodes; more than this at once needs one of the few large slots. */
 const SMALL_BYTES = 1024 * 1024;
 const BODIES_AT_ONCE = 256;
 const LARGE_BODIES_AT_ONCE = 2;
 
-export function createBodySlots(): BodySlots {
-  return new BodySlots(BODIES_AT_ONCE, LARGE_BODIES_AT_ONCE);
+/** What the bodies of one server share. */
+export class BodyPool {
+  readonly slots = new BodySlots(BODIES_AT_ONCE, LARGE_BODIES_AT_ONCE);
+  readonly buffers = new BodyBuffers();
+}
+
+export interface BodyLimits {
+  readonly limitBytes: number;
+  readonly timeoutMs: number;
 }
 
 /** The declared length; undefined: chunked, or HTTP/2 without it. */
@@ -32,7 +36,7 @@ export function declaredLength(request: IncomingMessage): number | undefined {
  * Reads a body of at most limitBytes, within timeoutMs. A longer one is refused as soon as that is known, by its declared
  * length before any byte is read; what was read is dropped. After anything but `whole` the request is left paused.
  */
-export function readBody(request: IncomingMessage, slots: BodySlots, limits: BodyLimits): Promise<Body> {
+export function readBody(request: IncomingMessage, pool: BodyPool, limits: BodyLimits): Promise<Body> {
   const declared = declaredLength(request);
   if (declared !== undefined && !(declared <= limits.limitBytes)) return Promise.resolve({ kind: 'too-large' });
 
@@ -40,6 +44,8 @@ export function readBody(request: IncomingMessage, slots: BodySlots, limits: Bod
     let chunks: Buffer[] = [];
     let length = 0;
     let wantsLarge = false;
+
+    const { slots } = pool;
 
     const finish = (body: Body) => {
       clearTimeout(timer);
@@ -62,7 +68,7 @@ export function readBody(request: IncomingMessage, slots: BodySlots, limits: Bod
       if (!slots.take('large', resume)) request.pause();
     };
     const onEnd = () => {
-      finish({ kind: 'whole', bytes: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length) });
+      finish({ kind: 'whole', ...pool.buffers.join(chunks, length) });
     };
     const onGone = () => finish({ kind: 'gone' });
     const timer = setTimeout(() => finish({ kind: 'too-slow' }), limits.timeoutMs);

@@ -2,12 +2,12 @@ import type { NameTables } from '../placement/index.ts';
 import { candidateNames, parseArgs, type PodFacts } from './args.ts';
 import { nameIndexOf } from './name-index.ts';
 
-/** What prioritize needs of a request: the candidates as node indices, -1 for a node that is not known. */
+/** What prioritize needs of a request: the candidates as node indices, -1 for a node that is not known; valid until the next call. */
 export type ParsedCandidates =
   { readonly pod: PodFacts; readonly candidates: Int32Array } | { readonly reason: string };
 
 const LAST_KEY = '"NodeNames":';
-const NO_LIST = Buffer.from('null}');
+const NO_LIST = 'null}';
 
 /** Same meaning as parseArgs and a lookup of every name, but for speed. */
 export function parseCandidates(body: Buffer, names: NameTables): ParsedCandidates {
@@ -32,7 +32,7 @@ function parseNamesLast(body: Buffer, names: NameTables): ParsedCandidates | und
   const listAt = key + LAST_KEY.length;
   const list = nameIndexOf(names.nodes).resolve(body, listAt, names.nodeIndex);
   if (list === undefined || !endsObject(body, list.end)) return undefined;
-  const parsed = parseArgs(Buffer.concat([body.subarray(0, listAt), NO_LIST]));
+  const parsed = parseArgs(body.subarray(0, listAt), NO_LIST);
   // A reason is looked up again in the whole body, so that it speaks of that.
   if ('reason' in parsed || parsed.args.nodeNames !== undefined) return undefined;
   return { pod: parsed.args.pod, candidates: list.found };

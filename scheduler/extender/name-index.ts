@@ -40,6 +40,8 @@ export class NameIndex {
   #starts = new Int32Array(1);
   /** 1 + index of the name that last came after name n, at n + 1; at 0 the one that came first. */
   #followers = new Int32Array(1);
+  /** Result of resolve, used again: see BodyBuffers. */
+  #found = new Int32Array(1024);
 
   constructor(names: readonly string[]) {
     this.#names = names;
@@ -73,14 +75,15 @@ export class NameIndex {
    * Reads an array of plain strings, `["a","b"]` without blanks, escapes or anything beyond ASCII, none empty.
    * @param at of the opening bracket
    * @param textIndex finds what this index does not have (yet)
-   * @returns where the array ends (after its bracket), and for each string the index of its name or -1; undefined: not such an array.
+   * @returns where the array ends (after its bracket), and for each string the index of its name or -1 (valid until the next call);
+   *   undefined: not such an array.
    */
   resolve(
     bytes: Buffer,
     at: number,
     textIndex: ReadonlyMap<string, number>,
   ): { end: number; found: Int32Array } | undefined {
-    let found = new Int32Array(1024);
+    let found = this.#found;
     let count = 0;
     let before = -1;
     let i = at + 1;
@@ -103,7 +106,7 @@ export class NameIndex {
       if (count === found.length) {
         const grown = new Int32Array(2 * count);
         grown.set(found);
-        found = grown;
+        this.#found = found = grown;
       }
       found[count++] = before = index;
       i++;

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import { candidateNames, parseArgs, type ExtenderArgs, type PodFacts } from './args.ts';
-import { createBodySlots, declaredLength, readBody, type BodyLimits } from './body.ts';
+import { BodyPool, declaredLength, readBody, type BodyLimits } from './body.ts';
 import { parseCandidates } from './candidates.ts';
 import type { Complaints } from './complaints.ts';
 import { boundedText } from './decision.ts';
@@ -42,7 +42,7 @@ export class Router {
   readonly #metrics: ExtenderMetrics;
   readonly #complaints: Complaints;
   readonly #served: (request: IncomingMessage) => void;
-  readonly #slots = createBodySlots();
+  readonly #bodies = new BodyPool();
   readonly #bodyLimits: BodyLimits;
 
   constructor(
@@ -102,7 +102,7 @@ export class Router {
       return badRequest('compressed bodies are not understood; send the JSON as it is');
     const declared = declaredLength(request) ?? 0;
     if (expectsContinue && declared <= this.#bodyLimits.limitBytes) response.writeContinue();
-    const body = await readBody(request, this.#slots, this.#bodyLimits);
+    const body = await readBody(request, this.#bodies, this.#bodyLimits);
     switch (body.kind) {
       case 'gone':
         return undefined;
@@ -113,7 +113,11 @@ export class Router {
         return { outcome: 'too_large', reply, close: true };
       }
       case 'whole':
-        return verb === 'prioritize' ? this.#prioritize(body.bytes) : this.#filter(body.bytes);
+        try {
+          return verb === 'prioritize' ? this.#prioritize(body.bytes) : this.#filter(body.bytes);
+        } finally {
+          body.done();
+        }
     }
   }
 

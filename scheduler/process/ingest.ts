@@ -46,6 +46,9 @@ const VIEW_COST_FACTOR = 10;
 /** Ranges walk all pods: at most this often. */
 const RANGES_MS = 2_000;
 
+/** Wall-clock time at the start, going on steadily: a step of the wall clock must end no stream and age no report. */
+const now = (): number => performance.timeOrigin + performance.now();
+
 /** Everything of the scheduler but the extender. One thread, one event loop; the store has a thread of its own. */
 export async function startIngest(options: SchedulerOptions, deps: IngestDeps): Promise<Ingest> {
   const ingest = new IngestProcess(options, deps);
@@ -67,7 +70,7 @@ class IngestProcess implements Ingest {
   readonly decisions = new Decisions();
   readonly #resolver: ClusterResolver;
   readonly #views: PlacementViewBuilder;
-  readonly #startedMs = Date.now();
+  readonly #startedMs = now();
   readonly #closers: (() => unknown)[] = [];
   #server: ReportServer | undefined;
   #store: GraphStore | undefined;
@@ -99,7 +102,7 @@ class IngestProcess implements Ingest {
       this.#store = store;
       this.#closers.push(() => store.close());
     }
-    const sink = new GraphSink({ graph: this.graph, store: this.#store, logger });
+    const sink = new GraphSink({ graph: this.graph, store: this.#store, logger, now });
     sink.start();
     this.#closers.push(() => sink.stop());
     // What the cluster is comes first: a report that arrives before is held, but it costs.
@@ -111,7 +114,7 @@ class IngestProcess implements Ingest {
       sink,
       logger,
       ranges: () => this.#currentRanges(),
-      now: Date.now,
+      now,
     });
     this.#server = server;
     this.#closers.push(() => server.close());
@@ -126,7 +129,7 @@ class IngestProcess implements Ingest {
         startedMs: this.#startedMs,
         readiness: () => this.#readiness,
         problems: () => this.#problems(),
-        nowMs: Date.now,
+        nowMs: now,
       }),
     });
     this.#closers.push(() => api.close());
@@ -157,7 +160,7 @@ class IngestProcess implements Ingest {
       decisions: this.decisions.size,
       ready: this.#readiness.ready,
       viewBuildSeconds: this.#shown.costMs / 1000,
-      viewAgeSeconds: (Date.now() - this.#shown.atMs) / 1000,
+      viewAgeSeconds: (now() - this.#shown.atMs) / 1000,
     });
   }
 
@@ -172,8 +175,7 @@ class IngestProcess implements Ingest {
       this.#closers.push(() => source.stop());
       await source.start({
         apply: (events: readonly ClusterEvent[]) => {
-          this.cluster.apply(events);
-          this.book.apply(events, Date.now());
+          this.#resolver.apply(events, now());
         },
         synced: () => {
           this.#resolver.ready = true;
@@ -205,7 +207,7 @@ class IngestProcess implements Ingest {
   }
 
   #tick(): void {
-    this.book.expire(Date.now());
+    this.book.expire(now());
     this.#server?.rangesChanged();
     this.#showView();
   }
@@ -217,7 +219,7 @@ class IngestProcess implements Ingest {
   #showView(): void {
     if (!this.#resolver.ready) return;
     if (this.#trafficPending) this.#applyTraffic();
-    const nowMs = Date.now();
+    const nowMs = now();
     const sinceMs = nowMs - this.#shown.atMs;
     const clusterChanged = this.cluster.version !== this.#shown.cluster;
     const graphChanged = this.graph.version !== this.#shown.graph && sinceMs >= GRAPH_VIEW_MS;
@@ -284,7 +286,7 @@ class IngestProcess implements Ingest {
   }
 
   #currentRanges(): readonly AddressRange[] {
-    const nowMs = Date.now();
+    const nowMs = now();
     const known = this.#ranges;
     const { version } = this.cluster;
     if (known !== undefined && (known.version === version || nowMs - known.atMs < RANGES_MS)) return known.ranges;

@@ -42,8 +42,11 @@ const EDGES: Readonly<Record<string, string>> = {
   'lib/config/index.ts': 'front door of the folder, also to read.ts',
   'scheduler/graph/graph-sink.ts': 'saves and tidies by timers',
   'scheduler/cluster/file-bytes.ts': 'reads files as streams',
-  'scheduler/cluster/traffic-file.ts': 'reads and watches the traffic file',
-  'scheduler/cluster/snapshot-file.ts': 'reads and watches the snapshot',
+  'scheduler/cluster/traffic-file.ts': 'reads the traffic file',
+  'scheduler/cluster/snapshot-file.ts': 'reads the snapshot',
+  'scheduler/cluster/watched-file.ts': 'reads a file again when it is replaced',
+  'scheduler/cluster/traffic-source.ts': 'watches the traffic file',
+  'scheduler/cluster/snapshot-source.ts': 'watches the snapshot',
 };
 
 /** Built-ins without IO, clock or randomness. */
