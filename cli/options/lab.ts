@@ -16,7 +16,7 @@ export const labSection = defineSection({
       type: 'string',
       placeholder: 'NAME|FILE',
       default: 'online-boutique',
-      help: 'Workloads, nodes and traffic: online-boutique, or a JSON file (docs/lab-scenario.md).',
+      help: 'Workloads, nodes and traffic: online-boutique, or a JSON file in the form of lab/scenarios/.',
       group: 'Lab',
     },
     rateFactor: {

@@ -14,7 +14,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   bandwidth: ['lib'],
   scheduler: ['lib', 'proto'],
   lab: ['lib', 'proto', 'collector', 'scheduler'],
-  demo: ['lib', 'proto', 'collector', 'bandwidth', 'scheduler', 'lab'],
+  demo: ['lib', 'proto', 'collector', 'bandwidth', 'scheduler', 'lab', 'cli'],
   cli: ['lib', 'proto', 'collector', 'bandwidth', 'scheduler', 'lab', 'demo'],
 };
 

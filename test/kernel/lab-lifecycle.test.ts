@@ -89,12 +89,13 @@ describe('a lab', () => {
       const builder = spawn(process.execPath, ['--input-type=module', '-e', source], {
         stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
       });
+      // On a fast machine it is done before it is killed.
+      const ended = new Promise((resolve) => builder.once('exit', resolve));
       await new Promise((resolve, reject) => {
         builder.once('message', resolve);
         builder.once('exit', (code) => reject(new Error(`the builder ended with ${code}`)));
       });
       await sleep(ms);
-      const ended = new Promise((resolve) => builder.once('exit', resolve));
       builder.kill('SIGKILL');
       await ended;
       await labDown({ name, root }).catch((error: unknown) => {
