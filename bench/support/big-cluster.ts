@@ -1,4 +1,5 @@
 import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import type { ControllerRecord, NodeRecord, PodRecord } from '../../scheduler/cluster/model.ts';
@@ -88,6 +89,7 @@ export function viewSpec(agents: number): ViewSpec {
 
 /** Writes snapshot.json and traffic.csv for `netloom scheduler --snapshot --traffic`. */
 export async function writeCluster(folder: string, agents: number): Promise<void> {
+  await mkdir(folder, { recursive: true });
   await write(
     join(folder, 'snapshot.json'),
     snapshotChunks({

@@ -2,10 +2,12 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { NetloomError, messageOf } from '../../lib/errors.ts';
 import { createLogger } from '../../lib/log.ts';
+import { lowerThreadPriority } from '../../lib/thread-priority.ts';
 import { transferOf } from '../placement/view-message.ts';
 import { startIngest, type Ingest } from './ingest.ts';
 import type { FromIngest, IngestData, ToIngest } from './messages.ts';
 
+lowerThreadPriority();
 const port = parentPort!;
 const { options, logLevel, logFormat } = workerData as IngestData;
 const logger = createLogger({ level: logLevel, format: logFormat });

@@ -1,7 +1,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { NetloomError, messageOf } from '../../lib/errors.ts';
+import { lowerThreadPriority } from '../../lib/thread-priority.ts';
 import { type GraphDatabase, openGraphDatabase } from './graph-database.ts';
 import type { FromStore, StoreFailure, ToStore } from './store-messages.ts';
+
+lowerThreadPriority();
 
 /** The store's thread: one message at a time, each answered. */
 const port = parentPort;
