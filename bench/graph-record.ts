@@ -6,7 +6,7 @@ import { MultiDirectedGraph } from 'graphology';
 import { formatAddress, parseAddress } from '../lib/ip.ts';
 import { decodeAgentMessage, encodeAgentMessage } from '../proto/codec.ts';
 import { allocateEdgeColumns } from '../proto/edge-columns.ts';
-import { ROLE_CLIENT, ROLE_SERVER, type Report } from '../proto/report.ts';
+import { NO_LOSSES, ROLE_CLIENT, ROLE_SERVER, type Report } from '../proto/report.ts';
 import { AddressBook } from '../scheduler/cluster/address-book.ts';
 import type { ClusterEvent, PodRecord } from '../scheduler/cluster/model.ts';
 import { ClusterState } from '../scheduler/cluster/state.ts';
@@ -100,14 +100,7 @@ function reportOf(node: number, seq: number, serverShare = 0.5): Report {
     ageMs: 3,
     edges,
     uplinks: [{ name: 'eth0', txBytes: 1e6, rxBytes: 1e6, speedBps: 1e10, speedSource: 'device' }],
-    losses: {
-      mapFullConnections: 0,
-      mapFullBytes: 0,
-      storageFailed: 0,
-      readFailed: 0,
-      droppedEdges: 0,
-      droppedBytes: 0,
-    },
+    losses: NO_LOSSES,
     cost: { bpfRuns: 1, bpfRunNs: 1000, cpuUs: 100, rssBytes: 1e8 },
     merged: 1,
   };

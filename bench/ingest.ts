@@ -5,8 +5,8 @@
 import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLogger } from '../lib/log.ts';
-import { decodeAgentMessage, encodeAgentMessage, NO_COST, NO_LOSSES } from '../proto/codec.ts';
-import type { Report } from '../proto/report.ts';
+import { decodeAgentMessage, encodeAgentMessage } from '../proto/codec.ts';
+import { NO_COST, NO_LOSSES, type Report } from '../proto/report.ts';
 import { MemorySink, type ReportSink } from '../scheduler/ingest/report-sink.ts';
 import { startReportServer } from '../scheduler/ingest/report-server.ts';
 import { reflectedAgentMessage } from '../test/support/reflected-contract.ts';

@@ -2,17 +2,21 @@ import protobuf from 'protobufjs/minimal.js';
 import { messageOf, NetloomError } from '../lib/errors.ts';
 import { EdgeChunks, encodeEdges } from './edge-codec.ts';
 import { checkEdgeColumns } from './edge-columns.ts';
-import type {
-  AddressRange,
-  AgentMessage,
-  Cost,
-  Hello,
-  Losses,
-  Report,
-  SchedulerMessage,
-  SpeedSource,
-  Uplink,
-  Welcome,
+import {
+  COST_NAMES,
+  LOSS_NAMES,
+  NO_COST,
+  NO_LOSSES,
+  type AddressRange,
+  type AgentMessage,
+  type Cost,
+  type Hello,
+  type Losses,
+  type Report,
+  type SchedulerMessage,
+  type SpeedSource,
+  type Uplink,
+  type Welcome,
 } from './report.ts';
 
 /**
@@ -123,8 +127,8 @@ function writeReport(writer: Writer, report: Report): Writer {
   writeNumber(writer, 4, report.ageMs, 'report.age_ms', MAX_UINT32);
   writer.uint32(tagOf(5, WIRE_BYTES)).bytes(encodeEdges(report.edges));
   for (const uplink of report.uplinks) writeUplink(writer.uint32(tagOf(6, WIRE_BYTES)).fork(), uplink).ldelim();
-  writeCounters(writer, 7, report.losses, LOSS_FIELDS, 'report.losses');
-  writeCounters(writer, 8, report.cost, COST_FIELDS, 'report.cost');
+  writeCounters(writer, 7, report.losses, LOSS_NAMES, 'report.losses');
+  writeCounters(writer, 8, report.cost, COST_NAMES, 'report.cost');
   writeNumber(writer, 9, report.merged, 'report.merged', MAX_UINT32);
   return writer;
 }
@@ -151,8 +155,8 @@ function readReport(reader: Reader, end: number, limits: CodecLimits): Report {
     else if (field === 6) {
       if (uplinks.length === limits.maxUplinks) throw malformed('report.uplinks', `at most ${limits.maxUplinks}`);
       uplinks.push(readUplink(reader, readEnd(reader)));
-    } else if (field === 7) readCounters(reader, readEnd(reader), losses, LOSS_FIELDS, 'report.losses');
-    else if (field === 8) readCounters(reader, readEnd(reader), cost, COST_FIELDS, 'report.cost');
+    } else if (field === 7) readCounters(reader, readEnd(reader), losses, LOSS_NAMES, 'report.losses');
+    else if (field === 8) readCounters(reader, readEnd(reader), cost, COST_NAMES, 'report.cost');
     else return false;
     return true;
   });
@@ -292,29 +296,6 @@ function readRanges(reader: Reader, end: number, ranges: AddressRange[], limits:
 // ---- counters: messages of nothing but uint64 fields
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
-export const NO_LOSSES: Losses = {
-  mapFullConnections: 0,
-  mapFullBytes: 0,
-  storageFailed: 0,
-  readFailed: 0,
-  droppedEdges: 0,
-  droppedBytes: 0,
-};
-
-export const NO_COST: Cost = { bpfRuns: 0, bpfRunNs: 0, cpuUs: 0, rssBytes: 0 };
-
-/** In the order of their field numbers, from 1. */
-const LOSS_FIELDS = [
-  'mapFullConnections',
-  'mapFullBytes',
-  'storageFailed',
-  'readFailed',
-  'droppedEdges',
-  'droppedBytes',
-] as const satisfies readonly (keyof Losses)[];
-
-const COST_FIELDS = ['bpfRuns', 'bpfRunNs', 'cpuUs', 'rssBytes'] as const satisfies readonly (keyof Cost)[];
 
 function writeCounters<K extends string>(
   writer: Writer,

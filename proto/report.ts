@@ -81,6 +81,30 @@ export interface Cost {
   readonly rssBytes: number;
 }
 
+/** The counters of `Losses`, in the order of their field numbers from 1. */
+export const LOSS_NAMES = [
+  'mapFullConnections',
+  'mapFullBytes',
+  'storageFailed',
+  'readFailed',
+  'droppedEdges',
+  'droppedBytes',
+] as const satisfies readonly (keyof Losses)[];
+
+/** The counters of `Cost`, in the order of their field numbers from 1. */
+export const COST_NAMES = ['bpfRuns', 'bpfRunNs', 'cpuUs', 'rssBytes'] as const satisfies readonly (keyof Cost)[];
+
+export const NO_LOSSES: Losses = {
+  mapFullConnections: 0,
+  mapFullBytes: 0,
+  storageFailed: 0,
+  readFailed: 0,
+  droppedEdges: 0,
+  droppedBytes: 0,
+};
+
+export const NO_COST: Cost = { bpfRuns: 0, bpfRunNs: 0, cpuUs: 0, rssBytes: 0 };
+
 export interface Report {
   readonly seq: number;
   readonly mapId: Uint8Array;

@@ -1,6 +1,6 @@
 import { parseAddress } from '../../lib/ip.ts';
 import { allocateEdgeColumns } from '../../proto/edge-columns.ts';
-import { ROLE_SERVER } from '../../proto/report.ts';
+import { NO_COST, NO_LOSSES, ROLE_SERVER } from '../../proto/report.ts';
 import { AddressBook } from '../../scheduler/cluster/address-book.ts';
 import type { ClusterEvent } from '../../scheduler/cluster/model.ts';
 import { ClusterState } from '../../scheduler/cluster/state.ts';
@@ -108,15 +108,8 @@ export function bigGraph(
         ageMs: 0,
         edges,
         uplinks: [],
-        losses: {
-          mapFullConnections: 0,
-          mapFullBytes: 0,
-          storageFailed: 0,
-          readFailed: 0,
-          droppedEdges: 0,
-          droppedBytes: 0,
-        },
-        cost: { bpfRuns: 0, bpfRunNs: 0, cpuUs: 0, rssBytes: 0 },
+        losses: NO_LOSSES,
+        cost: NO_COST,
         merged: 1,
       },
       size.nowMs,

@@ -1,7 +1,8 @@
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { fork } from 'node:child_process';
 import { STREAM_METHOD } from '../../collector/report/connection.ts';
-import { decodeSchedulerMessage, encodeAgentMessage, NO_COST, NO_LOSSES } from '../../proto/codec.ts';
+import { decodeSchedulerMessage, encodeAgentMessage } from '../../proto/codec.ts';
+import { NO_COST, NO_LOSSES } from '../../proto/report.ts';
 import { nodeName, simulatedEdges } from '../../test/support/simulated-agents.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { encodeAgentMessage, MAP_ID_BYTES, NO_COST, NO_LOSSES } from '../../proto/codec.ts';
+import { encodeAgentMessage, MAP_ID_BYTES } from '../../proto/codec.ts';
 import {
   ADDRESS_BYTES,
   checkEdgeColumns,
@@ -9,7 +9,7 @@ import {
   sliceEdgeColumns,
 } from '../../proto/edge-columns.ts';
 import { EdgeTable } from '../../proto/edge-table.ts';
-import type { Cost, EdgeColumns, Losses, Uplink } from '../../proto/report.ts';
+import { NO_COST, NO_LOSSES, type Cost, type EdgeColumns, type Losses, type Uplink } from '../../proto/report.ts';
 
 /** What the collector measured in one period: figures that were added, gauges as they are at its end. */
 export interface MeasuredPeriod {

@@ -1,5 +1,4 @@
-import { NO_LOSSES } from '../../proto/codec.ts';
-import type { Losses } from '../../proto/report.ts';
+import { NO_LOSSES, type Losses } from '../../proto/report.ts';
 import {
   addLosses,
   edgesWithin,

@@ -2,5 +2,6 @@
 export type { Decision } from './decision.ts';
 export { createExtenderMetrics } from './metrics.ts';
 export { DEFAULT_EXTENDER_OPTIONS, type ExtenderOptions } from './options.ts';
-export { startExtender, type Extender, type ExtenderDeps } from './server.ts';
+export type { ExtenderDeps } from './deps.ts';
+export { startExtender, type Extender } from './server.ts';
 export type { HostScore } from './prioritize.ts';

@@ -5,12 +5,12 @@ import { BodyPool, declaredLength, readBody, type BodyLimits } from './body.ts';
 import { parseCandidates } from './candidates.ts';
 import type { Complaints } from './complaints.ts';
 import { boundedText } from './decision.ts';
+import type { ExtenderDeps } from './deps.ts';
 import { passAll } from './filter.ts';
 import type { ExtenderMetrics, Outcome, Verb } from './metrics.ts';
 import type { ExtenderOptions } from './options.ts';
 import { prioritize } from './prioritize.ts';
 import { JSON_TYPE, refusal, send, sendAndClose, TEXT_TYPE, type Reply } from './reply.ts';
-import type { ExtenderDeps } from './server.ts';
 
 interface Answer {
   readonly outcome: Outcome;

@@ -4,30 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { Registry } from 'prom-client';
 import { messageOf, NetloomError } from '../../lib/errors.ts';
-import type { Logger } from '../../lib/log.ts';
-import type { PlacementView } from '../placement/index.ts';
 import { CertificateReloader, readTlsMaterial } from './certificates.ts';
 import { Complaints } from './complaints.ts';
-import type { Decision } from './decision.ts';
+import type { ExtenderDeps } from './deps.ts';
 import { createListener } from './listener.ts';
 import { createExtenderMetrics } from './metrics.ts';
 import { DEFAULT_EXTENDER_OPTIONS, type ExtenderOptions } from './options.ts';
 import { Router } from './router.ts';
-
-export interface ExtenderDeps {
-  /** The newest view; undefined before there is one. Called once per prioritize call. */
-  readonly view: () => PlacementView | undefined;
-  readonly ready: () => { readonly ready: boolean; readonly reason: string };
-  /** What /metrics says, in Prometheus' text format. */
-  readonly metricsText: () => Promise<string>;
-  /** Told of every prioritize answer that a view was there for; must be quick and bound what it keeps. */
-  readonly onDecision?: (decision: Decision) => void;
-  readonly logger: Logger;
-  /** Where the extender's own metrics are registered; default one of its own. */
-  readonly registry?: Registry;
-  /** Wall clock of decisions; default Date.now. */
-  readonly nowMs?: () => number;
-}
 
 export interface Extender {
   readonly address: AddressInfo;

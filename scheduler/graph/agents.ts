@@ -1,4 +1,12 @@
-import type { Cost, Losses, Report, SpeedSource } from '../../proto/report.ts';
+import {
+  LOSS_NAMES,
+  NO_COST,
+  NO_LOSSES,
+  type Cost,
+  type Losses,
+  type Report,
+  type SpeedSource,
+} from '../../proto/report.ts';
 import { SHORT_HALF_LIFE_MS, epochOf, estimate, shortShift, weightPerByte } from './decay.ts';
 
 /** A node covers its pods' traffic for this many intervals after its agent's last report. */
@@ -61,15 +69,6 @@ export interface Provisional {
   readonly figures: Map<string, Float64Array>;
 }
 
-export const LOSS_NAMES = [
-  'mapFullConnections',
-  'mapFullBytes',
-  'storageFailed',
-  'readFailed',
-  'droppedEdges',
-  'droppedBytes',
-] as const satisfies readonly (keyof Losses)[];
-
 const ROW_NAMES = [
   'booked',
   'duplicateViews',
@@ -117,7 +116,7 @@ export class NodeState {
     reconciledBytes: 0,
   };
   /** Since the graph's start; rssBytes is the last gauge. */
-  readonly cost: { -readonly [K in keyof Cost]: number } = { bpfRuns: 0, bpfRunNs: 0, cpuUs: 0, rssBytes: 0 };
+  readonly cost: { -readonly [K in keyof Cost]: number } = { ...NO_COST };
   lastCost: Cost | undefined;
   lastPeriodMs = 0;
   provisional: Provisional | undefined;
@@ -132,14 +131,7 @@ export class NodeState {
   constructor(id: number, name: string) {
     this.id = id;
     this.name = name;
-    this.losses = {
-      mapFullConnections: 0,
-      mapFullBytes: 0,
-      storageFailed: 0,
-      readFailed: 0,
-      droppedEdges: 0,
-      droppedBytes: 0,
-    };
+    this.losses = { ...NO_LOSSES };
   }
 
   /** End of the time for which it counts as covered, while no stream is open. */

@@ -1,4 +1,5 @@
-import type { LOSS_NAMES, NodeState, RowCounts } from './agents.ts';
+import type { LOSS_NAMES } from '../../proto/report.ts';
+import type { NodeState, RowCounts } from './agents.ts';
 import { type EdgeTotals, type Level, rowNumbers, rowsOf, totalsOf } from './edge-views.ts';
 import { type Family, familyOf, protocolOf } from './edge-code.ts';
 import type { Endpoint } from './endpoint-table.ts';

@@ -1,6 +1,14 @@
 import { formatAddress, isV4, parseAddress } from '../../lib/ip.ts';
 import { allocateEdgeColumns } from '../../proto/edge-columns.ts';
-import { ROLE_CLIENT, ROLE_SERVER, type Losses, type Report, type Uplink } from '../../proto/report.ts';
+import {
+  NO_COST,
+  NO_LOSSES,
+  ROLE_CLIENT,
+  ROLE_SERVER,
+  type Losses,
+  type Report,
+  type Uplink,
+} from '../../proto/report.ts';
 import type { AddressResolver, Resolution } from '../../scheduler/graph/resolver.ts';
 
 /** A cluster for the graph's tests: addresses in 10.0.0.0/8 are inside, all others outside. */
@@ -80,15 +88,6 @@ export interface Row {
   readonly smoothedRttUs?: number;
 }
 
-export const NO_LOSSES: Losses = {
-  mapFullConnections: 0,
-  mapFullBytes: 0,
-  storageFailed: 0,
-  readFailed: 0,
-  droppedEdges: 0,
-  droppedBytes: 0,
-};
-
 export interface ReportParts {
   readonly seq: number;
   readonly periodMs?: number;
@@ -133,7 +132,7 @@ export function report(parts: ReportParts, rows: readonly Row[]): Report {
     edges,
     uplinks: parts.uplinks ?? [],
     losses: { ...NO_LOSSES, ...parts.losses },
-    cost: { bpfRuns: 0, bpfRunNs: 0, cpuUs: 0, rssBytes: 0 },
+    cost: NO_COST,
     merged: 1,
   };
 }

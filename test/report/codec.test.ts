@@ -11,7 +11,14 @@ import {
 } from '../../proto/codec.ts';
 import { MAX_EDGE_WIRE_BYTES } from '../../proto/edge-codec.ts';
 import { allocateEdgeColumns } from '../../proto/edge-columns.ts';
-import type { AgentMessage, EdgeColumns, Report, SchedulerMessage } from '../../proto/report.ts';
+import {
+  NO_COST,
+  NO_LOSSES,
+  type AgentMessage,
+  type EdgeColumns,
+  type Report,
+  type SchedulerMessage,
+} from '../../proto/report.ts';
 import { figure, mapId, report } from '../support/arbitrary-reports.ts';
 import {
   plain,
@@ -309,15 +316,8 @@ function sampleReport(edges: EdgeColumns): Report {
     ageMs: 5,
     edges,
     uplinks: [],
-    losses: {
-      mapFullConnections: 0,
-      mapFullBytes: 0,
-      storageFailed: 0,
-      readFailed: 0,
-      droppedEdges: 0,
-      droppedBytes: 0,
-    },
-    cost: { bpfRuns: 0, bpfRunNs: 0, cpuUs: 0, rssBytes: 0 },
+    losses: NO_LOSSES,
+    cost: NO_COST,
     merged: 0,
   };
 }

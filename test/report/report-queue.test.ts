@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ReportQueue, type NumberedPeriod } from '../../collector/report/report-queue.ts';
-import { NO_COST, NO_LOSSES } from '../../proto/codec.ts';
+import { NO_COST, NO_LOSSES } from '../../proto/report.ts';
 import { payload, periodOf } from '../support/report-rig.ts';
 
 type Step =

@@ -9,10 +9,12 @@ import {
   type ReportStreamOptions,
 } from '../../collector/report/report-stream.ts';
 import { silentLogger } from '../../lib/log.ts';
-import { decodeSchedulerMessage, encodeAgentMessage, NO_COST, NO_LOSSES } from '../../proto/codec.ts';
+import { decodeSchedulerMessage, encodeAgentMessage } from '../../proto/codec.ts';
 import { EdgeTable } from '../../proto/edge-table.ts';
 import {
   IPPROTO_TCP,
+  NO_COST,
+  NO_LOSSES,
   PROTOCOL_VERSION,
   ROLE_SERVER,
   type AgentMessage,

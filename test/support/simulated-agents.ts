@@ -2,9 +2,8 @@ import { fork } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { createReportStream, type ReportStream } from '../../collector/report/report-stream.ts';
 import { createLogger } from '../../lib/log.ts';
-import { NO_COST, NO_LOSSES } from '../../proto/codec.ts';
 import { EdgeTable } from '../../proto/edge-table.ts';
-import { IPPROTO_TCP, ROLE_SERVER, type EdgeColumns } from '../../proto/report.ts';
+import { IPPROTO_TCP, NO_COST, NO_LOSSES, ROLE_SERVER, type EdgeColumns } from '../../proto/report.ts';
 
 /**
  * Many agents in one child process, each with the real client and a connection of its own: load for a scheduler.

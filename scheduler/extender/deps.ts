@@ -1,0 +1,20 @@
+import type { Registry } from 'prom-client';
+import type { Logger } from '../../lib/log.ts';
+import type { PlacementView } from '../placement/index.ts';
+import type { Decision } from './decision.ts';
+
+/** What the extender asks of the process around it. */
+export interface ExtenderDeps {
+  /** The newest view; undefined before there is one. Called once per prioritize call. */
+  readonly view: () => PlacementView | undefined;
+  readonly ready: () => { readonly ready: boolean; readonly reason: string };
+  /** What /metrics says, in Prometheus' text format. */
+  readonly metricsText: () => Promise<string>;
+  /** Told of every prioritize answer that a view was there for; must be quick and bound what it keeps. */
+  readonly onDecision?: (decision: Decision) => void;
+  readonly logger: Logger;
+  /** Where the extender's own metrics are registered; default one of its own. */
+  readonly registry?: Registry;
+  /** Wall clock of decisions; default Date.now. */
+  readonly nowMs?: () => number;
+}
