@@ -276,8 +276,8 @@ export const ERROR_CODES = {
       'The graph could not be saved. It goes on in memory; agents keep what is not saved, and saving is tried again.',
     remedy: 'Make room on the file system of the store, or see to its disk.',
   },
-  EXTENDER_TLS_UNUSABLE: {
-    meaning: 'The certificate, key or client CA of the extender cannot be used.',
+  TLS_UNUSABLE: {
+    meaning: 'The certificate, key or client CA of a listener cannot be used.',
     remedy:
       'Give PEM files: the certificate with its chain, the private key that belongs to it, the CA of the callers.',
   },

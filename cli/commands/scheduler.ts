@@ -1,4 +1,4 @@
-import type { TlsFiles } from '../../scheduler/extender/certificates.ts';
+import type { TlsFiles } from '../../scheduler/tls/material.ts';
 import { VERSION } from '../../lib/version.ts';
 import { defineCommand } from '../command.ts';
 import { schedulerSection } from '../options/scheduler.ts';

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
-import type { TlsMaterial } from './certificates.ts';
+import type { TlsMaterial } from '../tls/material.ts';
 import { Connections } from './connections.ts';
 import type { ExtenderMetrics } from './metrics.ts';
 import { isReplying, refusal } from './reply.ts';

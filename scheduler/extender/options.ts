@@ -1,4 +1,5 @@
-import type { TlsFiles } from './certificates.ts';
+import { CERTIFICATE_POLL_MS } from '../tls/certificates.ts';
+import type { TlsFiles } from '../tls/material.ts';
 import type { PlacementSettings } from '../placement/index.ts';
 
 export interface ExtenderOptions {
@@ -20,7 +21,7 @@ export interface ExtenderOptions {
 }
 
 export const DEFAULT_EXTENDER_OPTIONS = {
-  certificatePollMs: 5_000,
+  certificatePollMs: CERTIFICATE_POLL_MS,
   bodyLimitBytes: 64 * 1024 * 1024,
   bodyTimeoutMs: 30_000,
   keepAliveTimeoutMs: 120_000,

@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { Registry } from 'prom-client';
 import { messageOf, NetloomError } from '../../lib/errors.ts';
-import { CertificateReloader, readTlsMaterial } from './certificates.ts';
+import { CertificateReloader, notAfter } from '../tls/certificates.ts';
+import { readTlsMaterial, type TlsFiles, type TlsMaterial } from '../tls/material.ts';
 import { Complaints } from './complaints.ts';
 import type { ExtenderDeps } from './deps.ts';
 import { createListener } from './listener.ts';
@@ -22,7 +23,7 @@ const CLOSE_GRACE_MS = 1_000;
 
 /**
  * Serves kube-scheduler: POST /prioritize and /filter, GET /livez, /readyz and /metrics.
- * @throws NetloomError EXTENDER_LISTEN_FAILED, EXTENDER_TLS_UNUSABLE
+ * @throws NetloomError EXTENDER_LISTEN_FAILED, TLS_UNUSABLE
  */
 export async function startExtender(given: ExtenderOptions, deps: ExtenderDeps): Promise<Extender> {
   const options = { ...DEFAULT_EXTENDER_OPTIONS, ...given };
@@ -41,14 +42,28 @@ export async function startExtender(given: ExtenderOptions, deps: ExtenderDeps):
   const reloader =
     options.tls === undefined || material === undefined
       ? undefined
-      : new CertificateReloader(
-          options.tls,
-          material,
-          options.certificatePollMs,
-          server as Http2SecureServer,
-          deps.logger,
-          metrics,
-        );
+      : reloadCertificate(options.tls, material, options.certificatePollMs);
+
+  function reloadCertificate(files: TlsFiles, current: TlsMaterial, intervalMs: number): CertificateReloader {
+    metrics.certificateNotAfter.set(notAfter(current).getTime() / 1000);
+    return new CertificateReloader({
+      files,
+      current,
+      intervalMs,
+      changed: (read) => {
+        (server as Http2SecureServer).setSecureContext(read);
+        metrics.reloads.ok.inc();
+        metrics.certificateNotAfter.set(notAfter(read).getTime() / 1000);
+        deps.logger.info('extender certificate changed', { validTo: notAfter(read).toISOString() });
+      },
+      failed: (error) => {
+        metrics.reloads.failed.inc();
+        deps.logger.error('extender certificate not changed: the new files cannot be used, the old ones stay', {
+          error,
+        });
+      },
+    });
+  }
 
   return {
     address: server.address() as AddressInfo,

@@ -5,6 +5,8 @@ import type { Logger } from '../../lib/log.ts';
 import { DEFAULT_CODEC_LIMITS, encodeSchedulerMessage } from '../../proto/codec.ts';
 import { edgeColumnsBytes } from '../../proto/edge-columns.ts';
 import { PROTOCOL_VERSION, type AddressRange, type Hello, type Report } from '../../proto/report.ts';
+import type { TlsMaterial } from '../tls/material.ts';
+import { AgentCredentials } from './agent-credentials.ts';
 import { AgentStream, type AgentCall, type AgentStreamOwner } from './agent-stream.ts';
 import { ingestLimits, type IngestLimits } from './ingest-limits.ts';
 import { hostOf, isLoopback, withPort } from './listen-address.ts';
@@ -12,14 +14,6 @@ import { NodeLedger } from './node-ledger.ts';
 import { isNodeName } from './node-name.ts';
 import { gateInterceptor } from './read-gate.ts';
 import type { ReportSink } from './report-sink.ts';
-
-/** Certificates as PEM. */
-export interface ServerTls {
-  readonly cert: Buffer;
-  readonly key: Buffer;
-  /** With it, agents must show a certificate that this authority signed. */
-  readonly clientCa?: Buffer;
-}
 
 export interface Peer {
   /** ADDRESS:PORT */
@@ -35,7 +29,8 @@ export interface AgentIdentity {
 export interface ReportServerOptions {
   /** HOST:PORT, [V6]:PORT or unix:PATH; port 0: any free one. */
   readonly listen: string;
-  readonly tls?: ServerTls;
+  /** With `ca`, agents must show a certificate that this authority signed. */
+  readonly tls?: TlsMaterial;
   /** Allows reports without TLS on an address that other machines can reach. Default false. */
   readonly allowPlaintext?: boolean;
   readonly sink: ReportSink;
@@ -79,6 +74,8 @@ export interface ReportServer {
   /** As it was really bound. */
   readonly address: string;
   readonly port: number;
+  /** New certificates, for connections from now on. Nothing without TLS at the start. */
+  changeTls(tls: TlsMaterial): void;
   /** Tells every agent the ranges, if they are others than the last. */
   rangesChanged(): void;
   stats(): ReportServerStats;
@@ -131,6 +128,7 @@ class GrpcReportServer implements ReportServer, AgentStreamOwner {
   readonly #log: Logger;
   readonly #now: () => number;
   readonly #server: Server;
+  readonly #credentials: AgentCredentials | undefined;
   readonly #streams = new Set<AgentStream>();
   readonly #agents = new Map<string, Agent>();
   /** Of connected nodes, and of those whose commits are under way. */
@@ -156,6 +154,7 @@ class GrpcReportServer implements ReportServer, AgentStreamOwner {
     this.#sink = options.sink;
     this.#log = options.logger;
     this.#now = options.now ?? (() => performance.now());
+    this.#credentials = options.tls === undefined ? undefined : new AgentCredentials(options.tls);
     this.#server = new Server({
       'grpc.max_receive_message_length': this.limits.maxMessageBytes,
       'grpc.max_concurrent_streams': 4,
@@ -169,14 +168,18 @@ class GrpcReportServer implements ReportServer, AgentStreamOwner {
   }
 
   async listen(): Promise<void> {
-    const { listen, tls } = this.#options;
+    const { listen } = this.#options;
     const address = hostOf(listen) === '' && !listen.startsWith('unix:') ? `[::]${listen}` : listen;
     try {
       this.#port = await new Promise<number>((resolve, reject) => {
-        this.#server.bindAsync(address, serverCredentials(tls), (error, port) => {
-          if (error === null) resolve(port);
-          else reject(error);
-        });
+        this.#server.bindAsync(
+          address,
+          this.#credentials?.credentials() ?? ServerCredentials.createInsecure(),
+          (error, port) => {
+            if (error === null) resolve(port);
+            else reject(error);
+          },
+        );
       });
     } catch (error) {
       this.#server.forceShutdown();
@@ -189,6 +192,10 @@ class GrpcReportServer implements ReportServer, AgentStreamOwner {
     const shortest = Math.min(helloTimeoutMs, idleTimeoutMs, slowReaderTimeoutMs);
     this.#sweep = setInterval(() => this.#checkTimes(), Math.min(1000, Math.max(10, shortest / 4)));
     this.#sweep.unref();
+  }
+
+  changeTls(tls: TlsMaterial): void {
+    this.#credentials?.change(tls);
   }
 
   get address(): string {
@@ -476,12 +483,6 @@ class GrpcReportServer implements ReportServer, AgentStreamOwner {
       this.#log.error('the sink failed', { error });
     }
   }
-}
-
-function serverCredentials(tls: ServerTls | undefined): ServerCredentials {
-  if (tls === undefined) return ServerCredentials.createInsecure();
-  const pairs = [{ private_key: tls.key, cert_chain: tls.cert }];
-  return ServerCredentials.createSsl(tls.clientCa ?? null, pairs, tls.clientCa !== undefined);
 }
 
 function pause(ms: number): Promise<void> {

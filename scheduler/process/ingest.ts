@@ -13,13 +13,14 @@ import { SnapshotSource } from '../cluster/snapshot-source.ts';
 import { ClusterState } from '../cluster/state.ts';
 import { TrafficSource } from '../cluster/traffic-source.ts';
 import { resolveTraffic, type TrafficRow } from '../cluster/traffic.ts';
-import { readTlsMaterial, type TlsFiles } from '../extender/certificates.ts';
 import { ClusterResolver } from '../graph/cluster-resolver.ts';
 import { GraphSink } from '../graph/graph-sink.ts';
 import { PlacementViewBuilder, type ViewMessage } from '../graph/placement-view-builder.ts';
 import { TrafficGraph } from '../graph/traffic-graph.ts';
-import { startReportServer, type ReportServer, type ServerTls } from '../ingest/report-server.ts';
+import { startReportServer, type ReportServer } from '../ingest/report-server.ts';
 import { createStore, type GraphStore } from '../store/store.ts';
+import { CERTIFICATE_POLL_MS, CertificateReloader, notAfter } from '../tls/certificates.ts';
+import { readTlsMaterial, type TlsFiles, type TlsMaterial } from '../tls/material.ts';
 import { ingestMetrics } from './ingest-metrics.ts';
 import type { Readiness } from './messages.ts';
 import type { SchedulerOptions } from './options.ts';
@@ -107,9 +108,10 @@ class IngestProcess implements Ingest {
     this.#closers.push(() => sink.stop());
     // What the cluster is comes first: a report that arrives before is held, but it costs.
     await this.#startSources();
+    const tls = agentsTls === undefined ? undefined : await readTlsMaterial(agentsTls);
     const server = await startReportServer({
       listen: formatListen(listenAgents),
-      ...(agentsTls === undefined ? {} : { tls: await serverTls(agentsTls) }),
+      ...(tls === undefined ? {} : { tls }),
       allowPlaintext: insecureAgents,
       sink,
       logger,
@@ -118,6 +120,7 @@ class IngestProcess implements Ingest {
     });
     this.#server = server;
     this.#closers.push(() => server.close());
+    if (agentsTls !== undefined && tls !== undefined) this.#reloadCertificate(agentsTls, tls);
     const api = await listenForApi({
       ...listenApi,
       logger,
@@ -204,6 +207,28 @@ class IngestProcess implements Ingest {
         },
       });
     }
+  }
+
+  #reloadCertificate(files: TlsFiles, current: TlsMaterial): void {
+    const { logger } = this.#deps;
+    const reloader = new CertificateReloader({
+      files,
+      current,
+      intervalMs: CERTIFICATE_POLL_MS,
+      changed: (read) => {
+        this.#server?.changeTls(read);
+        logger.info("certificate of the agents' listener changed", { validTo: notAfter(read).toISOString() });
+      },
+      failed: (error) => {
+        logger.error(
+          "certificate of the agents' listener not changed: the new files cannot be used, the old ones stay",
+          {
+            error,
+          },
+        );
+      },
+    });
+    this.#closers.push(() => reloader.stop());
   }
 
   #tick(): void {
@@ -302,11 +327,6 @@ function snapshotProblems({ unusable, odd, repeated }: SnapshotSummary): Problem
     ...odd.map(({ what, count, sample }) => ({ what: `objects are used but for a field: ${what}`, count, sample })),
     ...(repeated > 0 ? [{ what: 'objects stand in the snapshot more than once', count: repeated, sample: '' }] : []),
   ];
-}
-
-async function serverTls(files: TlsFiles): Promise<ServerTls> {
-  const { cert, key, ca } = await readTlsMaterial(files);
-  return { cert, key, ...(ca === undefined ? {} : { clientCa: ca }) };
 }
 
 function describe(error: unknown): string {

@@ -1,4 +1,4 @@
-import type { TlsFiles } from '../extender/certificates.ts';
+import type { TlsFiles } from '../tls/material.ts';
 import type { PlacementSettings } from '../placement/index.ts';
 
 /** Host and port of a listener; IPv6 hosts without brackets; port 0: any free one. */

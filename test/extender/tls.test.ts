@@ -255,7 +255,7 @@ describe('certificates change under way', () => {
   ])('files that cannot serve at the start are an error that names them', async (files, place) => {
     await expect(start({ tls: files() })).rejects.toThrowError(
       expect.objectContaining({
-        code: 'EXTENDER_TLS_UNUSABLE',
+        code: 'TLS_UNUSABLE',
         details: expect.objectContaining({ place: expect.stringContaining(place) }),
       }),
     );

@@ -448,7 +448,7 @@ describe('listening', () => {
     const disk = new Disk();
     const server = await rig.server({
       sink: new DiskSink(disk),
-      tls: { cert: certs.server.cert, key: certs.server.key, clientCa: certs.ca },
+      tls: { cert: certs.server.cert, key: certs.server.key, ca: certs.ca },
       authenticate: (_metadata, peer) => ({ node: String(peer.certificate?.subject.CN) }),
     });
     const tls = { ca: certs.ca, cert: certs.agent.cert, key: certs.agent.key, serverName: 'scheduler' };
@@ -463,6 +463,32 @@ describe('listening', () => {
     await until(() => without.stats().failedAttempts > 0 && plain.stats().failedAttempts > 0);
     expect(server.stats().replacedStreams).toBe(0);
     expect(disk.bytesOf('node-a')).toBe(3);
+  });
+
+  test('certificates that change under way serve new connections, and standing ones go on', async () => {
+    const [old, renewed] = [makeCertificates(), makeCertificates()];
+    const disk = new Disk();
+    const server = await rig.server({
+      sink: new DiskSink(disk),
+      tls: { cert: old.server.cert, key: old.server.key, ca: old.ca },
+    });
+    const tlsOf = (certs: Certificates) => ({
+      ca: certs.ca,
+      cert: certs.agent.cert,
+      key: certs.agent.key,
+      serverName: 'scheduler',
+    });
+    const standing = rig.agent(server.address, 'node-a', { tls: tlsOf(old) });
+    standing.offer(periodOf(3));
+    await until(() => standing.stats().committedSeq === 1);
+    server.changeTls({ cert: renewed.server.cert, key: renewed.server.key, ca: renewed.ca });
+    const late = rig.agent(server.address, 'node-b', { tls: tlsOf(old) });
+    await until(() => late.stats().failedAttempts > 0);
+    const next = rig.agent(server.address, 'node-c', { tls: tlsOf(renewed) });
+    next.offer(periodOf(5));
+    standing.offer(periodOf(4));
+    await until(() => next.stats().committedSeq === 1 && standing.stats().committedSeq === 2);
+    expect([disk.bytesOf('node-a'), disk.bytesOf('node-b'), disk.bytesOf('node-c')]).toEqual([7, 0, 5]);
   });
 });
 
@@ -488,7 +514,13 @@ interface Pair {
   readonly key: Buffer;
 }
 
-function makeCertificates(): { readonly ca: Buffer; readonly server: Pair; readonly agent: Pair } {
+interface Certificates {
+  readonly ca: Buffer;
+  readonly server: Pair;
+  readonly agent: Pair;
+}
+
+function makeCertificates(): Certificates {
   const folder = mkdtempSync(join(tmpdir(), `nlt${process.pid}-`));
   try {
     const run = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
