@@ -170,6 +170,21 @@ class IngestProcess implements Ingest {
   async #startSources(): Promise<void> {
     const { snapshot, traffic } = this.#options;
     const { logger } = this.#deps;
+    // Traffic first: who is told that the cluster is known may rely on answers that use it.
+    if (traffic !== undefined) {
+      const source = new TrafficSource(traffic, { logger });
+      this.#closers.push(() => source.stop());
+      await source.start({
+        rows: (rows: readonly TrafficRow[]) => {
+          this.#trafficRows = rows;
+          this.#trafficFault = undefined;
+          this.#trafficPending = true;
+        },
+        failed: (error: unknown) => {
+          this.#trafficFault = describe(error);
+        },
+      });
+    }
     if (snapshot === undefined) {
       this.#setReadiness();
     } else {
@@ -190,20 +205,6 @@ class IngestProcess implements Ingest {
         failed: (error: unknown) => {
           this.#sourceFault = describe(error);
           this.#setReadiness();
-        },
-      });
-    }
-    if (traffic !== undefined) {
-      const source = new TrafficSource(traffic, { logger });
-      this.#closers.push(() => source.stop());
-      await source.start({
-        rows: (rows: readonly TrafficRow[]) => {
-          this.#trafficRows = rows;
-          this.#trafficFault = undefined;
-          this.#trafficPending = true;
-        },
-        failed: (error: unknown) => {
-          this.#trafficFault = describe(error);
         },
       });
     }

@@ -17,7 +17,7 @@ export function serverPeriod(edges: readonly ServedBytes[], periodMs = 1_000): M
   for (const { server, client, bytesOut, bytesIn } of edges) {
     const local = table.address(parseAddress(server)!, 0);
     const row = table.row(local, table.address(parseAddress(client)!, 0), 8080, ROLE_SERVER, IPPROTO_TCP);
-    table.add(row, bytesIn, bytesOut, 1 + (bytesIn >> 10), 1 + (bytesOut >> 10), 0, 1);
+    table.add(row, bytesIn, bytesOut, Math.ceil(bytesIn / 1448), Math.ceil(bytesOut / 1448), 0, 1);
     table.gauges(row, 120, 180);
   }
   return { edges: table.toColumns(), uplinks: [], losses: NO_LOSSES, cost: NO_COST, periodMs };
