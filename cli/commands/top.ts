@@ -65,12 +65,13 @@ function topText(reply: TopReply, style: TextStyle): string {
       cell: (agent) => agent.state,
       role: (agent) => (agent.state === 'reporting' ? 'good' : agent.state === 'silent' ? 'bad' : 'warning'),
     },
-    { header: 'UPLINKS', cell: (agent) => agent.uplinks.map((link) => link.name).join(','), align: 'left' },
-    { header: 'TX', cell: (agent) => linkText(agent, 'tx') },
-    { header: 'RX', cell: (agent) => linkText(agent, 'rx') },
+    { header: 'TX', cell: (agent) => linkRate(agent, 'tx') },
+    { header: 'RX', cell: (agent) => linkRate(agent, 'rx') },
+    { header: 'OF LINK', cell: (agent) => linkShare(agent) },
     { header: 'LOST', cell: (agent) => (agent.lossShare > 0 ? humanShare(agent.lossShare) : '-') },
     { header: 'CPU', cell: (agent) => cpuText(agent) },
-    { header: 'RSS', cell: (agent) => humanBytes(agent.lastCost?.rssBytes ?? agent.cost.rssBytes) },
+    { header: 'RSS', cell: (agent) => humanBytes(agent.lastCost?.rssBytes ?? agent.cost.rssBytes), wide: true },
+    { header: 'UPLINKS', cell: (agent) => agent.uplinks.map(linkText).join(','), align: 'left', wide: true },
     { header: 'REPORTS', cell: (agent) => humanCount(agent.reports), wide: true },
     { header: 'INTERVAL', cell: (agent) => humanDuration(agent.intervalMs), wide: true },
     { header: 'VERSION', cell: (agent) => agent.version, wide: true },
@@ -84,11 +85,22 @@ function topText(reply: TopReply, style: TextStyle): string {
   );
 }
 
-function linkText(agent: AgentStatus, way: 'tx' | 'rx'): string {
-  if (agent.uplinks.length === 0) return '-';
-  const rate = agent.uplinks.reduce((sum, link) => sum + link[`${way}BytesPerSecond`] * 8, 0);
-  const speed = agent.uplinks.reduce((sum, link) => sum + link.speedBps, 0);
-  return speed > 0 ? `${humanBitrate(rate)} (${humanShare(rate / speed)})` : humanBitrate(rate);
+type Link = AgentStatus['uplinks'][number];
+
+function linkRate({ uplinks }: AgentStatus, way: 'tx' | 'rx'): string {
+  return uplinks.length === 0 ? '-' : bits(uplinks.reduce((sum, link) => sum + link[`${way}BytesPerSecond`], 0));
+}
+
+/** Of the fuller direction of the fullest link whose speed is known. */
+function linkShare({ uplinks }: AgentStatus): string {
+  const shares = uplinks
+    .filter((link) => link.speedBps > 0)
+    .map((link) => (Math.max(link.txBytesPerSecond, link.rxBytesPerSecond) * 8) / link.speedBps);
+  return shares.length === 0 ? '-' : humanShare(Math.max(...shares));
+}
+
+function linkText({ name, speedBps }: Link): string {
+  return speedBps > 0 ? `${name} (${humanBitrate(speedBps)})` : name;
 }
 
 function cpuText({ lastCost, lastPeriodMs }: AgentStatus): string {

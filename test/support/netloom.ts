@@ -186,7 +186,8 @@ export class SchedulerProcess {
   }
 }
 
-const GIVE_UP_MS = 30_000;
+/** Shorter than the time a test has, so that it says what it waited for. */
+const GIVE_UP_MS = 15_000;
 
 /** Polls; what `holds` throws ends the wait. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
