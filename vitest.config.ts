@@ -1,9 +1,11 @@
 import { defineConfig } from 'vitest/config';
-import { kernelTests, testAll } from './scripts/test-scope.ts';
+import { controlPlaneTests, kernelTests, testAll } from './scripts/test-scope.ts';
 
 const kernel = kernelTests();
-if (!kernel.run && process.env['VITEST'] === undefined) {
-  process.stderr.write(`test/kernel is skipped: ${kernel.reason}\n`);
+const controlPlane = controlPlaneTests();
+if (process.env['VITEST'] === undefined) {
+  if (!kernel.run) process.stderr.write(`test/kernel is skipped: ${kernel.reason}\n`);
+  if (!controlPlane.run) process.stderr.write(`test/control-plane is skipped: ${controlPlane.reason}\n`);
 }
 
 /** `*.slow.test.ts` takes minutes: only `make test-all` runs it. */
@@ -21,7 +23,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/kernel/**', ...slow],
+          exclude: ['test/kernel/**', 'test/control-plane/**', ...slow],
           testTimeout: 20_000,
           hookTimeout: 20_000,
           sequence: { groupOrder: 0 },
@@ -39,6 +41,20 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'control-plane',
+          include: controlPlane.run ? ['test/control-plane/**/*.test.ts'] : [],
+          exclude: slow,
+          // Each file starts a control plane of its own: 1 GB, and a core while it works.
+          maxWorkers: 1,
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -21,6 +21,7 @@ export function explainText(reply: ExplainReply, style: TextStyle): string {
 }
 
 const SILENCES: Readonly<Record<string, string>> = {
+  'switched-off': 'netloom.io/placement is "off" on the pod or its namespace: no opinion.',
   'unknown-workload': 'Nothing is known of this workload: no opinion.',
   'one-per-node': 'It runs once on every node (or is a static pod): no opinion.',
   'no-traffic': 'No traffic of it is known: no opinion.',

@@ -276,6 +276,10 @@ export const ERROR_CODES = {
       'The graph could not be saved. It goes on in memory; agents keep what is not saved, and saving is tried again.',
     remedy: 'Make room on the file system of the store, or see to its disk.',
   },
+  KUBECONFIG_UNUSABLE: {
+    meaning: 'It is not known which API server to watch, or how.',
+    remedy: 'Name a kubeconfig that kubectl can use with --kubeconfig, or run in a pod with a ServiceAccount token.',
+  },
   TLS_UNUSABLE: {
     meaning: 'The certificate, key or client CA of a listener cannot be used.',
     remedy:

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
 /** In CI nothing is skipped quietly: what cannot run there must fail. */
@@ -11,8 +12,22 @@ export function testAll(): boolean {
   return process.env['NETLOOM_TEST_ALL'] === '1';
 }
 
+export type Scope = { readonly run: true } | { readonly run: false; readonly reason: string };
+
+/** Whether test/control-plane can run here: it builds Kubernetes from its Go modules. */
+export function controlPlaneTests(): Scope {
+  try {
+    execFileSync('go', ['version'], { stdio: 'ignore' });
+    return { run: true };
+  } catch {
+    // build.sh says in its own words what is missing.
+    if (inCi()) return { run: true };
+    return { run: false, reason: 'Go is not installed (https://go.dev/doc/install)' };
+  }
+}
+
 /** Whether test/kernel can run here: it loads BPF programs and makes network namespaces. */
-export function kernelTests(): { readonly run: true } | { readonly run: false; readonly reason: string } {
+export function kernelTests(): Scope {
   if (process.platform !== 'linux') return { run: false, reason: 'not Linux' };
   if (process.getuid?.() !== 0) return { run: false, reason: 'not root (BPF and network namespaces need it)' };
   if (!inCi() && !existsSync('/sys/kernel/btf/vmlinux')) return { run: false, reason: 'the kernel has no BTF' };

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { inCi, kernelTests, testAll } from './test-scope.ts';
+import { controlPlaneTests, inCi, kernelTests, testAll } from './test-scope.ts';
 import { countTests, type VitestReport } from './test-counts.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -56,11 +56,16 @@ function sourcesInC(): string[] {
   return globSync('{collector,bandwidth,lib,test}/**/*.{c,h}').filter((file) => !file.endsWith('vmlinux.h'));
 }
 
+const controlPlane = controlPlaneTests();
+
 async function checks(): Promise<{ passed: number; failed: number }> {
   const steps: [string, [string, string[]]][] = [
     ['eBPF objects', ['scripts/build-bpf.sh', []]],
     ['types', node('node_modules/typescript/bin/tsc', '--noEmit')],
     ['lint', node('node_modules/eslint/bin/eslint.js', '.')],
+    ...(controlPlane.run
+      ? [['control plane', ['test/control-plane/build.sh', []]] as [string, [string, string[]]]]
+      : []),
     ['format', node('node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.')],
   ];
   if (existsSync('.clang-format') && (await runProgram('clang-format', ['--version'], false)).ok) {
@@ -100,18 +105,26 @@ const outcome = await runProgram(
   ),
   true,
 );
-const kernel = kernelTests();
-const kernelFiles = globSync('test/kernel/**/*.test.ts')
-  .filter((file) => testAll() || !file.endsWith('.slow.test.ts'))
-  .map((file) => resolve(root, file));
-const counts = countTests(readReport(), outcome.ok, inCi() && kernel.run ? kernelFiles : []);
+const scopes = [
+  { folder: 'test/kernel', scope: kernelTests() },
+  { folder: 'test/control-plane', scope: controlPlane },
+].map((entry) => ({
+  ...entry,
+  files: globSync(`${entry.folder}/**/*.test.ts`)
+    .filter((file) => testAll() || !file.endsWith('.slow.test.ts'))
+    .map((file) => resolve(root, file)),
+}));
+const mustRun = scopes.flatMap(({ scope, files }) => (inCi() && scope.run ? files : []));
+const counts = countTests(readReport(), outcome.ok, mustRun);
 
 const passed = before.passed + counts.passed;
 const failed = before.failed + counts.failed;
 console.log('');
 for (const problem of counts.problems) console.log(relativePaths(problem));
 if (counts.skipped > 0) console.log(`${counts.skipped} skipped`);
-if (!kernel.run) console.log(`test/kernel (${kernelFiles.length} files) skipped: ${kernel.reason}`);
+for (const { folder: skipped, scope, files } of scopes) {
+  if (!scope.run) console.log(`${skipped} (${files.length} files) skipped: ${scope.reason}`);
+}
 const summary = `${passed} passed, ${failed} failed`;
 writeFileSync(summaryFile, `${summary}\n`);
 console.log(summary);

@@ -27,7 +27,7 @@ export default defineCommand({
   async run({ options, log, signal }) {
     const { startScheduler } = await import('../../scheduler/process/scheduler.ts');
     const { placementSettings, DEFAULT_PLACEMENT_SETTINGS } = await import('../../scheduler/placement/index.ts');
-    const { snapshot, traffic, store, levelWeights, logLevel, logFormat } = options;
+    const { snapshot, kubeconfig, inCluster, traffic, store, levelWeights, logLevel, logFormat } = options;
     const tls = tlsFiles(options['tls.cert'], options['tls.key'], options['tls.clientCa']);
     const agentsTls = tlsFiles(options['agentsTls.cert'], options['agentsTls.key'], options['agentsTls.clientCa']);
     const scheduler = await startScheduler(
@@ -39,6 +39,7 @@ export default defineCommand({
         ...(agentsTls === undefined ? {} : { agentsTls }),
         insecureAgents: options.insecure,
         ...(snapshot === undefined ? {} : { snapshot }),
+        ...(kubeconfig !== undefined || inCluster ? { kubernetes: { kubeconfig } } : {}),
         ...(traffic === undefined ? {} : { traffic }),
         ...(store === undefined ? {} : { store }),
         clientGraceMs: options.clientGrace,

@@ -57,6 +57,17 @@ export const schedulerSection = defineSection({
       help: 'Cluster state: JSON of kubectl or of Netloom. Re-read when replaced.',
       group: 'Cluster and traffic',
     },
+    kubeconfig: {
+      type: 'path',
+      placeholder: 'FILE',
+      help: 'Cluster state from the API server that this kubeconfig names.',
+      group: 'Cluster and traffic',
+    },
+    inCluster: {
+      type: 'bool',
+      help: 'Cluster state from the API server of the cluster that this runs in, with the ServiceAccount of its pod.',
+      group: 'Cluster and traffic',
+    },
     traffic: {
       type: 'path',
       placeholder: 'FILE',
@@ -136,6 +147,12 @@ export const schedulerSection = defineSection({
         conflict(`${group}.clientCa needs ${group}.cert`, `Give ${group}.cert and ${group}.key too.`);
       }
     }
+    const sources = [
+      values.snapshot === undefined ? [] : ['snapshot'],
+      values.kubeconfig === undefined ? [] : ['kubeconfig'],
+      values.inCluster ? ['inCluster'] : [],
+    ].flat();
+    if (sources.length > 1) conflict(`${sources.join(' and ')} contradict each other`, 'Cluster state has one source.');
     const { node = 0, zone = 0, region = 0 } = values.levelWeights;
     if (node < zone || zone < region) {
       conflict('levelWeights must not grow from node to zone to region', 'A nearer level is worth at least as much.');

@@ -1,3 +1,4 @@
+import { fullJitterMs } from '../../lib/backoff.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import { decodeSchedulerMessage, encodeAgentMessage } from '../../proto/codec.ts';
@@ -214,14 +215,13 @@ class GrpcReportStream implements ReportStream {
     this.#state = { kind: 'backoff', attempt: this.#attempt, delayMs, cancel };
   }
 
-  /** https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/, "full jitter" */
   #delayAfter(ending: Ending): number {
     const { minBackoffMs, maxBackoffMs, mismatchRetryMs } = this.#limits;
     const jitter = this.#random();
     if (ending.code === 'REPORT_PROTOCOL_MISMATCH') return mismatchRetryMs * (0.5 + jitter / 2);
     // Two agents with one name would throw each other out as fast as they can connect.
     if (ending.code === 'REPORT_STREAM_REPLACED') return maxBackoffMs * (0.5 + jitter / 2);
-    return jitter * Math.min(maxBackoffMs, minBackoffMs * 2 ** Math.min(30, this.#attempt - 1));
+    return fullJitterMs(this.#attempt - 1, minBackoffMs, maxBackoffMs, () => jitter);
   }
 
   #logFailure(ending: Ending, delayMs: number): void {

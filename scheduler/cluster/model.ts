@@ -78,7 +78,15 @@ export interface ControllerRecord {
   readonly replicas: number | undefined;
 }
 
-export type ClusterRecord = NodeRecord | PodRecord | ServiceRecord | ControllerRecord;
+export interface NamespaceRecord {
+  readonly type: 'namespace';
+  readonly name: string;
+  readonly uid: string;
+  /** netloom.io/placement: "off" */
+  readonly placementOff: boolean;
+}
+
+export type ClusterRecord = NamespaceRecord | NodeRecord | PodRecord | ServiceRecord | ControllerRecord;
 
 export type ClusterEvent =
   { readonly op: 'upsert'; readonly record: ClusterRecord } | { readonly op: 'delete'; readonly record: ClusterRecord };

@@ -6,6 +6,7 @@ import { asArray, asCount, asLabels, asObject, asText, excerpt, type JsonObject 
 import type {
   ClusterRecord,
   ControllerRecord,
+  NamespaceRecord,
   NodeRecord,
   OwnerRef,
   PodPhase,
@@ -13,6 +14,9 @@ import type {
   ServiceRecord,
 } from './model.ts';
 import { nodeAllocatable, podRequests } from './requests.ts';
+
+/** Of the core API group, and no controllers. */
+const CLUSTER_KINDS: ReadonlySet<string> = new Set(['Namespace', 'Node', 'Pod', 'Service']);
 
 /** What became of one object. */
 export type Projection =
@@ -65,6 +69,9 @@ const NEVER_CONTROLLERS: ReadonlySet<string> = new Set([
   'VolumeAttachment',
 ]);
 
+/** On a pod or its namespace: "off" keeps Netloom from having an opinion. */
+export const PLACEMENT = 'netloom.io/placement';
+
 const PHASES: ReadonlySet<string> = new Set(['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown']);
 
 /** Collects the fields of one object that could not be used. */
@@ -107,6 +114,16 @@ function controllingOwner(metadata: JsonObject | undefined): OwnerRef | undefine
   if (kind === undefined || name === undefined) return undefined;
   if (flagged === undefined && NEVER_CONTROLLERS.has(kind)) return undefined;
   return { kind, name, uid: asText(chosen?.['uid']) ?? '' };
+}
+
+/** By annotation, or by label, which is what people select namespaces by. */
+function placementOff(metadata: JsonObject): boolean {
+  return [metadata['annotations'], metadata['labels']].some((of) => asObject(of)?.[PLACEMENT] === 'off');
+}
+
+function projectNamespace(metadata: JsonObject, name: string): NamespaceRecord {
+  const uid = asText(metadata['uid']) ?? `Namespace/${name}`;
+  return { type: 'namespace', name, uid, placementOff: placementOff(metadata) };
 }
 
 function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd: Oddities): NodeRecord {
@@ -254,11 +271,11 @@ export function projectObject(value: unknown, impliedKind?: string): Projection 
   if (kind === undefined) {
     return { outcome: 'unusable', reason: 'no kind', sample: nameForPeople('object', metadata, object) };
   }
+  const clusterObject = CLUSTER_KINDS.has(kind);
   // Other API groups reuse these names (serving.knative.dev Service, metrics.k8s.io Node and Pod).
   const core = !asText(object['apiVersion'])?.includes('/');
-  if ((kind === 'Service' || kind === 'Node' || kind === 'Pod') && !core) return { outcome: 'ignored', kind };
+  if (clusterObject && !core) return { outcome: 'ignored', kind };
   const owner = controllingOwner(metadata);
-  const clusterObject = kind === 'Node' || kind === 'Pod' || kind === 'Service';
   if (!clusterObject && !looksLikeController(kind, object, owner)) return { outcome: 'ignored', kind };
   const name = asText(metadata?.['name']);
   if (metadata === undefined || name === undefined) {
@@ -268,6 +285,7 @@ export function projectObject(value: unknown, impliedKind?: string): Projection 
       sample: nameForPeople(kind, metadata, object),
     };
   }
+  if (kind === 'Namespace') return { outcome: 'record', record: projectNamespace(metadata, name), odd: undefined };
   const odd = new Oddities();
   if (kind === 'Node') {
     const record = projectNode(object, metadata, name, odd);

@@ -4,7 +4,8 @@ import type { ClusterRecord } from './model.ts';
 export function recordKey(record: ClusterRecord): string {
   switch (record.type) {
     case 'node':
-      return `node//${record.name}`;
+    case 'namespace':
+      return `${record.type}//${record.name}`;
     case 'controller':
       return `controller/${record.kind}/${record.namespace}/${record.name}`;
     default:

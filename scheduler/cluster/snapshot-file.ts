@@ -48,7 +48,7 @@ class Collector {
   readonly ignored = new Tally();
   readonly unusable = new Tally();
   readonly odd = new Tally();
-  readonly counts = { node: 0, pod: 0, service: 0, controller: 0 };
+  readonly counts = { namespace: 0, node: 0, pod: 0, service: 0, controller: 0 };
   repeated = 0;
   native = false;
   private readonly path: string;

@@ -74,6 +74,7 @@ export function isPlaced(pod: PodRecord): boolean {
 export class ClusterState {
   private changes = 0;
   private readonly nodesByName = new Map<string, NodeRecord>();
+  private readonly namespacesOff = new Set<string>();
   private readonly podsByUid = new Map<string, PodEntry>();
   private readonly podsByName = new Map<string, PodEntry>();
   private readonly servicesByName = new Map<string, ServiceRecord>();
@@ -129,6 +130,11 @@ export class ClusterState {
   }
   workload(key: string): Workload | undefined {
     return this.workloadsByKey.get(key);
+  }
+
+  /** The namespace says `netloom.io/placement: "off"`. */
+  placementOff(namespace: string): boolean {
+    return this.namespacesOff.has(namespace);
   }
 
   workloadOf(pod: PodRecord): WorkloadRef {
@@ -191,6 +197,10 @@ export class ClusterState {
   apply(events: readonly ClusterEvent[]): void {
     for (const { op, record } of events) {
       switch (record.type) {
+        case 'namespace':
+          if (op === 'upsert' && record.placementOff) this.namespacesOff.add(record.name);
+          else this.namespacesOff.delete(record.name);
+          break;
         case 'node':
           if (op === 'upsert') this.nodesByName.set(record.name, record);
           else this.nodesByName.delete(record.name);

@@ -1,3 +1,4 @@
+import { PLACEMENT } from '../cluster/project.ts';
 import { tooComplex } from './json-guard.ts';
 
 /** What is read of the pod in a request. */
@@ -10,6 +11,8 @@ export interface PodFacts {
   readonly labels: Readonly<Record<string, unknown>>;
   /** A static pod's image in the API: it stands where its file lies. */
   readonly mirror: boolean;
+  /** netloom.io/placement: "off" */
+  readonly placementOff: boolean;
 }
 
 /** k8s.io/kube-scheduler/extender/v1 ExtenderArgs, as far as it is used. */
@@ -99,6 +102,7 @@ function asPod(pod: Json): PodFacts {
     name: text(field(metadata, 'name'), 'Pod.metadata.name'),
     controller,
     labels: objectOr(field(metadata, 'labels'), 'Pod.metadata.labels') ?? NOTHING,
+    placementOff: field(annotations, PLACEMENT) === 'off',
     mirror: Object.hasOwn(annotations, 'kubernetes.io/config.mirror'),
   };
 }

@@ -25,7 +25,7 @@ export type Outcome = (typeof OUTCOMES)[number];
 export const VERBS = ['prioritize', 'filter', 'probe', 'metrics', 'other'] as const;
 export type Verb = (typeof VERBS)[number];
 
-const SILENCES = ['unknown-workload', 'one-per-node', 'no-traffic', 'no-difference'] as const;
+const SILENCES = ['switched-off', 'unknown-workload', 'one-per-node', 'no-traffic', 'no-difference'] as const;
 
 /** kube-scheduler waits while we work: below 1 ms is the target of small clusters, 100 ms the shipped time-out. */
 const SECONDS_BUCKETS = [0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.1, 0.25, 1];

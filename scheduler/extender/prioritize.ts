@@ -24,6 +24,7 @@ export function prioritize(
 ): Prioritized {
   const { names } = view;
   const workload = workloadOf(names, pod);
+  if (pod.placementOff) return { workload: workload.key, silence: 'switched-off', hosts: [] };
   if (workload.onePerNode) return { workload: workload.key, silence: 'one-per-node', hosts: [] };
   if (workload.index === undefined) return { workload: workload.key, silence: 'unknown-workload', hosts: [] };
   const scores = scoreNodes(view, { workload: workload.index, podUid: pod.uid, candidates }, settings);

@@ -82,7 +82,9 @@ export class ClusterResolver implements AddressResolver {
           old !== undefined && old.owner?.kind === record.owner?.kind && old.owner?.name === record.owner?.name;
         // Pods below it may belong to another workload now.
         if (op === 'delete' || !same) this.#changed = 'all';
+        return;
       }
+      case 'namespace':
     }
   }
 

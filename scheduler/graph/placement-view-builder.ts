@@ -16,6 +16,7 @@ export interface PlacementCluster {
   readonly version: number;
   nodes(): Iterable<{ readonly name: string; readonly zone: string | undefined; readonly region: string | undefined }>;
   workloads(): Iterable<PlacementWorkload>;
+  placementOff(namespace: string): boolean;
   ownerLinks(): Iterable<{ readonly ownerKey: string; readonly workloadKey: string }>;
   service(namespace: string, name: string): ServiceRecord | undefined;
   selectedBy(service: ServiceRecord): Iterable<{ readonly key: string }>;
@@ -24,6 +25,7 @@ export interface PlacementCluster {
 export interface PlacementWorkload {
   /** "namespace/Kind/name" */
   readonly key: string;
+  readonly ref: { readonly namespace: string };
   readonly desired: number | undefined;
   readonly placed: number;
   readonly placedByNode: ReadonlyMap<string, number>;
@@ -151,7 +153,8 @@ export class PlacementViewBuilder {
   #placed(
     workloads: readonly PlacementWorkload[],
     live: readonly number[],
-  ): Pick<ViewArrays, 'replicas' | 'placedStart' | 'placedNode' | 'placedCount'> {
+  ): Pick<ViewArrays, 'placementOff' | 'replicas' | 'placedStart' | 'placedNode' | 'placedCount'> {
+    const placementOff = new Uint8Array(this.#workloads.size);
     const replicas = new Int32Array(this.#workloads.size);
     const placedStart = new Int32Array(this.#workloads.size + 1);
     const byIndex: (PlacementWorkload | undefined)[] = [];
@@ -159,6 +162,7 @@ export class PlacementViewBuilder {
     for (const [i, workload] of workloads.entries()) {
       const w = live[i]!;
       byIndex[w] = workload;
+      placementOff[w] = this.#cluster.placementOff(workload.ref.namespace) ? 1 : 0;
       replicas[w] = Math.max(workload.desired ?? 0, workload.placed, 1);
       total += workload.placedByNode.size;
     }
@@ -184,7 +188,13 @@ export class PlacementViewBuilder {
       for (const [i, node] of row.entries()) placedCount[from + i] = countOf.get(node)!;
     }
     placedStart[this.#workloads.size] = at;
-    return { replicas, placedStart, placedNode: placedNode.slice(0, at), placedCount: placedCount.slice(0, at) };
+    return {
+      placementOff,
+      replicas,
+      placedStart,
+      placedNode: placedNode.slice(0, at),
+      placedCount: placedCount.slice(0, at),
+    };
   }
 
   /** All edges into #pairs, and what is with no workload into `other`. */

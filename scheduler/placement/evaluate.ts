@@ -14,10 +14,10 @@ export interface ScoreRequest {
 
 /**
  * Why there is no opinion:
- * unknown-workload: not in the view; one-per-node: DaemonSet and static pods, which have no choice of node;
+ * switched-off: netloom.io/placement is "off" on the pod or its namespace; unknown-workload: not in the view; one-per-node: DaemonSet and static pods, which have no choice of node;
  * no-traffic: nothing measured with workloads that could be near; no-difference: no candidate is better than another.
  */
-export type Silence = 'unknown-workload' | 'one-per-node' | 'no-traffic' | 'no-difference';
+export type Silence = 'switched-off' | 'unknown-workload' | 'one-per-node' | 'no-traffic' | 'no-difference';
 
 /** The figures that hold for all candidates of a call. */
 export interface Basis {
@@ -45,6 +45,7 @@ export function prepare(
   trace?: Trace,
 ): Basis | Silence {
   if (workload === undefined || !(workload >= 0 && workload < view.workloadCount)) return 'unknown-workload';
+  if (view.placementOff[workload] === 1) return 'switched-off';
   if (ONE_PER_NODE_KINDS.has(kindOf(view.names.workloads[workload]!))) return 'one-per-node';
   const knownBytesPerSecond = knownTraffic(view, workload);
   if (knownBytesPerSecond === 0 || view.peerStart[workload] === view.peerStart[workload + 1]) return 'no-traffic';

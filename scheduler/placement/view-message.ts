@@ -22,6 +22,7 @@ export interface ViewArrays {
   readonly nodeLive: Uint8Array;
   readonly nodeZone: Int32Array;
   readonly nodeRegion: Int32Array;
+  readonly placementOff: Uint8Array;
   readonly replicas: Int32Array;
   readonly placedStart: Int32Array;
   readonly placedNode: Int32Array;

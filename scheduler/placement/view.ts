@@ -16,6 +16,8 @@ export interface PlacementView {
   /** Zone and region of a node as an index, -1 unknown. */
   readonly nodeZone: Int32Array;
   readonly nodeRegion: Int32Array;
+  /** 1: placement is switched off for the workload's namespace. */
+  readonly placementOff: Uint8Array;
   /** R_w: the larger of the wanted and the placed replicas, at least 1 for a live workload; 0: gone. */
   readonly replicas: Int32Array;
   /**

@@ -5,6 +5,7 @@ import { agentStatus } from '../graph/agent-status.ts';
 import { lostCounts } from '../graph/counters.ts';
 import { rowNumbers } from '../graph/edge-views.ts';
 import type { TrafficGraph } from '../graph/traffic-graph.ts';
+import type { KubeSourceStatus } from '../kubernetes/kube-source.ts';
 import type { ReportServerStats } from '../ingest/report-server.ts';
 import type { StoreStatus } from '../store/store.ts';
 
@@ -14,6 +15,7 @@ export interface IngestState {
   readonly book: AddressBook;
   readonly server: ReportServerStats | undefined;
   readonly store: StoreStatus | undefined;
+  readonly kube: KubeSourceStatus | undefined;
   readonly decisions: number;
   readonly ready: boolean;
   readonly viewBuildSeconds: number;
@@ -34,7 +36,7 @@ export async function ingestMetrics(state: IngestState): Promise<string> {
   return `${await registry.metrics()}\n`;
 }
 
-function families({ graph, cluster, book, server, store, ...rest }: IngestState): Family[] {
+function families({ graph, cluster, book, server, store, kube, ...rest }: IngestState): Family[] {
   const lost = Object.fromEntries(
     Object.entries(lostCounts(graph)).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
   );
@@ -74,8 +76,28 @@ function families({ graph, cluster, book, server, store, ...rest }: IngestState)
     ['netloom_view_build_seconds', 'What building the last placement view took.', rest.viewBuildSeconds],
     ['netloom_view_age_seconds', 'Age of the placement view; it is built anew on change only.', rest.viewAgeSeconds],
     ['netloom_decisions_kept', 'Answers that explain can show.', rest.decisions],
+    ...(kube === undefined ? [] : kubeFamilies(kube)),
     ...(server === undefined ? [] : serverFamilies(server)),
     ...(store === undefined ? [] : storeFamilies(store)),
+  ];
+}
+
+function kubeFamilies({ counts, ageMs, faults }: KubeSourceStatus): Family[] {
+  const { lists, pages, watches, events, bookmarks, expired, failures, unusable } = counts;
+  return [
+    ['netloom_kube_requests', 'Requests to the API server since the start.', { page: pages, watch: watches }, 'kind'],
+    ['netloom_kube_events', 'What watches brought since the start.', { change: events, bookmark: bookmarks }, 'kind'],
+    ['netloom_kube_lists', 'Collections listed whole since the start.', lists],
+    ['netloom_kube_expired', 'Times that the API server no longer knew our version (410 Gone).', expired],
+    ['netloom_kube_failures', 'Requests that failed since the start.', failures],
+    ['netloom_kube_unusable', 'Objects of the API server that could not be used.', unusable],
+    ['netloom_kube_faults', 'Collections that cannot be listed or watched now.', faults.length],
+    // A quiet watch brings a bookmark a minute: two minutes and more are a stale view.
+    [
+      'netloom_cluster_state_age_seconds',
+      'Since the API server was last heard of, on the watch that was silent longest; -1: not listed yet.',
+      ageMs === undefined ? -1 : ageMs / 1000,
+    ],
   ];
 }
 

@@ -6,7 +6,7 @@ import { listenForApi } from '../api/listener.ts';
 import type { Problem } from '../api/replies.ts';
 import { apiRoutes } from '../api/routes.ts';
 import { AddressBook } from '../cluster/address-book.ts';
-import type { ClusterEvent } from '../cluster/model.ts';
+import type { ClusterEvent, ClusterSource } from '../cluster/model.ts';
 import { clusterRanges } from '../cluster/ranges.ts';
 import type { SnapshotSummary } from '../cluster/snapshot-file.ts';
 import { SnapshotSource } from '../cluster/snapshot-source.ts';
@@ -17,6 +17,8 @@ import { ClusterResolver } from '../graph/cluster-resolver.ts';
 import { GraphSink } from '../graph/graph-sink.ts';
 import { PlacementViewBuilder, type ViewMessage } from '../graph/placement-view-builder.ts';
 import { TrafficGraph } from '../graph/traffic-graph.ts';
+import { KubeClient } from '../kubernetes/kube-client.ts';
+import { KubeSource } from '../kubernetes/kube-source.ts';
 import { startReportServer, type ReportServer } from '../ingest/report-server.ts';
 import { createStore, type GraphStore } from '../store/store.ts';
 import { CERTIFICATE_POLL_MS, CertificateReloader, notAfter } from '../tls/certificates.ts';
@@ -76,6 +78,7 @@ class IngestProcess implements Ingest {
   #server: ReportServer | undefined;
   #store: GraphStore | undefined;
   #snapshot: SnapshotSource | undefined;
+  #kube: KubeSource | undefined;
   #trafficRows: readonly TrafficRow[] = [];
   #trafficProblems: readonly Problem[] = [];
   #trafficPending = false;
@@ -160,6 +163,7 @@ class IngestProcess implements Ingest {
       book: this.book,
       server: this.#server?.stats(),
       store: this.#store?.status(),
+      kube: this.#kube?.status(),
       decisions: this.decisions.size,
       ready: this.#readiness.ready,
       viewBuildSeconds: this.#shown.costMs / 1000,
@@ -168,7 +172,7 @@ class IngestProcess implements Ingest {
   }
 
   async #startSources(): Promise<void> {
-    const { snapshot, traffic } = this.#options;
+    const { traffic } = this.#options;
     const { logger } = this.#deps;
     // Traffic first: who is told that the cluster is known may rely on answers that use it.
     if (traffic !== undefined) {
@@ -185,29 +189,40 @@ class IngestProcess implements Ingest {
         },
       });
     }
-    if (snapshot === undefined) {
+    const source = await this.#clusterSource();
+    if (source === undefined) {
       this.#setReadiness();
-    } else {
-      const source = new SnapshotSource(snapshot, { logger });
-      this.#snapshot = source;
-      this.#closers.push(() => source.stop());
-      await source.start({
-        apply: (events: readonly ClusterEvent[]) => {
-          this.#resolver.apply(events, now());
-        },
-        synced: () => {
-          this.#resolver.ready = true;
-          this.#sourceFault = undefined;
-          this.#trafficPending = true;
-          this.#setReadiness();
-          this.#showView();
-        },
-        failed: (error: unknown) => {
-          this.#sourceFault = describe(error);
-          this.#setReadiness();
-        },
-      });
+      return;
     }
+    this.#closers.push(() => source.stop());
+    await source.start({
+      apply: (events: readonly ClusterEvent[]) => {
+        this.#resolver.apply(events, now());
+      },
+      synced: () => {
+        this.#resolver.ready = true;
+        this.#sourceFault = undefined;
+        this.#trafficPending = true;
+        this.#setReadiness();
+        this.#showView();
+      },
+      failed: (error: unknown) => {
+        this.#sourceFault = describe(error);
+        this.#setReadiness();
+      },
+    });
+  }
+
+  async #clusterSource(): Promise<ClusterSource | undefined> {
+    const { snapshot, kubernetes } = this.#options;
+    const { logger } = this.#deps;
+    if (kubernetes !== undefined) {
+      this.#kube = new KubeSource({ api: await KubeClient.create(kubernetes), logger, now });
+      return this.#kube;
+    }
+    if (snapshot === undefined) return undefined;
+    this.#snapshot = new SnapshotSource(snapshot, { logger });
+    return this.#snapshot;
   }
 
   #reloadCertificate(files: TlsFiles, current: TlsMaterial): void {
@@ -244,10 +259,11 @@ class IngestProcess implements Ingest {
    */
   #showView(): void {
     if (!this.#resolver.ready) return;
-    if (this.#trafficPending) this.#applyTraffic();
     const nowMs = now();
     const sinceMs = nowMs - this.#shown.atMs;
     const clusterChanged = this.cluster.version !== this.#shown.cluster;
+    // What a row names may have come since.
+    if (this.#trafficPending || (clusterChanged && this.#trafficProblems.length > 0)) this.#applyTraffic();
     const graphChanged = this.graph.version !== this.#shown.graph && sinceMs >= GRAPH_VIEW_MS;
     if ((!clusterChanged && !graphChanged) || sinceMs < this.#shown.costMs * VIEW_COST_FACTOR) return;
     const from = performance.now();
@@ -294,9 +310,11 @@ class IngestProcess implements Ingest {
           ready: false,
           reason:
             this.#sourceFault ??
-            (this.#options.snapshot === undefined
-              ? 'no cluster state: --snapshot was not given'
-              : 'reading the snapshot'),
+            (this.#kube !== undefined
+              ? 'listing what the API server has'
+              : this.#options.snapshot === undefined
+                ? 'no cluster state: neither --snapshot, --kubeconfig nor --in-cluster was given'
+                : 'reading the snapshot'),
         };
     this.#readiness = readiness;
     this.#deps.onReadiness(readiness);
@@ -305,7 +323,11 @@ class IngestProcess implements Ingest {
   #problems(): Problem[] {
     const faults = [this.#sourceFault, this.#trafficFault].filter((fault) => fault !== undefined);
     return [
-      ...faults.map((sample) => ({ what: 'a file cannot be read; its last good state is used', count: 1, sample })),
+      ...faults.map((sample) => ({
+        what: 'a source of cluster state or traffic cannot be read; its last good state is used',
+        count: 1,
+        sample,
+      })),
       ...(this.#snapshot?.summary === undefined ? [] : snapshotProblems(this.#snapshot.summary)),
       ...this.#trafficProblems,
     ];

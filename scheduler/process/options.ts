@@ -1,4 +1,5 @@
 import type { TlsFiles } from '../tls/material.ts';
+import type { KubeClientOptions } from '../kubernetes/kube-client.ts';
 import type { PlacementSettings } from '../placement/index.ts';
 
 /** Host and port of a listener; IPv6 hosts without brackets; port 0: any free one. */
@@ -20,6 +21,8 @@ export interface SchedulerOptions {
   readonly insecureAgents: boolean;
   /** Cluster state: kubectl's or Netloom's JSON. */
   readonly snapshot?: string;
+  /** Cluster state from the API server instead: a kubeconfig, or the pod's own ServiceAccount. */
+  readonly kubernetes?: KubeClientOptions;
   /** CSV of known traffic. */
   readonly traffic?: string;
   /** SQLite file; without it nothing is kept over a restart. */

@@ -6,7 +6,7 @@ import { addressKey, parseAddress } from '../../lib/ip.ts';
 import { AddressBook } from '../../scheduler/cluster/address-book.ts';
 import type { ClusterEvent, PodRecord } from '../../scheduler/cluster/model.ts';
 import { readSnapshot } from '../../scheduler/cluster/snapshot-file.ts';
-import { changesBetween } from '../../scheduler/cluster/snapshot-source.ts';
+import { changesBetween } from '../../scheduler/cluster/changes.ts';
 import { ClusterState } from '../../scheduler/cluster/state.ts';
 import { readTraffic } from '../../scheduler/cluster/traffic-file.ts';
 import { resolveTraffic, TRAFFIC_HEADER } from '../../scheduler/cluster/traffic.ts';

@@ -32,10 +32,12 @@ function cluster(
     workloads: () =>
       Object.entries(workloads).map(([name, w]) => ({
         key: `shop/Deployment/${name}`,
+        ref: { namespace: 'shop' },
         desired: w.desired,
         placed: Object.values(w.placed).reduce((a, b) => a + b, 0),
         placedByNode: new Map(Object.entries(w.placed)),
       })),
+    placementOff: () => false,
     ownerLinks: () =>
       Object.keys(workloads).map((name) => ({
         ownerKey: `shop/ReplicaSet/${name}-1`,

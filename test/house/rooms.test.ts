@@ -47,6 +47,7 @@ const EDGES: Readonly<Record<string, string>> = {
   'scheduler/cluster/watched-file.ts': 'reads a file again when it is replaced',
   'scheduler/cluster/traffic-source.ts': 'watches the traffic file',
   'scheduler/cluster/snapshot-source.ts': 'watches the snapshot',
+  'scheduler/cluster/delivery.ts': 'lets the event loop turn between changes',
 };
 
 /** Built-ins without IO, clock or randomness. */

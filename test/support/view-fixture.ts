@@ -9,6 +9,7 @@ export interface ViewSpec {
     replicas?: number;
     placed?: Readonly<Record<string, number>>;
     otherBytesPerSecond?: number;
+    placementOff?: boolean;
   }[];
   readonly edges: readonly { client: string; server: string; bytesPerSecond: number; confidence?: number }[];
   /** "namespace/Kind/name" of a ReplicaSet, Job, ... -> key of its workload. */
@@ -56,6 +57,7 @@ export function buildView(spec: ViewSpec): PlacementView {
     names,
     nodeCount: nodes.length,
     workloadCount: workloads.length,
+    placementOff: Uint8Array.from(spec.workloads, (workload) => (workload.placementOff === true ? 1 : 0)),
     nodeLive: Uint8Array.from(spec.nodes, (node) => (node.live === false ? 0 : 1)),
     nodeZone: Int32Array.from(spec.nodes, (node) => (node.zone === undefined ? -1 : zones.indexOf(node.zone))),
     nodeRegion: Int32Array.from(spec.nodes, (node) => (node.region === undefined ? -1 : regions.indexOf(node.region))),

@@ -1,0 +1,131 @@
+import { messageOf } from '../../lib/errors.ts';
+import type { Logger } from '../../lib/log.ts';
+import { deliverChanges } from '../cluster/delivery.ts';
+import type { ClusterRecord, ClusterSink, ClusterSource } from '../cluster/model.ts';
+import { ApiRefusal } from './api-refusal.ts';
+import type { KubeApi } from './kube-client.ts';
+import { Reflector, type ReflectorCounts, type ReflectorLimits } from './reflector.ts';
+import { RESOURCES, type Resource } from './resources.ts';
+
+export interface KubeSourceOptions {
+  readonly api: KubeApi;
+  readonly logger: Logger;
+  /** Milliseconds, monotonic; default performance.now(). */
+  readonly now?: () => number;
+  readonly limits?: Partial<ReflectorLimits>;
+  readonly resources?: readonly Resource[];
+}
+
+export interface KubeSourceStatus {
+  /** Every collection has been listed. */
+  readonly synced: boolean;
+  /** Collections that could not be listed or watched at the last try: path and reason. */
+  readonly faults: readonly { readonly path: string; readonly reason: string }[];
+  /** Since the API server was last heard of, on the watch that was silent longest; undefined before all are listed. */
+  readonly ageMs: number | undefined;
+  readonly counts: ReflectorCounts;
+}
+
+/**
+ * Cluster state from the API server. start() does not wait for it: an API server that is away keeps the process alive
+ * and unready. Failures are told once until the collection works again.
+ */
+export class KubeSource implements ClusterSource {
+  readonly #options: KubeSourceOptions;
+  readonly #reflectors: Reflector[] = [];
+  readonly #faults = new Map<string, string>();
+  readonly #listed = new Set<string>();
+  readonly #now: () => number;
+
+  constructor(options: KubeSourceOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  start(sink: ClusterSink): Promise<void> {
+    const { api, logger, limits, resources = RESOURCES } = this.#options;
+    for (const resource of resources) {
+      const reflector = new Reflector(resource, {
+        api,
+        logger,
+        now: this.#now,
+        ...(limits === undefined ? {} : { limits }),
+        sink: {
+          listed: (of, before, after) => this.#deliver(sink, of, before, after, resources.length),
+          apply: (events) => sink.apply(events),
+          current: (of) => this.#recovered(sink, of, resources.length),
+          failed: (of, error) => this.#failed(sink, of, error),
+        },
+      });
+      this.#reflectors.push(reflector);
+      reflector.start();
+    }
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#reflectors.map((reflector) => reflector.stop()));
+  }
+
+  status(): KubeSourceStatus {
+    const counts: ReflectorCounts = {
+      lists: 0,
+      pages: 0,
+      watches: 0,
+      events: 0,
+      bookmarks: 0,
+      expired: 0,
+      failures: 0,
+      unusable: 0,
+    };
+    let heardMs: number | undefined = Number.POSITIVE_INFINITY;
+    for (const reflector of this.#reflectors) {
+      for (const key of Object.keys(counts) as (keyof ReflectorCounts)[]) counts[key] += reflector.counts[key];
+      heardMs =
+        heardMs === undefined || reflector.heardMs === undefined ? undefined : Math.min(heardMs, reflector.heardMs);
+    }
+    return {
+      synced: this.#listed.size === this.#reflectors.length,
+      faults: [...this.#faults].map(([path, reason]) => ({ path, reason })),
+      ageMs: heardMs === undefined ? undefined : this.#now() - heardMs,
+      counts,
+    };
+  }
+
+  async #deliver(
+    sink: ClusterSink,
+    resource: Resource,
+    before: ReadonlyMap<string, ClusterRecord>,
+    after: ReadonlyMap<string, ClusterRecord>,
+    wanted: number,
+  ): Promise<void> {
+    await deliverChanges(sink, before, after);
+    const first = !this.#listed.has(resource.path);
+    this.#listed.add(resource.path);
+    this.#options.logger.info('listed', { path: resource.path, objects: after.size });
+    if (first && this.#listed.size === wanted) sink.synced();
+  }
+
+  #recovered(sink: ClusterSink, resource: Resource, wanted: number): void {
+    if (!this.#faults.delete(resource.path)) return;
+    this.#options.logger.info('watching again', { path: resource.path });
+    if (this.#faults.size === 0 && this.#listed.size === wanted) sink.synced();
+  }
+
+  #failed(sink: ClusterSink, { path }: Resource, error: unknown): void {
+    const reason = reasonOf(path, error);
+    if (this.#faults.get(path) !== reason) {
+      this.#options.logger.warn('the API server cannot be watched; what is known stays', { path, reason });
+    }
+    this.#faults.set(path, reason);
+    sink.failed(new Error(`${path}: ${reason}`));
+  }
+}
+
+function reasonOf(path: string, error: unknown): string {
+  if (!(error instanceof ApiRefusal)) return messageOf(error);
+  if (error.code === 401) return `${error.message}; the credentials are not accepted: look at the token or certificate`;
+  if (error.code === 403)
+    return `${error.message}; this account needs get, list and watch of ${path.split('/').pop()!}`;
+  return error.message;
+}

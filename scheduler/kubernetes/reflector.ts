@@ -1,0 +1,344 @@
+import { text } from 'node:stream/consumers';
+import type { Readable } from 'node:stream';
+import { fullJitterMs } from '../../lib/backoff.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { Logger } from '../../lib/log.ts';
+import { asArray, asCount, asObject, asText, type JsonObject } from '../cluster/json-access.ts';
+import type { ClusterEvent, ClusterRecord } from '../cluster/model.ts';
+import { projectObject } from '../cluster/project.ts';
+import { recordKey, sameData } from '../cluster/records.ts';
+import { ApiRefusal, type Status } from './api-refusal.ts';
+import type { KubeApi, KubeReply } from './kube-client.ts';
+import { lines } from './lines.ts';
+import type { Resource } from './resources.ts';
+
+export interface ReflectorLimits {
+  /** Objects of a list's page; a list that expires under way is begun again with larger ones. */
+  readonly pageSizes: readonly number[];
+  /** A watch is asked to end after something between the two, so that not all end together. */
+  readonly watchSeconds: readonly [number, number];
+  /** The API server sends a bookmark a minute; a watch on which nothing came for this long is opened anew. */
+  readonly idleMs: number;
+  readonly leastBackoffMs: number;
+  readonly mostBackoffMs: number;
+  /** A watch that ended sooner, whatever its reason, is waited for like one that failed. */
+  readonly steadyMs: number;
+  readonly maxLineBytes: number;
+}
+
+export const DEFAULT_REFLECTOR_LIMITS: ReflectorLimits = {
+  pageSizes: [500, 2_000, 10_000],
+  watchSeconds: [300, 600],
+  idleMs: 130_000,
+  leastBackoffMs: 500,
+  mostBackoffMs: 30_000,
+  steadyMs: 5_000,
+  maxLineBytes: 16 << 20,
+};
+
+export interface ReflectorSink {
+  /** What turned the collection into what was listed just now; `records` is all of it. */
+  listed(
+    resource: Resource,
+    before: ReadonlyMap<string, ClusterRecord>,
+    after: ReadonlyMap<string, ClusterRecord>,
+  ): Promise<void>;
+  apply(events: readonly ClusterEvent[]): void;
+  /** The watch stands: what is known is what the API server knows. */
+  current(resource: Resource): void;
+  failed(resource: Resource, error: unknown): void;
+}
+
+/** Counted since the start. */
+export interface ReflectorCounts {
+  lists: number;
+  pages: number;
+  watches: number;
+  events: number;
+  bookmarks: number;
+  /** 410 Gone, of a watch or of a page. */
+  expired: number;
+  failures: number;
+  /** Objects that could not be used. */
+  unusable: number;
+}
+
+export interface ReflectorDeps {
+  readonly api: KubeApi;
+  readonly sink: ReflectorSink;
+  readonly logger: Logger;
+  /** Milliseconds, monotonic. */
+  readonly now: () => number;
+  readonly random?: () => number;
+  readonly limits?: Partial<ReflectorLimits>;
+}
+
+/**
+ * Keeps one collection as the API server has it: lists it in pages, then watches from there on with bookmarks; lists
+ * again only when the server no longer knows the version (410), and what was delivered stays until then. Objects are
+ * reduced as they come: none is kept whole. As client-go's Reflector (tools/cache/reflector.go).
+ */
+export class Reflector {
+  readonly resource: Resource;
+  readonly counts: ReflectorCounts = {
+    lists: 0,
+    pages: 0,
+    watches: 0,
+    events: 0,
+    bookmarks: 0,
+    expired: 0,
+    failures: 0,
+    unusable: 0,
+  };
+  readonly #deps: ReflectorDeps;
+  readonly #limits: ReflectorLimits;
+  readonly #abort = new AbortController();
+  #known: Map<string, ClusterRecord> = new Map();
+  #version: string | undefined;
+  #page = 0;
+  #attempt = 0;
+  #running: Promise<void> | undefined;
+  /** When the server was last heard of on the watch; undefined: never. */
+  heardMs: number | undefined;
+  lastError: string | undefined;
+
+  constructor(resource: Resource, deps: ReflectorDeps) {
+    this.resource = resource;
+    this.#deps = deps;
+    this.#limits = { ...DEFAULT_REFLECTOR_LIMITS, ...deps.limits };
+  }
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#abort;
+    while (!signal.aborted) {
+      const startedMs = this.#deps.now();
+      try {
+        this.#version ??= await this.#list();
+        await this.#watch(this.#version);
+        this.lastError = undefined;
+        if (this.#deps.now() - startedMs >= this.#limits.steadyMs) this.#attempt = 0;
+        else await this.#pause(0);
+      } catch (error) {
+        if (signal.aborted) return;
+        await this.#afterFailure(error);
+      }
+    }
+  }
+
+  async #afterFailure(error: unknown): Promise<void> {
+    const { sink, logger } = this.#deps;
+    if (error instanceof ApiRefusal && error.code === 410) {
+      this.counts.expired++;
+      this.#version = undefined;
+      logger.info('the API server no longer knows our version; listing again', { path: this.resource.path });
+      await this.#pause(0);
+      return;
+    }
+    this.counts.failures++;
+    this.lastError = messageOf(error);
+    sink.failed(this.resource, error);
+    const retryAfterMs = error instanceof ApiRefusal ? (error.retryAfter ?? 0) * 1000 : 0;
+    await this.#pause(Math.min(retryAfterMs, this.#limits.mostBackoffMs * 2));
+  }
+
+  /** Waits with backoff, at least `leastMs`; ends at once when stopped. */
+  async #pause(leastMs: number): Promise<void> {
+    const { leastBackoffMs, mostBackoffMs } = this.#limits;
+    const waitMs = leastMs + fullJitterMs(this.#attempt++, leastBackoffMs, mostBackoffMs, this.#deps.random);
+    const { signal } = this.#abort;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, waitMs);
+      signal.addEventListener('abort', done);
+    });
+  }
+
+  /** @returns the version from which to watch */
+  async #list(): Promise<string> {
+    const { pageSizes } = this.#limits;
+    const limit = pageSizes[Math.min(this.#page, pageSizes.length - 1)]!;
+    const listed = new Map<string, ClusterRecord>();
+    let next = '';
+    for (;;) {
+      const from = next === '' ? '' : `&continue=${encodeURIComponent(next)}`;
+      const page = await this.#json(`${this.resource.path}?limit=${limit}${from}`).catch((error: unknown) => {
+        // The version of the first page was compacted before the last was read: a larger page needs less time.
+        if (next !== '' && error instanceof ApiRefusal && error.code === 410) this.#page++;
+        throw error;
+      });
+      this.counts.pages++;
+      for (const item of asArray(page['items'])) {
+        const record = this.#project(item);
+        if (record === undefined) continue;
+        const key = recordKey(record);
+        const known = this.#known.get(key);
+        listed.set(key, known !== undefined && sameData(known, record) ? known : record);
+      }
+      const metadata = asObject(page['metadata']);
+      next = asText(metadata?.['continue']) ?? '';
+      if (next !== '') continue;
+      const version = asText(metadata?.['resourceVersion']);
+      if (version === undefined) throw new Error(`the list of ${this.resource.path} has no metadata.resourceVersion`);
+      this.counts.lists++;
+      this.#page = 0;
+      const before = this.#known;
+      this.#known = listed;
+      await this.#deps.sink.listed(this.resource, before, listed);
+      return version;
+    }
+  }
+
+  /** Returns when the server ends the watch; it is opened again from `#version`. */
+  async #watch(version: string): Promise<void> {
+    const { watchSeconds, idleMs, maxLineBytes } = this.#limits;
+    const [least, most] = watchSeconds;
+    const seconds = Math.round(least + (this.#deps.random ?? Math.random)() * (most - least));
+    const path =
+      `${this.resource.path}?watch=1&allowWatchBookmarks=true&timeoutSeconds=${seconds}` +
+      `&resourceVersion=${encodeURIComponent(version)}`;
+    await this.#ask(
+      path,
+      async (reply, alive) => {
+        await this.#refuseUnless200(reply);
+        this.counts.watches++;
+        this.#heard();
+        this.#deps.sink.current(this.resource);
+        for await (const batch of lines(reply.body, maxLineBytes)) {
+          alive();
+          this.#heard();
+          const events: ClusterEvent[] = [];
+          try {
+            for (const line of batch) this.#take(JSON.parse(line), events);
+          } finally {
+            if (events.length > 0) this.#deps.sink.apply(events);
+          }
+        }
+      },
+      idleMs,
+    );
+  }
+
+  #take(message: unknown, events: ClusterEvent[]): void {
+    const event = asObject(message);
+    const object = asObject(event?.['object']);
+    const type = event?.['type'];
+    if (type === 'ERROR') throw new ApiRefusal(statusOf(object), undefined);
+    const version = asText(asObject(object?.['metadata'])?.['resourceVersion']);
+    if (type === 'BOOKMARK') this.counts.bookmarks++;
+    else {
+      this.counts.events++;
+      const record = this.#project(object);
+      if (record !== undefined) this.#change(type === 'DELETED', record, events);
+    }
+    if (version !== undefined) this.#version = version;
+  }
+
+  #change(deleted: boolean, record: ClusterRecord, events: ClusterEvent[]): void {
+    const key = recordKey(record);
+    const known = this.#known.get(key);
+    if (deleted) {
+      if (known === undefined || known.uid !== record.uid) return;
+      this.#known.delete(key);
+      events.push({ op: 'delete', record: known });
+      return;
+    }
+    if (known !== undefined && sameData(known, record)) return;
+    if (known !== undefined && known.uid !== record.uid) events.push({ op: 'delete', record: known });
+    this.#known.set(key, record);
+    events.push({ op: 'upsert', record });
+  }
+
+  #project(object: unknown): ClusterRecord | undefined {
+    const projection = projectObject(object, this.resource.kind);
+    if (projection.outcome === 'record') return projection.record;
+    this.counts.unusable++;
+    return undefined;
+  }
+
+  #heard(): void {
+    this.heardMs = this.#deps.now();
+  }
+
+  async #json(path: string): Promise<JsonObject> {
+    return this.#ask(
+      path,
+      async (reply) => {
+        await this.#refuseUnless200(reply);
+        const body = asObject(JSON.parse(await text(reply.body)));
+        if (body === undefined) throw new Error(`${path} answered no JSON object`);
+        return body;
+      },
+      this.#limits.idleMs,
+    );
+  }
+
+  async #refuseUnless200(reply: KubeReply): Promise<void> {
+    if (reply.status === 200) return;
+    throw new ApiRefusal({ ...statusOf(await statusBody(reply.body)), code: reply.status }, reply.retryAfter);
+  }
+
+  /** One request that is given up when `alive` was not called for idleMs; its connection is closed whatever happens. */
+  async #ask<T>(path: string, use: (reply: KubeReply, alive: () => void) => Promise<T>, idleMs: number): Promise<T> {
+    const idle = new AbortController();
+    const timer = setTimeout(() => idle.abort(new Error(`${path} was silent for ${idleMs / 1000} s`)), idleMs);
+    const stopped = () => idle.abort(new Error('stopped'));
+    this.#abort.signal.addEventListener('abort', stopped);
+    if (this.#abort.signal.aborted) stopped();
+    let body: Readable | undefined;
+    const giveUp = () => body?.destroy(idle.signal.reason as Error);
+    idle.signal.addEventListener('abort', giveUp);
+    try {
+      const reply = await this.#deps.api.get(path, idle.signal);
+      body = reply.body;
+      if (idle.signal.aborted) giveUp();
+      return await use(reply, () => timer.refresh());
+    } catch (error) {
+      throw idle.signal.aborted ? idle.signal.reason : error;
+    } finally {
+      clearTimeout(timer);
+      this.#abort.signal.removeEventListener('abort', stopped);
+      idle.signal.removeEventListener('abort', giveUp);
+      body?.on('error', () => undefined);
+      body?.destroy();
+    }
+  }
+}
+
+function statusOf(object: JsonObject | undefined): Status {
+  return {
+    code: asCount(object?.['code']) ?? 0,
+    reason: asText(object?.['reason']) ?? '',
+    message: asText(object?.['message']) ?? '',
+  };
+}
+
+/** Of an error the server's own words, as far as it has any; a proxy may answer HTML. */
+async function statusBody(body: Readable): Promise<JsonObject | undefined> {
+  let said = '';
+  try {
+    for await (const chunk of body) {
+      said += String(chunk);
+      if (said.length > 65_536) break;
+    }
+    return asObject(JSON.parse(said));
+  } catch {
+    return { message: said.slice(0, 200) };
+  }
+}
