@@ -6,7 +6,7 @@ import type { ClientTls } from './report/connection.ts';
 /**
  * Certificates as the report stream takes them. Each property reads its file anew, and the stream looks at them for
  * every connection: so a renewed certificate is used from the next one on.
- * @throws NetloomError CONFIG_UNREADABLE now, if a file cannot be read; later its last good contents serve
+ * @throws NetloomError TLS_UNUSABLE now, if a file cannot be read; later its last good contents serve
  */
 export function tlsFiles(files: AgentTls): ClientTls {
   const tls: ClientTls = files.serverName === undefined ? {} : { serverName: files.serverName };
@@ -33,9 +33,11 @@ function readPem(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw new NetloomError('CONFIG_UNREADABLE', 'a certificate file cannot be read', {
+    throw new NetloomError('TLS_UNUSABLE', 'reports cannot be sent over TLS with these files', {
       place: path,
+      expected: 'a readable PEM file',
       found: messageOf(error),
+      remedy: 'Give PEM files that this user may read with --tls-ca, --tls-cert and --tls-key.',
       cause: error,
     });
   }

@@ -281,7 +281,7 @@ export const ERROR_CODES = {
     remedy: 'Name a kubeconfig that kubectl can use with --kubeconfig, or run in a pod with a ServiceAccount token.',
   },
   TLS_UNUSABLE: {
-    meaning: 'The certificate, key or client CA of a listener cannot be used.',
+    meaning: 'The certificate, key or CA of a listener or an agent cannot be used.',
     remedy:
       'Give PEM files: the certificate with its chain, the private key that belongs to it, the CA of the callers.',
   },
