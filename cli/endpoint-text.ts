@@ -19,6 +19,16 @@ const SHORT_KINDS: Readonly<Record<string, string>> = {
   Unknown: 'unknown',
 };
 
+/** What a table says that has no rows. */
+export function emptyText(filter: {
+  readonly namespace?: string | undefined;
+  readonly name?: string | undefined;
+}): string {
+  return filter.namespace === undefined && filter.name === undefined
+    ? 'no traffic is known yet'
+    : 'no traffic that matches is known; without --namespace and --name all is shown';
+}
+
 /** "shop/deploy/cart", "node/worker-1", "external/203.0.113.0/24". With `namespace` given, that one is left out. */
 export function endText({ kind, namespace, name }: End, omitNamespace?: string): string {
   const short = `${SHORT_KINDS[kind] ?? kind.toLowerCase()}/${name}`;

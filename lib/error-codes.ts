@@ -229,7 +229,7 @@ export const ERROR_CODES = {
   },
   AGENT_LISTEN_FAILED: {
     meaning: "The agent's metrics listener cannot be opened.",
-    remedy: 'Choose another address with --metrics, or end the program that listens there.',
+    remedy: 'Choose another address with --metrics-listen, or end the program that listens there.',
   },
   API_NOT_LOOPBACK: {
     meaning: 'The read API was given an address that other machines reach; it does not authenticate.',
@@ -261,7 +261,7 @@ export const ERROR_CODES = {
   },
   GRAPH_FULL: {
     meaning: 'The graph knows as many nodes as it may.',
-    remedy: 'Raise graph.maxNodes, or find out who reports under so many names.',
+    remedy: 'Find out who reports under so many names; certificates (--agents-tls-client-ca) keep strangers out.',
   },
   STORE_UNREADABLE: {
     meaning: 'The file of the saved graph is damaged, of another program, or of a newer Netloom.',

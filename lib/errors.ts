@@ -32,6 +32,17 @@ export class NetloomError extends Error {
     return this.details.remedy ?? ERROR_CODES[this.code].remedy;
   }
 
+  /** All of it on one line, for logs and lists. */
+  sentence(): string {
+    const { place, expected, found } = this.details;
+    const parts = [
+      place === undefined ? this.message : `${this.message}, at ${place}`,
+      ...(expected === undefined ? [] : [`expected ${expected}`]),
+      ...(found === undefined ? [] : [`found ${found}`]),
+    ];
+    return `${parts.join('; ')}. ${this.remedy}`;
+  }
+
   describe(): string {
     const { place, expected, found } = this.details;
     const lines = [`${this.code}: ${this.message}`];
@@ -41,6 +52,11 @@ export class NetloomError extends Error {
     lines.push(`  do:       ${this.remedy}`);
     return lines.join('\n');
   }
+}
+
+/** The text of any thrown value for a log or a list: of our own errors also where, what and what to do. */
+export function sentenceOf(error: unknown): string {
+  return error instanceof NetloomError ? error.sentence() : messageOf(error);
 }
 
 /** The text of any thrown value, without a stack. */

@@ -1,6 +1,7 @@
 /**
  * How values appear in a log line: bounded, on one line, without secrets. Pure.
  */
+import { NetloomError } from './errors.ts';
 
 /** Longest text of one value; what is cut is said. The longest useful value here is a verifier's line. */
 const MAX_TEXT = 2000;
@@ -115,6 +116,11 @@ function errorText(error: Error, withStack: boolean): string {
     if (!(current instanceof Error)) {
       parts.push(typeof current === 'string' ? current : Object.prototype.toString.call(current));
       break;
+    }
+    if (current instanceof NetloomError) {
+      parts.push(`${current.code}: ${current.sentence()}`);
+      current = current.cause;
+      continue;
     }
     const code = (current as { code?: unknown }).code;
     parts.push(

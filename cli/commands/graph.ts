@@ -14,7 +14,7 @@ import {
 } from '../../lib/output/index.ts';
 import { askApi } from '../api-client.ts';
 import { defineCommand } from '../command.ts';
-import { commonNamespace, endText, type End } from '../endpoint-text.ts';
+import { commonNamespace, emptyText, endText, type End } from '../endpoint-text.ts';
 import { exportGraph } from '../graph-export.ts';
 import { lossSentences } from '../loss-text.ts';
 import { clientSection } from '../options/client.ts';
@@ -69,7 +69,10 @@ export default defineCommand({
     }
     const { by, namespace, name, limit } = options;
     const reply = await askApi<EdgesReply>(options, '/v1/edges', { by, namespace, name, limit });
-    await printResult(stdout, options.output, environment, { data: reply, text: (style) => edgesText(reply, style) });
+    await printResult(stdout, options.output, environment, {
+      data: reply,
+      text: (style) => edgesText(reply, { ...style, empty: emptyText(options) }),
+    });
     return 0;
   },
 });
@@ -85,7 +88,7 @@ function ends<Edge extends { readonly client: End; readonly server: End }>(edges
 const bits = (bytesPerSecond: number): string => humanBitrate(bytesPerSecond * 8);
 const micros = (us: number | undefined): string => (us === undefined ? '-' : humanDuration(us / 1000));
 
-function edgesText(reply: EdgesReply, style: TextStyle): string {
+function edgesText(reply: EdgesReply, style: TextStyle & { readonly empty: string }): string {
   const columns: Column<EdgeView>[] = [
     ...ends(reply.edges),
     { header: 'OUT', cell: (edge) => bits(edge.short.out) },
@@ -105,7 +108,7 @@ function edgesText(reply: EdgesReply, style: TextStyle): string {
     },
     { header: 'BECAUSE', cell: (edge) => edge.reasons.join('; '), align: 'left', wide: true },
   ];
-  const table = renderTable(columns, reply.edges, { ...style, empty: 'no traffic is known yet' });
+  const table = renderTable(columns, reply.edges, style);
   const namespace = commonNamespace(reply.edges.flatMap((edge) => [edge.client, edge.server]));
   const notes = [
     ...(namespace === undefined || reply.edges.length === 0 ? [] : [`All in namespace ${namespace}.`]),

@@ -13,7 +13,7 @@ import {
 } from '../../lib/output/index.ts';
 import { askApi } from '../api-client.ts';
 import { defineCommand } from '../command.ts';
-import { commonNamespace, endText } from '../endpoint-text.ts';
+import { commonNamespace, emptyText, endText } from '../endpoint-text.ts';
 import { clientSection } from '../options/client.ts';
 import { outputOptions } from '../options/common.ts';
 import { edgeFilterOptions } from '../options/edge-filter.ts';
@@ -34,14 +34,17 @@ export default defineCommand({
   async run({ options, stdout, environment }) {
     const { by, namespace, name, limit } = options;
     const reply = await askApi<TopReply>(options, '/v1/top', { by, namespace, name, limit });
-    await printResult(stdout, options.output, environment, { data: reply, text: (style) => topText(reply, style) });
+    await printResult(stdout, options.output, environment, {
+      data: reply,
+      text: (style) => topText(reply, { ...style, empty: emptyText(options) }),
+    });
     return 0;
   },
 });
 
 const bits = (bytesPerSecond: number): string => humanBitrate(bytesPerSecond * 8);
 
-function topText(reply: TopReply, style: TextStyle): string {
+function topText(reply: TopReply, style: TextStyle & { readonly empty: string }): string {
   const namespace = commonNamespace(reply.workloads);
   const workloads: Column<WorkloadTraffic>[] = [
     {
@@ -78,7 +81,7 @@ function topText(reply: TopReply, style: TextStyle): string {
   ];
   const more = reply.omitted === 0 ? '' : `${style.paint('dim', `${humanCount(reply.omitted)} more: --limit`)}\n`;
   return (
-    renderTable(workloads, reply.workloads, { ...style, empty: 'no traffic is known yet' }) +
+    renderTable(workloads, reply.workloads, style) +
     more +
     '\n' +
     renderTable(agents, reply.agents, { ...style, empty: 'no agent has reported yet' })

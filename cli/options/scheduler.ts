@@ -32,7 +32,9 @@ export const schedulerSection = defineSection({
     'tls.key': { type: 'path', help: 'Private key (PEM) of tls.cert.', group: 'TLS' },
     'tls.clientCa': {
       type: 'path',
-      help: 'Certificates (PEM) of authorities: callers must show a certificate signed by one of them.',
+      help:
+        'Certificates (PEM) of authorities: callers must show a certificate signed by one of them. That holds for probes ' +
+        'and /metrics too; a kubelet has none, so probe by exec or tcpSocket then.',
       group: 'TLS',
     },
     'agentsTls.cert': {
@@ -123,7 +125,7 @@ export const schedulerSection = defineSection({
       default: 'node=1,zone=0.3,region=0.1',
       min: 0,
       max: 1,
-      help: 'What traffic is worth that stays on the node, in the zone, in the region. Levels not named keep theirs.',
+      help: 'What traffic is worth that stays on the node, in the zone, in the region. Levels not named keep their defaults.',
       group: 'Scoring',
     },
     bodyLimit: {

@@ -1,3 +1,4 @@
+import { properKind } from '../cluster/kinds.ts';
 import { edgeViews, type EdgeView, type Level } from '../graph/edge-views.ts';
 import type { Endpoint } from '../graph/endpoint-table.ts';
 import type { TrafficGraph } from '../graph/traffic-graph.ts';
@@ -7,7 +8,7 @@ export interface EdgeFilter {
   readonly by: Level;
   /** Either end lies in it. */
   readonly namespace: string | undefined;
-  /** Either end has this name, or this "Kind/name". */
+  /** Either end has this name, or this "Kind/name"; the kind in any case, or by its short name. */
   readonly name: string | undefined;
   readonly limit: number;
 }
@@ -79,7 +80,11 @@ function matches(edge: EdgeView, { namespace, name }: EdgeFilter): boolean {
 }
 
 function isNamed(end: Endpoint, name: string): boolean {
-  return end.name === name || `${end.kind}/${end.name}`.toLowerCase() === name.toLowerCase();
+  if (end.name === name) return true;
+  const slash = name.indexOf('/');
+  if (slash < 0) return false;
+  const kind = properKind(name.slice(0, slash));
+  return end.kind.toLowerCase() === kind.toLowerCase() && end.name === name.slice(slash + 1);
 }
 
 function rateOf(edge: EdgeView): number {

@@ -10,6 +10,8 @@ import type { ExplainReply } from './replies.ts';
 
 /** Nodes explained beside those that are named, where the cluster has no more than this. */
 const EXPLAIN_ALL_NODES = 32;
+/** A view built for a question serves others for so long. */
+const VIEW_MS = 1_000;
 
 /** Explains with a view built for the question, on this thread: the extender's thread has better things to do. */
 export class Explainer {
@@ -17,7 +19,7 @@ export class Explainer {
   readonly #cluster: ClusterState;
   readonly #settings: PlacementSettings;
   readonly #decisions: Decisions;
-  #view: { readonly key: string; readonly view: PlacementView } | undefined;
+  #view: { readonly key: string; readonly builtAtMs: number; readonly view: PlacementView } | undefined;
 
   constructor(graph: TrafficGraph, cluster: ClusterState, settings: PlacementSettings, decisions: Decisions) {
     this.#graph = graph;
@@ -76,14 +78,15 @@ export class Explainer {
 
   #viewNow(nowMs: number): PlacementView {
     const key = `${String(this.#graph.version)} ${String(this.#cluster.version)}`;
-    if (this.#view?.key !== key) {
+    // Confidence falls with time alone.
+    if (this.#view?.key !== key || nowMs - this.#view.builtAtMs >= VIEW_MS) {
       let built: PlacementView | undefined;
       const receiver = new PlacementViewReceiver(
         (view) => (built = view),
         (turn) => turn(),
       );
       receiver.receive(new PlacementViewBuilder(this.#graph, this.#cluster).build(nowMs));
-      this.#view = { key, view: built! };
+      this.#view = { key, builtAtMs: nowMs, view: built! };
     }
     return this.#view.view;
   }

@@ -1,4 +1,4 @@
-import { messageOf } from '../../lib/errors.ts';
+import { sentenceOf } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import { deliverChanges } from './delivery.ts';
 import type { ClusterRecord, ClusterSink, ClusterSource } from './model.ts';
@@ -35,7 +35,7 @@ export class SnapshotSource implements ClusterSource {
       read: () => this.#read(sink),
       failed: (error) => {
         logger.warn('the snapshot cannot be read; the state before it stays', {
-          problem: messageOf(error),
+          problem: sentenceOf(error),
           file: this.#path,
         });
         sink.failed(error);

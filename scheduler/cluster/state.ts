@@ -23,6 +23,7 @@ import {
   type WorkloadRef,
 } from './model.ts';
 import { climb, workloadOfController, workloadOfPod, type FindController } from './owners.ts';
+import { properKind } from './kinds.ts';
 import { matchesSelector } from './selector.ts';
 
 export interface Workload {
@@ -163,7 +164,7 @@ export class ClusterState {
     }
   }
 
-  /** A workload as people name it; `kind` in its proper spelling or another case. undefined: unknown. */
+  /** A workload as people name it; `kind` in its proper spelling, in another case or by its short name. undefined: unknown. */
   findWorkload(namespace: string, kind: string, name: string): Workload | undefined {
     const key = `${namespace}/${kind}/${name}`;
     const direct = this.workloadsByKey.get(key);
@@ -228,7 +229,7 @@ export class ClusterState {
   private readonly kinds = new Map<string, string>();
 
   private spellingOf(kind: string): string | undefined {
-    return this.kinds.get(kind.toLowerCase());
+    return this.kinds.get(properKind(kind).toLowerCase());
   }
 
   private workloadEntry(ref: WorkloadRef): WorkloadEntry {

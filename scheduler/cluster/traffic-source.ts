@@ -1,4 +1,4 @@
-import { messageOf } from '../../lib/errors.ts';
+import { sentenceOf } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import { readTraffic } from './traffic-file.ts';
 import type { TrafficRow } from './traffic.ts';
@@ -35,7 +35,7 @@ export class TrafficSource {
       },
       failed: (error) => {
         this.#logger.warn('the traffic file cannot be read; its rows before stay', {
-          problem: messageOf(error),
+          problem: sentenceOf(error),
           file: this.#path,
         });
         sink.failed(error);

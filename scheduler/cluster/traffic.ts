@@ -4,6 +4,7 @@
  */
 import { formatCidr, parseCidr } from '../../lib/ip.ts';
 import { csvLine, type CsvRow } from './csv.ts';
+import { properKind } from './kinds.ts';
 import { workloadKey, type WorkloadRef } from './model.ts';
 import type { ClusterState } from './state.ts';
 
@@ -39,30 +40,6 @@ export interface TrafficEdge {
 
 /** 8 Tbit/s at one workload edge: ten times the fastest NIC there is; more is a mistake of unit. */
 export const MAX_BYTES_PER_SECOND = 1e12;
-
-const PROPER_KIND: ReadonlyMap<string, string> = new Map(
-  (
-    [
-      ['Deployment', 'deploy', 'deployment', 'deployments'],
-      ['StatefulSet', 'sts', 'statefulset', 'statefulsets'],
-      ['DaemonSet', 'ds', 'daemonset', 'daemonsets'],
-      ['ReplicaSet', 'rs', 'replicaset', 'replicasets'],
-      ['ReplicationController', 'rc', 'replicationcontroller', 'replicationcontrollers'],
-      ['Job', 'job', 'jobs'],
-      ['CronJob', 'cj', 'cronjob', 'cronjobs'],
-      ['Pod', 'po', 'pod', 'pods'],
-      ['Service', 'svc', 'service', 'services'],
-      ['Node', 'no', 'node', 'nodes'],
-      ['External', 'external'],
-      ['Unknown', 'unknown'],
-    ] as const
-  ).flatMap(([kind, ...names]) => names.map((name) => [name, kind] as const)),
-);
-
-/** A kind by its short name or in any case ("deploy", "STATEFULSET"); a kind that is not built in stays as it is. */
-export function properKind(kind: string): string {
-  return PROPER_KIND.get(kind.toLowerCase()) ?? kind;
-}
 
 /** Why a row cannot be read. */
 export interface RowFault {

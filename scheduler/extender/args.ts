@@ -30,8 +30,7 @@ export type ParsedArgs = { readonly args: ExtenderArgs } | { readonly reason: st
 const GUARDED_BYTES = 512 * 1024;
 
 /**
- * Decodes a request as Go's encoding/json does for ExtenderArgs: keys in any case (the exact spelling wins over others,
- * of two equal keys the later one), null for "not given", unknown keys ignored, wrong types refused. Stricter than Go in that
+ * Decodes a request as Go's encoding/json does for ExtenderArgs: keys in any case (of two the later one), null for "not given", unknown keys ignored, wrong types refused. Stricter than Go in that
  * nothing may follow the value, and that a Pod must be there.
  * @param end what is to be taken as the rest of the body
  */
@@ -125,7 +124,6 @@ function namesOfNodes(list: Json): string[] {
 }
 
 function field(object: Json, name: string): unknown {
-  if (Object.hasOwn(object, name)) return object[name];
   const lower = name.toLowerCase();
   let value: unknown;
   for (const key of Object.keys(object)) {

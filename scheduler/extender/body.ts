@@ -14,6 +14,9 @@ export type Body =
 const SMALL_BYTES = 1024 * 1024;
 const BODIES_AT_ONCE = 256;
 const LARGE_BODIES_AT_ONCE = 2;
+/** Who holds a large slot must bring so much in each window; two windows in a row without, and it is given up. */
+const LARGE_WINDOW_MS = 500;
+const LARGE_WINDOW_BYTES = 64 * 1024;
 
 /** What the bodies of one server share. */
 export class BodyPool {
@@ -33,7 +36,7 @@ export function declaredLength(request: IncomingMessage): number | undefined {
 }
 
 /**
- * Reads a body of at most limitBytes, within timeoutMs. A longer one is refused as soon as that is known, by its declared
+ * Reads a body of at most limitBytes, within timeoutMs; a large one must not stall either, for others wait for its slot. A longer one is refused as soon as that is known, by its declared
  * length before any byte is read; what was read is dropped. After anything but `whole` the request is left paused.
  */
 export function readBody(request: IncomingMessage, pool: BodyPool, limits: BodyLimits): Promise<Body> {
@@ -47,13 +50,16 @@ export function readBody(request: IncomingMessage, pool: BodyPool, limits: BodyL
 
     const { slots } = pool;
 
+    let pace: NodeJS.Timeout | undefined;
+
     const finish = (body: Body) => {
       clearTimeout(timer);
+      clearInterval(pace);
       request.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
       if (body.kind !== 'whole') request.pause();
       chunks = [];
       slots.release('any', resume);
-      if (wantsLarge) slots.release('large', resume);
+      if (wantsLarge) slots.release('large', holdLarge);
       resolve(body);
     };
     const resume = () => void request.resume();
@@ -65,7 +71,16 @@ export function readBody(request: IncomingMessage, pool: BodyPool, limits: BodyL
     };
     const takeLarge = () => {
       wantsLarge = true;
-      if (!slots.take('large', resume)) request.pause();
+      if (!slots.take('large', holdLarge)) request.pause();
+    };
+    const holdLarge = () => {
+      let [before, slow] = [length, 0];
+      pace = setInterval(() => {
+        slow = length - before < LARGE_WINDOW_BYTES ? slow + 1 : 0;
+        before = length;
+        if (slow >= 2) finish({ kind: 'too-slow' });
+      }, LARGE_WINDOW_MS);
+      resume();
     };
     const onEnd = () => {
       finish({ kind: 'whole', ...pool.buffers.join(chunks, length) });

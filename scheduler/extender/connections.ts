@@ -7,17 +7,26 @@ interface Peer {
   readonly remotePort?: number | undefined;
 }
 
+/** A connection that completed a call so recently is in use. */
+const IN_USE_MS = 5_000;
+const NEVER = Number.NEGATIVE_INFINITY;
+
 /**
- * Bounds the open connections. At the limit the oldest one that never completed a call makes room for a new one,
- * so that whoever opens connections and says nothing cannot lock kube-scheduler out; if all are in use the new one is refused.
+ * Bounds the open connections. At the limit one makes room for a new one: the oldest that never completed a call, else the one
+ * whose last call was longest ago. So nobody locks kube-scheduler out, neither by saying nothing nor by saying something once.
+ * Only if every one was used just now the new one is refused.
  */
 export class Connections {
   readonly #limit: number;
   readonly #metrics: ExtenderMetrics;
-  readonly #open = new Map<string, { socket: Socket; served: boolean }>();
+  readonly #now: () => number;
+  /** In the order of their opening; servedMs: of the last call; before one it is long ago. */
+  readonly #open = new Map<string, { socket: Socket; servedMs: number }>();
 
-  constructor(limit: number, metrics: ExtenderMetrics) {
+  /** @param now milliseconds, monotonic */
+  constructor(limit: number, metrics: ExtenderMetrics, now = () => performance.now()) {
     this.#limit = limit;
+    this.#now = now;
     this.#metrics = metrics;
   }
 
@@ -29,7 +38,7 @@ export class Connections {
       return;
     }
     const key = keyOf(socket);
-    const entry = { socket, served: false };
+    const entry = { socket, servedMs: NEVER };
     this.#open.set(key, entry);
     this.#metrics.connections.set(this.#open.size);
     socket.once('close', () => {
@@ -38,11 +47,11 @@ export class Connections {
     });
   }
 
-  /** The peer has completed a call. */
+  /** The peer has completed a call, and was answered 200. */
   served(peer: Peer): void {
     try {
       const entry = this.#open.get(keyOf(peer));
-      if (entry !== undefined) entry.served = true;
+      if (entry !== undefined) entry.servedMs = this.#now();
     } catch {
       // The socket of an HTTP/2 session throws once the session is gone; so is the connection.
     }
@@ -53,14 +62,17 @@ export class Connections {
   }
 
   #evictOne(): boolean {
-    for (const [key, { socket, served }] of this.#open) {
-      if (served) continue;
-      this.#open.delete(key);
-      this.#metrics.closed.evicted.inc();
-      socket.destroy();
-      return true;
+    let idlest: [key: string, entry: { socket: Socket; servedMs: number }] | undefined;
+    for (const open of this.#open) {
+      if (idlest === undefined || open[1].servedMs < idlest[1].servedMs) idlest = open;
+      if (idlest[1].servedMs === NEVER) break;
     }
-    return false;
+    if (idlest === undefined || this.#now() - idlest[1].servedMs < IN_USE_MS) return false;
+    const [key, { socket }] = idlest;
+    this.#open.delete(key);
+    this.#metrics.closed.evicted.inc();
+    socket.destroy();
+    return true;
   }
 }
 

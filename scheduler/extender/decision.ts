@@ -11,12 +11,17 @@ export interface Decision {
   readonly workload: string;
   readonly candidates: number;
   readonly silence: Silence | undefined;
-  /** The whole reply, best first: at most as many as a reply may name. */
+  /** The reply, best first: at most DECISION_HOSTS of it. */
   readonly top: readonly HostScore[];
+  /** How many nodes the reply named. */
+  readonly named: number;
   readonly viewVersion: number;
   /** From the last byte of the request to the reply. */
   readonly durationMicros: number;
 }
+
+/** Of a reply, as much is kept: thousands of names a pod, ten thousand times, would be gigabytes. */
+export const DECISION_HOSTS = 32;
 
 /** Names in Kubernetes have at most 253 characters; the keys made of three of them fit twice. */
 const MAX_TEXT = 512;

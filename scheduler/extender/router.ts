@@ -4,7 +4,7 @@ import { candidateNames, parseArgs, type ExtenderArgs, type PodFacts } from './a
 import { BodyPool, declaredLength, readBody, type BodyLimits } from './body.ts';
 import { parseCandidates } from './candidates.ts';
 import type { Complaints } from './complaints.ts';
-import { boundedText } from './decision.ts';
+import { boundedText, DECISION_HOSTS } from './decision.ts';
 import type { ExtenderDeps } from './deps.ts';
 import { passAll } from './filter.ts';
 import type { ExtenderMetrics, Outcome, Verb } from './metrics.ts';
@@ -83,7 +83,7 @@ export class Router {
       this.#send(request, response, answer, expectsContinue);
       if (verb !== 'prioritize' && verb !== 'filter') return;
       this.#metrics.seconds[verb].observe((performance.now() - startMs) / 1000);
-      this.#served(request);
+      if (answer.reply.status === 200) this.#served(request);
     } catch (error) {
       this.#metrics.outcomes[verb].fault.inc();
       this.#complaints.warn('extender: a reply could not be sent', error);
@@ -179,7 +179,8 @@ export class Router {
         workload: boundedText(answer.workload),
         candidates,
         silence: answer.silence,
-        top: answer.hosts,
+        top: answer.hosts.slice(0, DECISION_HOSTS),
+        named: answer.hosts.length,
         viewVersion,
         durationMicros: Math.round((performance.now() - startMs) * 1000),
       });

@@ -1,4 +1,4 @@
-import { Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import type { AddressBook } from '../cluster/address-book.ts';
 import type { ClusterState } from '../cluster/state.ts';
 import { agentStatus } from '../graph/agent-status.ts';
@@ -16,22 +16,29 @@ export interface IngestState {
   readonly server: ReportServerStats | undefined;
   readonly store: StoreStatus | undefined;
   readonly kube: KubeSourceStatus | undefined;
+  readonly sourceFaults: Readonly<Record<'cluster' | 'traffic', number>>;
   readonly decisions: number;
   readonly ready: boolean;
   readonly viewBuildSeconds: number;
   readonly viewAgeSeconds: number;
 }
 
-/** A family without labels, or with one label that has a handful of values: none grows with the cluster. */
+/** A family (`_total`: a counter) without labels, or with one label that has a handful of values: none grows with the cluster. */
 type Family = readonly [name: string, help: string, value: number | Readonly<Record<string, number>>, label?: string];
 
 /** Prometheus text of the ingest thread. Counters are read where they are kept; nothing is counted twice for the scrape. */
 export async function ingestMetrics(state: IngestState): Promise<string> {
   const registry = new Registry();
   for (const [name, help, value, label] of families(state)) {
-    const gauge = new Gauge({ name, help, labelNames: label === undefined ? [] : [label], registers: [registry] });
-    if (typeof value === 'number') gauge.set(value);
-    else for (const [key, figure] of Object.entries(value)) gauge.set({ [label!]: key }, figure);
+    const about = { name, help, labelNames: label === undefined ? [] : [label], registers: [registry] };
+    const entries = typeof value === 'number' ? [[undefined, value] as const] : Object.entries(value);
+    if (name.endsWith('_total')) {
+      const counter = new Counter(about);
+      for (const [key, figure] of entries) counter.inc(key === undefined ? {} : { [label!]: key }, figure);
+    } else {
+      const gauge = new Gauge(about);
+      for (const [key, figure] of entries) gauge.set(key === undefined ? {} : { [label!]: key }, figure);
+    }
   }
   return `${await registry.metrics()}\n`;
 }
@@ -47,6 +54,12 @@ function families({ graph, cluster, book, server, store, kube, ...rest }: Ingest
   return [
     ['netloom_cluster_ready', 'Whether the cluster state was read.', rest.ready ? 1 : 0],
     [
+      'netloom_source_faults',
+      'Whether what tells the cluster state, or the traffic file, cannot be read now; its last good state is used.',
+      rest.sourceFaults,
+      'source',
+    ],
+    [
       'netloom_cluster_objects',
       'Objects of the cluster state.',
       { nodes: cluster.nodeCount, pods: cluster.podCount, workloads: cluster.workloadCount },
@@ -61,7 +74,7 @@ function families({ graph, cluster, book, server, store, kube, ...rest }: Ingest
     ],
     ['netloom_graph_endpoints', 'Ends of edges.', edges.endpoints.size],
     [
-      'netloom_graph_lost',
+      'netloom_graph_lost_total',
       'What the graph does not hold, since the start, by reason (docs: netloom graph --counters).',
       lost,
       'reason',
@@ -72,7 +85,7 @@ function families({ graph, cluster, book, server, store, kube, ...rest }: Ingest
       { live: addresses.live, ended: addresses.ended },
       'state',
     ],
-    ['netloom_address_conflicts', 'Times that two living pods showed one address.', addresses.conflicts],
+    ['netloom_address_conflicts_total', 'Times that two living pods showed one address.', addresses.conflicts],
     ['netloom_view_build_seconds', 'What building the last placement view took.', rest.viewBuildSeconds],
     ['netloom_view_age_seconds', 'Age of the placement view; it is built anew on change only.', rest.viewAgeSeconds],
     ['netloom_decisions_kept', 'Answers that explain can show.', rest.decisions],
@@ -85,11 +98,21 @@ function families({ graph, cluster, book, server, store, kube, ...rest }: Ingest
 function kubeFamilies({ counts, ageMs, faults }: KubeSourceStatus): Family[] {
   const { lists, pages, watches, events, bookmarks, expired, failures, unusable } = counts;
   return [
-    ['netloom_kube_requests', 'Requests to the API server since the start.', { page: pages, watch: watches }, 'kind'],
-    ['netloom_kube_events', 'What watches brought since the start.', { change: events, bookmark: bookmarks }, 'kind'],
-    ['netloom_kube_lists', 'Collections listed whole since the start.', lists],
-    ['netloom_kube_expired', 'Times that the API server no longer knew our version (410 Gone).', expired],
-    ['netloom_kube_failures', 'Requests that failed since the start.', failures],
+    [
+      'netloom_kube_requests_total',
+      'Requests to the API server since the start.',
+      { page: pages, watch: watches },
+      'kind',
+    ],
+    [
+      'netloom_kube_events_total',
+      'What watches brought since the start.',
+      { change: events, bookmark: bookmarks },
+      'kind',
+    ],
+    ['netloom_kube_lists_total', 'Collections listed whole since the start.', lists],
+    ['netloom_kube_expired_total', 'Times that the API server no longer knew our version (410 Gone).', expired],
+    ['netloom_kube_failures_total', 'Requests that failed since the start.', failures],
     ['netloom_kube_unusable', 'Objects of the API server that could not be used.', unusable],
     ['netloom_kube_faults', 'Collections that cannot be listed or watched now.', faults.length],
     // A quiet watch brings a bookmark a minute: two minutes and more are a stale view.
@@ -105,16 +128,16 @@ function serverFamilies(server: ReportServerStats): Family[] {
   const { agents, reports, edges, ...problems } = server;
   return [
     ['netloom_report_streams', 'Open streams of agents.', agents],
-    ['netloom_reports', 'Reports taken since the start.', reports],
-    ['netloom_report_edges', 'Rows of reports taken since the start.', edges],
-    ['netloom_report_problems', 'What went wrong with reports since the start.', { ...problems }, 'problem'],
+    ['netloom_reports_total', 'Reports taken since the start.', reports],
+    ['netloom_report_edges_total', 'Rows of reports taken since the start.', edges],
+    ['netloom_report_problems_total', 'What went wrong with reports since the start.', { ...problems }, 'problem'],
   ];
 }
 
 function storeFamilies(store: StoreStatus): Family[] {
   return [
-    ['netloom_store_saves', 'Saves since the start.', store.saves],
-    ['netloom_store_failures', 'Saves that failed since the start.', store.failures],
+    ['netloom_store_saves_total', 'Saves since the start.', store.saves],
+    ['netloom_store_failures_total', 'Saves that failed since the start.', store.failures],
     ['netloom_store_save_seconds', 'What the last save took.', store.lastSaveMs / 1000],
     ['netloom_store_ok', 'Whether the last save succeeded.', store.error === undefined ? 1 : 0],
   ];

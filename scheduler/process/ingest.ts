@@ -1,3 +1,4 @@
+import { sentenceOf } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { AddressRange } from '../../proto/report.ts';
 import { Decisions } from '../api/decisions.ts';
@@ -45,6 +46,8 @@ export interface Ingest {
 /** Views are looked after this often, and built at most so often that building takes a tenth of the thread's time. */
 const VIEW_TICK_MS = 250;
 const GRAPH_VIEW_MS = 1_000;
+/** Also without a change: confidence falls while nobody reports, and a view holds what it was when it was built. */
+const QUIET_VIEW_MS = 5_000;
 const VIEW_COST_FACTOR = 10;
 /** Ranges walk all pods: at most this often. */
 const RANGES_MS = 2_000;
@@ -164,6 +167,10 @@ class IngestProcess implements Ingest {
       server: this.#server?.stats(),
       store: this.#store?.status(),
       kube: this.#kube?.status(),
+      sourceFaults: {
+        cluster: this.#sourceFault === undefined ? 0 : 1,
+        traffic: this.#trafficFault === undefined ? 0 : 1,
+      },
       decisions: this.decisions.size,
       ready: this.#readiness.ready,
       viewBuildSeconds: this.#shown.costMs / 1000,
@@ -185,7 +192,7 @@ class IngestProcess implements Ingest {
           this.#trafficPending = true;
         },
         failed: (error: unknown) => {
-          this.#trafficFault = describe(error);
+          this.#trafficFault = sentenceOf(error);
         },
       });
     }
@@ -207,7 +214,7 @@ class IngestProcess implements Ingest {
         this.#showView();
       },
       failed: (error: unknown) => {
-        this.#sourceFault = describe(error);
+        this.#sourceFault = sentenceOf(error);
         this.#setReadiness();
       },
     });
@@ -264,7 +271,7 @@ class IngestProcess implements Ingest {
     const clusterChanged = this.cluster.version !== this.#shown.cluster;
     // What a row names may have come since.
     if (this.#trafficPending || (clusterChanged && this.#trafficProblems.length > 0)) this.#applyTraffic();
-    const graphChanged = this.graph.version !== this.#shown.graph && sinceMs >= GRAPH_VIEW_MS;
+    const graphChanged = sinceMs >= (this.graph.version === this.#shown.graph ? QUIET_VIEW_MS : GRAPH_VIEW_MS);
     if ((!clusterChanged && !graphChanged) || sinceMs < this.#shown.costMs * VIEW_COST_FACTOR) return;
     const from = performance.now();
     const view = this.#views.build(nowMs);
@@ -350,8 +357,4 @@ function snapshotProblems({ unusable, odd, repeated }: SnapshotSummary): Problem
     ...odd.map(({ what, count, sample }) => ({ what: `objects are used but for a field: ${what}`, count, sample })),
     ...(repeated > 0 ? [{ what: 'objects stand in the snapshot more than once', count: repeated, sample: '' }] : []),
   ];
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -30,6 +30,8 @@ const STOP_TIMEOUT_MS = 10_000;
 /** Answers told to the ingest thread at once, at most this often; more than `most` in between are not kept for explain. */
 const DECISIONS = { everyMs: 200, most: 5_000 } as const;
 
+const ENTERING: Readiness = { ready: false, reason: 'entering the first view' };
+
 /**
  * Starts the extender on this thread and all the rest on the ingest thread. Should that die, the extender goes on with
  * the last view, says so, and starts it again.
@@ -37,7 +39,8 @@ const DECISIONS = { everyMs: 200, most: 5_000 } as const;
  */
 export async function startScheduler(options: SchedulerOptions, deps: SchedulerDeps): Promise<Scheduler> {
   const { logger } = deps;
-  const receiver = new PlacementViewReceiver();
+  const firstView = Promise.withResolvers<void>();
+  const receiver = new PlacementViewReceiver(() => firstView.resolve());
   const registry = new Registry();
   const ingest = new IngestThread(options, deps, receiver);
   const ports = await ingest.start();
@@ -51,13 +54,15 @@ export async function startScheduler(options: SchedulerOptions, deps: SchedulerD
       },
       {
         view: () => receiver.current,
-        ready: () => ingest.readiness,
+        // The names of a large cluster's first view take some turns to enter.
+        ready: () => (receiver.current === undefined && ingest.readiness.ready ? ENTERING : ingest.readiness),
         metricsText: async () => (await registry.metrics()) + (await ingest.metrics()),
         registry,
         onDecision: (decision) => ingest.noteDecision(decision),
         logger,
       },
     );
+    if (ingest.readiness.ready) await firstView.promise;
     logger.info('scheduler is up', { extender: extender.address.port, agents: ports.agentsPort, api: ports.apiPort });
     return {
       extenderPort: extender.address.port,

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { messageOf, NetloomError } from '../../lib/errors.ts';
+import { sentenceOf } from '../../lib/errors.ts';
 import { readTlsMaterial, sameMaterial, type TlsFiles, type TlsMaterial } from './material.ts';
 
 /** Looking is cheap, and a rotation leaves hours. */
@@ -48,7 +48,7 @@ export class CertificateReloader {
       this.#options.changed(read);
       this.#current = read;
     } catch (error) {
-      const failure = error instanceof NetloomError ? error.describe() : messageOf(error);
+      const failure = sentenceOf(error);
       if (failure === this.#lastFailure) return;
       this.#lastFailure = failure;
       this.#options.failed(error);

@@ -133,6 +133,24 @@ describe('a scheduler with a snapshot and a traffic file', () => {
     expect(JSON.stringify(await prioritize(running, teller))).toContain('beta');
   });
 
+  it('a file that is replaced by a bad one is told with its place and its remedy, also to monitoring', async () => {
+    const running = await start();
+    const metrics = async () => (await fetch(`http://127.0.0.1:${running.extenderPort}/metrics`)).text();
+    expect(await metrics()).toContain('netloom_source_faults{source="traffic"} 0');
+    await writeFile(join(dir, 'traffic.csv'), `${TRAFFIC}bank,Deployment,teller,,External,not-a-cidr,5,5\n`);
+    await until(async () => (await metrics()).includes('netloom_source_faults{source="traffic"} 1'));
+    const status = await api<{ cluster: { problems: { sample: string }[] } }>(running, '/v1/status');
+    expect(status.cluster.problems.map(({ sample }) => sample).join('\n')).toMatch(/traffic\.csv:4.*CIDR/s);
+  });
+
+  it('workloads are found by the names that tables show', async () => {
+    const running = await start();
+    const short = await api<{ workload: string }>(running, '/v1/explain?workload=bank/sts/ledger');
+    expect(short.workload).toBe('bank/StatefulSet/ledger');
+    const { edges } = await api<{ edges: unknown[] }>(running, '/v1/edges?name=sts/ledger');
+    expect(edges).toHaveLength(1);
+  });
+
   it('counts rows that name unknown workloads, and shows them', async () => {
     const running = await start();
     const status = await api<{ cluster: { problems: { count: number; sample: string }[] } }>(running, '/v1/status');

@@ -36,7 +36,15 @@ describe('what kube-scheduler sends', () => {
   test('a request from the wire, names only', () => {
     const parsed = args(WIRE);
     expect(parsed).toEqual({
-      pod: { uid: '89ae', namespace: 'default', name: 'wire-0', controller: undefined, labels: {}, mirror: false },
+      pod: {
+        uid: '89ae',
+        namespace: 'default',
+        name: 'wire-0',
+        controller: undefined,
+        labels: {},
+        mirror: false,
+        placementOff: false,
+      },
       nodeNames: ['node-2', 'node-3'],
       nodes: undefined,
     });
@@ -53,6 +61,11 @@ describe('what kube-scheduler sends', () => {
   test('names win over nodes where both came', () => {
     const both = { Pod: {}, Nodes: { items: [{ metadata: { name: 'a' } }] }, NodeNames: ['b'] };
     expect(candidateNames(args(both))).toEqual(['b']);
+  });
+
+  test('of one key in two spellings the later counts, as in Go', () => {
+    expect(candidateNames(args('{"Pod":{},"NodeNames":["a"],"nodenames":["b"]}'))).toEqual(['b']);
+    expect(candidateNames(args('{"Pod":{},"nodenames":["b"],"NodeNames":["a"]}'))).toEqual(['a']);
   });
 
   test('only the controlling owner counts, wherever it stands', () => {

@@ -1,13 +1,27 @@
+import { EventEmitter } from 'node:events';
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Registry } from 'prom-client';
 import { createExtenderMetrics, DEFAULT_EXTENDER_OPTIONS } from '../../scheduler/extender/index.ts';
+import { Connections } from '../../scheduler/extender/connections.ts';
 import { createListener } from '../../scheduler/extender/listener.ts';
 import { CART_ANSWER, CART_ARGS, CART_POD, http, post, raw, start } from './harness.ts';
 
 const KIB = 1024;
+
+/** As much of a socket as counts for Connections. */
+class FakeSocket extends EventEmitter {
+  static #ports = 1;
+  readonly remoteAddress = '192.0.2.1';
+  readonly remotePort = FakeSocket.#ports++;
+  destroyed = false;
+  destroy(): void {
+    this.destroyed = true;
+    this.emit('close');
+  }
+}
 
 describe('bodies over the limit', () => {
   test('a declared length over the limit is refused before a byte of the body is sent', async () => {
@@ -132,6 +146,41 @@ describe('connections', () => {
     expect((await post(port, '/prioritize', CART_ARGS, agent)).status).toBe(200);
     expect((await http(port, 'GET', '/livez')).status).toBe(200);
     expect(await metric('netloom_extender_connections')).toBeLessThanOrEqual(3);
+  });
+
+  test('connections that each said something once do not lock anybody out', () => {
+    let nowMs = 1_000;
+    const connections = new Connections(3, createExtenderMetrics(new Registry()), () => nowMs);
+    const sockets = Array.from({ length: 6 }, () => new FakeSocket());
+    const open = () => sockets.map((socket) => !socket.destroyed);
+    for (const socket of sockets.slice(0, 3)) {
+      connections.opened(socket as unknown as Socket);
+      nowMs += 10;
+      connections.served(socket);
+    }
+    connections.opened(sockets[3] as unknown as Socket);
+    expect(open()).toEqual([true, true, true, false, true, true]);
+    nowMs += 60_000;
+    connections.served(sockets[0]!);
+    connections.opened(sockets[4] as unknown as Socket);
+    expect(open()).toEqual([true, false, true, false, true, true]);
+    connections.opened(sockets[5] as unknown as Socket);
+    expect(open()).toEqual([true, false, true, false, false, true]);
+  });
+
+  test('large bodies that stall give their slots to those that wait', async () => {
+    const { port } = await start();
+    const stalled = [1, 2].map(() =>
+      raw(port, `POST /prioritize HTTP/1.1\r\nHost: x\r\nContent-Length: 5242880\r\n\r\n${'x'.repeat(1_200_000)}`),
+    );
+    await sleep(100);
+    const filler = { annotations: { big: 'x'.repeat(2_000_000) } };
+    const reply = await post(port, '/prioritize', { ...CART_ARGS, Filler: filler });
+    expect(JSON.parse(reply.text)).toEqual(CART_ANSWER);
+    for (const { text, closed } of await Promise.all(stalled)) {
+      expect(text).toMatch(/^HTTP\/1\.1 400 /);
+      expect(closed).toBe(true);
+    }
   });
 
   test('a body that trickles is ended', async () => {

@@ -106,6 +106,7 @@ describe('prioritize', () => {
         candidates: 4,
         silence: undefined,
         top: CART_ANSWER,
+        named: CART_ANSWER.length,
         viewVersion: 7,
         durationMicros: expect.any(Number),
       },

@@ -88,7 +88,9 @@ describe('any logger', () => {
     const error = new NetloomError('CONFIG_INVALID', 'bad', { cause: new Error('deeper') });
     const info = capture();
     info.logger.error('failed', { error });
-    expect(info.lines[0]).toContain('error="CONFIG_INVALID: bad <- deeper"');
+    expect(info.lines[0]).toContain(
+      'error="CONFIG_INVALID: bad. Correct the value; `netloom COMMAND --help` lists the valid ones. <- deeper"',
+    );
     const debug = capture({ level: 'debug' });
     debug.logger.error('failed', { error });
     expect(debug.lines[0]).toContain('log.test.ts');
