@@ -43,7 +43,10 @@ export class Processes {
   }
 
   /** Starts a scheduler, by default on free ports, and waits until it listens. */
-  async scheduler(args: readonly string[], options: RunOptions & { ports?: Ports } = {}): Promise<SchedulerProcess> {
+  async scheduler(
+    args: readonly string[],
+    options: RunOptions & { ports?: Ports; startMs?: number } = {},
+  ): Promise<SchedulerProcess> {
     const { extender, agents, api } = options.ports ?? { extender: 0, agents: 0, api: 0 };
     const running = this.start(
       ['scheduler', '--log-format', 'json', '--listen', `127.0.0.1:${extender}`]
@@ -51,7 +54,7 @@ export class Processes {
         .concat(args),
       options,
     );
-    const up = await running.says('scheduler is up');
+    const up = await running.says('scheduler is up', options.startMs);
     return new SchedulerProcess(running, up as unknown as Ports);
   }
 
@@ -120,13 +123,17 @@ export class Running {
   }
 
   /** Waits for a log line with this message. */
-  async says(message: string): Promise<LogLine> {
+  async says(message: string, giveUpMs?: number): Promise<LogLine> {
     let line: LogLine | undefined;
-    await until(`it says "${message}"`, () => {
-      line = this.log().find(({ msg }) => msg === message);
-      if (line === undefined && this.#over) throw new Error(`it ended before it said "${message}":\n${this.stderr}`);
-      return line !== undefined;
-    });
+    await until(
+      `it says "${message}"`,
+      () => {
+        line = this.log().find(({ msg }) => msg === message);
+        if (line === undefined && this.#over) throw new Error(`it ended before it said "${message}":\n${this.stderr}`);
+        return line !== undefined;
+      },
+      giveUpMs,
+    );
     return line!;
   }
 
@@ -190,8 +197,12 @@ export class SchedulerProcess {
 const GIVE_UP_MS = 15_000;
 
 /** Polls; what `holds` throws ends the wait. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const giveUp = performance.now() + GIVE_UP_MS;
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  giveUpMs = GIVE_UP_MS,
+): Promise<void> {
+  const giveUp = performance.now() + giveUpMs;
   while (!(await holds())) {
     if (performance.now() > giveUp) throw new Error(`waited in vain until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
