@@ -71,11 +71,13 @@ export async function deletePods(lab: Lab, names: readonly string[]): Promise<vo
     pods.flatMap((p) => p.process ?? []),
     POD_GRACE_MS,
   );
+  // Out of the agents' scopes first: the kernel gives a removed namespace's inode number to the next one at once, and
+  // that may be another lab's. What the pods' sockets moved is counted all the same: the scope is asked at opening only.
+  await publish(lab);
   await ipBatch(
     undefined,
     pods.flatMap((p) => (p.namespace === undefined ? [] : [`netns del ${p.namespace}`])),
   );
-  await publish(lab);
 }
 
 /** Deletes pods and makes new ones of their workloads on other nodes, under new names, uids and addresses. */
