@@ -1,4 +1,5 @@
 import type { TlsFiles } from '../../scheduler/tls/material.ts';
+import { formatListen } from '../../scheduler/process/listen-text.ts';
 import { VERSION } from '../../lib/version.ts';
 import { defineCommand } from '../command.ts';
 import { schedulerSection } from '../options/scheduler.ts';
@@ -23,8 +24,29 @@ export default defineCommand({
     },
   ],
   section: schedulerSection,
+  flags: {
+    printKubeSchedulerConfig: {
+      type: 'bool',
+      help: 'Prints what to add to the configuration of kube-scheduler for these options, and ends.',
+      group: 'Operation',
+      configurable: false,
+    },
+  },
   longRunning: true,
-  async run({ options, log, signal }) {
+  async run({ options, log, signal, stdout }) {
+    if (options.printKubeSchedulerConfig) {
+      const { kubeSchedulerConfig } = await import('../../scheduler/extender/kube-scheduler-config.ts');
+      stdout.write(
+        kubeSchedulerConfig({
+          address: formatListen(options.listen),
+          tls: options['tls.cert'] !== undefined,
+          clientCertificate: options['tls.clientCa'] !== undefined,
+          scoreRange: options.scoreRange,
+        }),
+      );
+      return 0;
+    }
+
     const { startScheduler } = await import('../../scheduler/process/scheduler.ts');
     const { placementSettings, DEFAULT_PLACEMENT_SETTINGS } = await import('../../scheduler/placement/index.ts');
     const { snapshot, kubeconfig, inCluster, traffic, store, levelWeights, logLevel, logFormat } = options;

@@ -49,6 +49,8 @@ const GRAPH_VIEW_MS = 1_000;
 /** Also without a change: confidence falls while nobody reports, and a view holds what it was when it was built. */
 const QUIET_VIEW_MS = 5_000;
 const VIEW_COST_FACTOR = 10;
+/** Events of one change of the cluster come together. */
+const SOON_MS = 5;
 /** Ranges walk all pods: at most this often. */
 const RANGES_MS = 2_000;
 
@@ -90,6 +92,7 @@ class IngestProcess implements Ingest {
   #trafficFault: string | undefined;
   #ranges: { readonly version: number; readonly atMs: number; readonly ranges: readonly AddressRange[] } | undefined;
   #shown = { cluster: -1, graph: -1, atMs: Number.NEGATIVE_INFINITY, costMs: 0 };
+  #viewTimer: NodeJS.Timeout | undefined;
   agentsPort = 0;
   apiPort = 0;
 
@@ -146,7 +149,10 @@ class IngestProcess implements Ingest {
     this.apiPort = api.port;
     this.#showView();
     const timer = setInterval(() => this.#tick(), VIEW_TICK_MS);
-    this.#closers.push(() => clearInterval(timer));
+    this.#closers.push(() => {
+      clearInterval(timer);
+      clearTimeout(this.#viewTimer);
+    });
   }
 
   async stop(): Promise<void> {
@@ -205,6 +211,7 @@ class IngestProcess implements Ingest {
     await source.start({
       apply: (events: readonly ClusterEvent[]) => {
         this.#resolver.apply(events, now());
+        this.#showSoon();
       },
       synced: () => {
         this.#resolver.ready = true;
@@ -252,6 +259,18 @@ class IngestProcess implements Ingest {
       },
     });
     this.#closers.push(() => reloader.stop());
+  }
+
+  /** What was bound just now counts for the next pod, milliseconds later; a burst of events makes one view. */
+  #showSoon(): void {
+    if (this.#viewTimer !== undefined || !this.#resolver.ready) return;
+    this.#viewTimer = setTimeout(
+      () => {
+        this.#viewTimer = undefined;
+        this.#showView();
+      },
+      Math.max(SOON_MS, this.#shown.costMs * VIEW_COST_FACTOR - (now() - this.#shown.atMs)),
+    );
   }
 
   #tick(): void {

@@ -164,6 +164,11 @@ export class SchedulerProcess {
     return `127.0.0.1:${this.ports.api}`;
   }
 
+  /** For kube-scheduler. */
+  get extender(): string {
+    return `127.0.0.1:${this.ports.extender}`;
+  }
+
   get agents(): string {
     return `127.0.0.1:${this.ports.agents}`;
   }
