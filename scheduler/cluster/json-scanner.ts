@@ -10,6 +10,7 @@
  *
  * The window `buf` always begins at the first byte that is still needed: the start of the captured object, or of a token.
  */
+import { findJsonFault } from './json-fault.ts';
 
 /** Kubernetes refuses objects over 1.5 MB (etcd's limit); Netloom's own records are far smaller. */
 export const MAX_OBJECT_BYTES = 16 * 1024 * 1024;
@@ -113,6 +114,7 @@ export class JsonScanner {
   private state = DOCUMENT;
   private token = IN_NOTHING;
   private buf: Buffer = Buffer.alloc(0);
+  private spare: Buffer = Buffer.alloc(0);
   /** Offset in the stream of buf[0]. */
   private base = 0;
   private at = 0;
@@ -144,12 +146,24 @@ export class JsonScanner {
       );
     }
     const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    this.buf = kept === 0 ? view : Buffer.concat([this.buf.subarray(keepFrom), view]);
+    this.buf = kept === 0 ? view : this.joined(this.buf.subarray(keepFrom), view);
     this.base += keepFrom;
     this.at -= keepFrom;
     if (this.captureStart >= 0) this.captureStart -= keepFrom;
     if (this.tokenStart >= 0) this.tokenStart -= keepFrom;
     this.run();
+  }
+
+  /** One window of what is still needed and what is new, in memory that is used again and again. */
+  private joined(kept: Buffer, view: Buffer): Buffer {
+    const length = kept.length + view.length;
+    const { spare } = this;
+    // `kept` may lie in it: copy() moves what overlaps as it should.
+    const window = spare.length >= length ? spare : Buffer.allocUnsafeSlow(2 * length);
+    kept.copy(window, 0);
+    view.copy(window, kept.length);
+    this.spare = window;
+    return window.subarray(0, length);
   }
 
   /** Says that no bytes follow. */
@@ -172,8 +186,7 @@ export class JsonScanner {
   }
 
   private fail(index: number): never {
-    const text = this.buf.toString('utf8', index, Math.min(this.buf.length, index + 24));
-    throw new ScanError('syntax', this.base + index, EXPECTED[this.state]!, JSON.stringify(text));
+    throw new ScanError('syntax', this.base + index, EXPECTED[this.state]!, this.textAt(index));
   }
 
   private run(): void {
@@ -249,9 +262,8 @@ export class JsonScanner {
     if (c === 0x5b) {
       const section = frame.root ? SECTIONS.find((name) => name === frame.key) : undefined;
       if (section !== undefined || frame.key === 'items') {
-        frame.captured = false;
+        this.judgeHead(frame);
         frame.sections ||= section !== undefined;
-        this.captureStart = -1;
         const kind = frame.head.kind;
         const implied = typeof kind === 'string' && /^.+List$/.test(kind) ? kind.slice(0, -4) : frame.impliedKind;
         return this.openArray(section, implied);
@@ -261,6 +273,19 @@ export class JsonScanner {
     if (c === QUOTE) return this.beginToken(IN_STRING);
     if (c === 0x2c || c === 0x7d || c === 0x5d || c === 0x3a) this.fail(this.at);
     this.beginToken(IN_SCALAR);
+  }
+
+  /** What stands before the items of a list was captured, and is not parsed with them. */
+  private judgeHead(frame: ObjectFrame): void {
+    if (!frame.captured) return;
+    frame.captured = false;
+    const head = Buffer.concat([this.buf.subarray(this.captureStart, this.at), Buffer.from('0}')]);
+    const fault = findJsonFault(head, 0, head.length);
+    if (fault !== undefined) {
+      const at = this.captureStart + fault.at;
+      throw new ScanError('syntax', this.base + at, fault.expected, this.textAt(at));
+    }
+    this.captureStart = -1;
   }
 
   private openObject(root: boolean, impliedKind: string | undefined): void {
@@ -425,12 +450,13 @@ export class JsonScanner {
     const text = this.buf.toString('utf8', start, end);
     try {
       return JSON.parse(text) as unknown;
-    } catch (cause) {
-      // V8 names the place in UTF-16 units of the text.
-      const position = /at position (\d+)/.exec(cause instanceof Error ? cause.message : '');
-      const chars = position === null ? text.length : Number(position[1]);
-      const offset = this.base + start + Buffer.byteLength(text.slice(0, chars));
-      throw new ScanError('syntax', offset, 'valid JSON', JSON.stringify(text.slice(chars, chars + 24)));
+    } catch {
+      const fault = findJsonFault(this.buf, start, end) ?? { at: start, expected: 'valid JSON' };
+      throw new ScanError('syntax', this.base + fault.at, fault.expected, this.textAt(fault.at));
     }
+  }
+
+  private textAt(index: number): string {
+    return JSON.stringify(this.buf.toString('utf8', index, Math.min(this.buf.length, index + 24)));
   }
 }

@@ -7,11 +7,16 @@ interface Amount {
   memory: number;
 }
 
+/** Whole and exact, so that an export reads back as it was: nobody has 9 PB of memory, or as many thousandths of a CPU. */
+function whole(value: number | undefined): number {
+  return Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, roundUp(value ?? 0)));
+}
+
 function amountOf(resources: unknown): Amount {
   const requests = asObject(asObject(resources)?.['requests']);
   return {
-    cpu: Math.max(0, parseMilliQuantity(requests?.['cpu']) ?? 0),
-    memory: Math.max(0, roundUp(parseQuantity(requests?.['memory']) ?? 0)),
+    cpu: whole(parseMilliQuantity(requests?.['cpu'])),
+    memory: whole(parseQuantity(requests?.['memory'])),
   };
 }
 
@@ -49,7 +54,7 @@ export function podRequests(spec: unknown): Resources {
   const cpu = own?.['cpu'] === undefined ? Math.max(running.cpu + sidecars.cpu, init.cpu) : ownAmount.cpu;
   const memory =
     own?.['memory'] === undefined ? Math.max(running.memory + sidecars.memory, init.memory) : ownAmount.memory;
-  return { milliCpu: cpu + overhead.cpu, memoryBytes: memory + overhead.memory, pods: 1 };
+  return { milliCpu: whole(cpu + overhead.cpu), memoryBytes: whole(memory + overhead.memory), pods: 1 };
 }
 
 /** A node's allocatable (or, absent, capacity). `pods` is 0 where nothing is stated. */
@@ -57,8 +62,8 @@ export function nodeAllocatable(status: unknown): Resources {
   const object = asObject(status);
   const amount = asObject(object?.['allocatable']) ?? asObject(object?.['capacity']);
   return {
-    milliCpu: Math.max(0, parseMilliQuantity(amount?.['cpu']) ?? 0),
-    memoryBytes: Math.max(0, roundUp(parseQuantity(amount?.['memory']) ?? 0)),
-    pods: Math.max(0, roundUp(parseQuantity(amount?.['pods']) ?? 0)),
+    milliCpu: whole(parseMilliQuantity(amount?.['cpu'])),
+    memoryBytes: whole(parseQuantity(amount?.['memory'])),
+    pods: whole(parseQuantity(amount?.['pods'])),
   };
 }

@@ -3,7 +3,7 @@
  * All or nothing: records are returned only if the whole file could be read.
  */
 import { NetloomError } from '../../lib/errors.ts';
-import { fileChunks, lineOfOffset, type FileErrors } from './file-bytes.ts';
+import { fileChunks, placeOfOffset, type FileErrors } from './file-bytes.ts';
 import { asObject, asText, excerpt } from './json-access.ts';
 import { JsonScanner, ScanError, type DocumentHead, type Section } from './json-scanner.ts';
 import type { ClusterRecord } from './model.ts';
@@ -143,8 +143,7 @@ function refuseEmpty(path: string, summary: SnapshotSummary, head: Buffer): void
 }
 
 async function describeScanError(path: string, error: ScanError, head: Buffer): Promise<NetloomError> {
-  const line = await lineOfOffset(path, error.offset, FILE_ERRORS);
-  const place = `${path}${line === undefined ? '' : `:${line}`} (byte ${error.offset})`;
+  const place = await placeOfOffset(path, error.offset, FILE_ERRORS);
   const details = { place, expected: error.expected, found: error.found, cause: error };
   if (error.fault === 'truncated') {
     return new NetloomError('SNAPSHOT_TRUNCATED', 'the snapshot file ends in the middle', details);

@@ -3,6 +3,7 @@ import { NetloomError } from '../../lib/errors.ts';
 import { CsvError, CsvParser, type CsvRow } from './csv.ts';
 import { fileChunks, type FileErrors } from './file-bytes.ts';
 import { readTrafficRow, TRAFFIC_COLUMNS, TRAFFIC_HEADER, type TrafficRow } from './traffic.ts';
+import { isUtf16 } from './wrong-form.ts';
 
 const FILE_ERRORS: FileErrors = {
   unreadable: 'TRAFFIC_UNREADABLE',
@@ -49,7 +50,7 @@ export async function readTraffic(path: string): Promise<TrafficRow[]> {
   const decoder = new StringDecoder('utf8');
   try {
     for await (const chunk of fileChunks(path, FILE_ERRORS)) {
-      if (!headerSeen && chunk.includes(0)) checkHeader(path, { fields: [chunk.toString('latin1', 0, 32)], line: 1 });
+      if (!headerSeen) refuseOtherForms(path, chunk);
       parser.write(decoder.write(chunk));
     }
     parser.write(decoder.end());
@@ -71,6 +72,16 @@ export async function readTraffic(path: string): Promise<TrafficRow[]> {
     });
   }
   return rows;
+}
+
+function refuseOtherForms(path: string, head: Buffer): void {
+  if (!isUtf16(head)) return;
+  throw new NetloomError('TRAFFIC_HEADER', 'the traffic file is not UTF-8 text', {
+    place: path,
+    expected: TRAFFIC_HEADER,
+    found: 'UTF-16 text',
+    remedy: 'PowerShell\'s ">" writes UTF-16: use `... | Out-File -Encoding utf8 FILE`.',
+  });
 }
 
 function checkHeader(path: string, row: CsvRow): void {

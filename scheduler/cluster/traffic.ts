@@ -70,11 +70,19 @@ function readPeer(namespace: string, kindText: string, name: string): PeerRef | 
   return { namespace, kind, name };
 }
 
+/** No name of Kubernetes' has one; a zero byte or a line break tells of a damaged file. */
+const CONTROL = /[\u0000-\u001f\u007f]/;
+
 /** One row of the file. Spaces around fields are taken off. */
 export function readTrafficRow(row: CsvRow): TrafficRow | RowFault {
   const fields = row.fields.map((field) => field.trim());
   if (fields.length !== TRAFFIC_COLUMNS.length) {
     return { column: '', expected: `${TRAFFIC_COLUMNS.length} columns`, found: `${fields.length}` };
+  }
+  const control = fields.findIndex((field) => CONTROL.test(field));
+  if (control >= 0) {
+    const found = JSON.stringify(fields[control]!.slice(0, 80));
+    return { column: TRAFFIC_COLUMNS[control]!, expected: 'no control character', found };
   }
   const [namespace, kind, name, peerNamespace, peerKind, peerName, out, back] = fields as [
     string,

@@ -1,4 +1,8 @@
 import { stat } from 'node:fs/promises';
+import type { ErrorCode } from '../../lib/error-codes.ts';
+import { messageOf, NetloomError } from '../../lib/errors.ts';
+
+const UNREADABLE: ReadonlySet<ErrorCode> = new Set(['SNAPSHOT_UNREADABLE', 'TRAFFIC_UNREADABLE'] as const);
 
 export interface WatchedFileOptions {
   readonly path: string;
@@ -7,6 +11,8 @@ export interface WatchedFileOptions {
   readonly failed: (error: unknown) => void;
   /** Default 250 ms. */
   readonly pollMs?: number;
+  /** What could not be opened or read is tried again after this long, though it looks the same. Default 10 s. */
+  readonly retryMs?: number;
 }
 
 /**
@@ -18,6 +24,9 @@ export class WatchedFile {
   readonly #options: WatchedFileOptions;
   #seen = '';
   #candidate = '';
+  /** Of the last read; what is the same again is not told again. */
+  #fault: string | undefined;
+  #retryAtMs = Infinity;
   #timer: NodeJS.Timeout | undefined;
   #work: Promise<void> = Promise.resolve();
   #stopped = false;
@@ -52,16 +61,26 @@ export class WatchedFile {
     const identity = await identityOf(this.#options.path);
     const settled = identity === this.#candidate;
     this.#candidate = identity;
-    if (!settled || identity === this.#seen) return;
+    const changed = identity !== this.#seen;
+    if (!settled || (!changed && performance.now() < this.#retryAtMs)) return;
     this.#seen = identity;
-    await this.#read();
+    await this.#read(changed);
   }
 
-  async #read(): Promise<void> {
+  async #read(changed: boolean): Promise<void> {
+    this.#retryAtMs = Infinity;
     try {
       await this.#options.read();
+      this.#fault = undefined;
     } catch (error) {
-      if (!this.#stopped) this.#options.failed(error);
+      // No descriptors left, a network file system away: nothing will change in the file when that is over.
+      if (error instanceof NetloomError && UNREADABLE.has(error.code)) {
+        this.#retryAtMs = performance.now() + (this.#options.retryMs ?? 10_000);
+      }
+      const fault = messageOf(error);
+      if (this.#stopped || (!changed && fault === this.#fault)) return;
+      this.#fault = fault;
+      this.#options.failed(error);
     }
   }
 }

@@ -1,10 +1,28 @@
+const ARCHIVES: readonly (readonly [name: string, ...magic: number[]])[] = [
+  ['zip', 0x50, 0x4b, 0x03, 0x04],
+  ['zstd', 0x28, 0xb5, 0x2f, 0xfd],
+  ['xz', 0xfd, 0x37, 0x7a, 0x58],
+  ['bzip2', 0x42, 0x5a, 0x68],
+];
+
+/** By its byte order mark, or, without one, by the zero in every other byte of what should be ASCII. */
+export function isUtf16(head: Uint8Array): boolean {
+  const [a, b, c, d] = head;
+  if ((a === 0xff && b === 0xfe) || (a === 0xfe && b === 0xff)) return true;
+  return (a === 0 && b !== 0 && c === 0) || (a !== 0 && b === 0 && c !== 0 && d === 0);
+}
+
 /** What a file that does not begin as JSON probably is, from its first bytes; undefined: it does begin as JSON. Pure. */
 export function describeForm(head: Uint8Array): { found: string; remedy: string | undefined } | undefined {
-  if ((head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff)) {
+  if (isUtf16(head)) {
     return {
       found: 'UTF-16 text',
       remedy: 'PowerShell\'s ">" writes UTF-16: use `kubectl get ... -o json | Out-File -Encoding utf8 FILE`.',
     };
+  }
+  const archive = ARCHIVES.find(([, ...magic]) => magic.every((byte, i) => head[i] === byte));
+  if (archive !== undefined) {
+    return { found: `${archive[0]} data`, remedy: 'Decompress it first. Of compressed files gzip is understood.' };
   }
   const text = Buffer.from(head)
     .toString('utf8')
