@@ -21,11 +21,10 @@ export interface TlsMaterial {
  * @throws NetloomError TLS_UNUSABLE, naming the file.
  */
 export async function readTlsMaterial(files: TlsFiles): Promise<TlsMaterial> {
-  const [cert, key, ca] = await Promise.all([
-    readPem(files.certFile, 'CERTIFICATE'),
-    readPem(files.keyFile, 'PRIVATE KEY'),
-    files.clientCaFile === undefined ? undefined : readPem(files.clientCaFile, 'CERTIFICATE'),
-  ]);
+  // One after the other: of several that cannot be used, it is always the same one that is named.
+  const cert = await readPem(files.certFile, 'CERTIFICATE');
+  const key = await readPem(files.keyFile, 'PRIVATE KEY');
+  const ca = files.clientCaFile === undefined ? undefined : await readPem(files.clientCaFile, 'CERTIFICATE');
   try {
     createSecureContext({ cert, key, ...(ca === undefined ? {} : { ca }) });
   } catch (error) {

@@ -149,7 +149,7 @@ describe('a scheduler with a store', () => {
     );
   });
 
-  it('killed again and again while agents report: every byte is counted once', async () => {
+  it('killed again and again while agents report: every byte is counted once', { timeout: 60_000 }, async () => {
     let scheduler = await start();
     const agents = new Agents(scheduler.agents);
     let reporting = true;
