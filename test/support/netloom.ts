@@ -137,6 +137,11 @@ export class Running {
     return line!;
   }
 
+  /** Sends a signal and goes on; SIGSTOP freezes it. */
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
   /** Sends a signal and waits for the end. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<{ status: number | null; signal: NodeJS.Signals | null }> {
     this.#child.kill(signal);
