@@ -93,6 +93,7 @@ export async function writeCluster(folder: string, agents: number): Promise<void
   await write(
     join(folder, 'snapshot.json'),
     snapshotChunks({
+      namespaces: () => [],
       nodes: () => nodeRecords(agents),
       pods: () => podRecords(agents),
       services: () => [],

@@ -2,7 +2,7 @@
  * Cuts a byte stream of JSON documents into the objects a snapshot consists of, in bounded memory.
  *
  * Understood, one after another, in any mix: `List`s (any object with an `items` array, nested too), arrays of objects,
- * single objects (also as JSON lines), and Netloom's own form (sections `nodes`, `pods`, `services`, `controllers` at the top).
+ * single objects (also as JSON lines), and Netloom's own form (sections as in SECTIONS at the top).
  *
  * Own code and not a streaming parser, because of speed: over kubectl output on one core @streamparser/json 0.0.26 made 29 MB/s,
  * this scan followed by JSON.parse of each object about 140 MB/s (1.5 GB: 52 s against 11 s; bench/snapshot-load.ts). Only what
@@ -16,7 +16,7 @@ import { findJsonFault } from './json-fault.ts';
 export const MAX_OBJECT_BYTES = 16 * 1024 * 1024;
 const MAX_NESTED_LISTS = 32;
 
-export const SECTIONS = ['nodes', 'pods', 'services', 'controllers'] as const;
+export const SECTIONS = ['namespaces', 'nodes', 'pods', 'services', 'controllers'] as const;
 export type Section = (typeof SECTIONS)[number];
 
 export type ScanFault = 'syntax' | 'truncated' | 'too-large';

@@ -40,7 +40,7 @@ export function readNativeElement(section: Section, value: unknown): Projection 
   const name = asText(object['name']);
   if (name === undefined) return { outcome: 'unusable', reason: `${section}: no name`, sample: excerpt(object) };
   const namespace = asText(object['namespace']);
-  if (section !== 'nodes' && namespace === undefined) {
+  if (section !== 'nodes' && section !== 'namespaces' && namespace === undefined) {
     return { outcome: 'unusable', reason: `${section}: no namespace`, sample: name.slice(0, 80) };
   }
   const oddities: string[] = [];
@@ -69,6 +69,13 @@ function readRecord(
 ): ClusterRecord | undefined {
   const uid = asText(object['uid']);
   switch (section) {
+    case 'namespaces':
+      return {
+        type: 'namespace',
+        name,
+        uid: uid ?? `Namespace/${name}`,
+        placementOff: object['placementOff'] === true,
+      };
     case 'nodes': {
       const podCidrs = asArray(object['podCidrs']).filter(
         (cidr): cidr is string => typeof cidr === 'string' && parseCidr(cidr) !== undefined,
@@ -133,6 +140,7 @@ function readRecord(
 
 /** What a snapshot is written from; ClusterState is one. */
 export interface SnapshotContents {
+  namespaces(): Iterable<ClusterRecord>;
   nodes(): Iterable<ClusterRecord>;
   pods(): Iterable<ClusterRecord>;
   services(): Iterable<ClusterRecord>;
@@ -147,6 +155,7 @@ function recordText(record: ClusterRecord): string {
 export function* snapshotChunks(contents: SnapshotContents): Generator<string> {
   let text = `{"netloom":"${SNAPSHOT_FORMAT}","version":${SNAPSHOT_VERSION}`;
   const sections: [Section, Iterable<ClusterRecord>][] = [
+    ['namespaces', contents.namespaces()],
     ['nodes', contents.nodes()],
     ['controllers', contents.controllers()],
     ['services', contents.services()],

@@ -2,7 +2,7 @@
  * The cluster in memory, with the indexes that graph, placement and API read. Fed with ClusterEvents; no IO, no clock.
  *
  *   state.apply(events)                          as a ClusterSink's apply()
- *   state.nodes() .pods() .services() .controllers() .workloads()
+ *   state.namespaces() .nodes() .pods() .services() .controllers() .workloads()
  *   state.node(name) .pod(uid) .podNamed(ns, name) .service(ns, name) .controller(ns, kind, name)
  *   state.workload(key)                          "namespace/Kind/name": wanted and placed replicas, kept incrementally
  *   state.workloadOf(pod)                        also for pods that are not (or no longer) listed
@@ -16,6 +16,7 @@ import {
   workloadKey,
   type ClusterEvent,
   type ControllerRecord,
+  type NamespaceRecord,
   type NodeRecord,
   type OwnerRef,
   type PodRecord,
@@ -75,7 +76,8 @@ export function isPlaced(pod: PodRecord): boolean {
 export class ClusterState {
   private changes = 0;
   private readonly nodesByName = new Map<string, NodeRecord>();
-  private readonly namespacesOff = new Set<string>();
+  /** Only those that say something. */
+  private readonly namespacesOff = new Map<string, NamespaceRecord>();
   private readonly podsByUid = new Map<string, PodEntry>();
   private readonly podsByName = new Map<string, PodEntry>();
   private readonly servicesByName = new Map<string, ServiceRecord>();
@@ -98,6 +100,10 @@ export class ClusterState {
     return this.workloadsByKey.size;
   }
 
+  /** Of which something is to be known: those that switch placement off. */
+  namespaces(): Iterable<NamespaceRecord> {
+    return this.namespacesOff.values();
+  }
   nodes(): Iterable<NodeRecord> {
     return this.nodesByName.values();
   }
@@ -199,7 +205,7 @@ export class ClusterState {
     for (const { op, record } of events) {
       switch (record.type) {
         case 'namespace':
-          if (op === 'upsert' && record.placementOff) this.namespacesOff.add(record.name);
+          if (op === 'upsert' && record.placementOff) this.namespacesOff.set(record.name, record);
           else this.namespacesOff.delete(record.name);
           break;
         case 'node':

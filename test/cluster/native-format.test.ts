@@ -61,6 +61,10 @@ const object = fc.oneof(
     ),
   }),
   fc.record({
+    kind: fc.constant('Namespace'),
+    metadata: fc.record({ name: text, annotations: fc.constantFrom({}, { 'netloom.io/placement': 'off' }) }),
+  }),
+  fc.record({
     kind: fc.constant('Node'),
     metadata,
     spec: fc.record({ podCIDRs: fc.array(fc.tuple(address, fc.nat(40)).map(([ip, bits]) => `${ip}/${bits}`)) }),
@@ -95,7 +99,10 @@ function stateOf(records: ReadonlyMap<string, ClusterRecord>): ClusterState {
 
 const byKey = (state: ClusterState): Map<string, ClusterRecord> =>
   new Map(
-    [...state.nodes(), ...state.services(), ...state.controllers(), ...state.pods()].map((r) => [recordKey(r), r]),
+    [...state.namespaces(), ...state.nodes(), ...state.services(), ...state.controllers(), ...state.pods()].map((r) => [
+      recordKey(r),
+      r,
+    ]),
   );
 
 describe("Netloom's own form", () => {
