@@ -19,16 +19,22 @@ export default defineCommand({
     { text: 'A new pod of a workload.', command: 'netloom explain shop/deployment/cart' },
   ],
   section: clientSection,
-  positionals: [{ name: 'TARGET', help: 'NAMESPACE/POD, or NAMESPACE/KIND/NAME of a workload.', required: true }],
+  positionals: [
+    { name: 'TARGET', help: 'NAMESPACE/POD, or NAMESPACE/KIND/NAME of a workload; or just `pod`.', required: true },
+    { name: 'POD', help: 'After `pod`: NAMESPACE/POD.', required: false },
+  ],
   flags: { ...outputOptions },
   async run({ options, args, stdout, environment }) {
-    const reply = await askApi<ExplainReply>(options, '/v1/explain', targetQuery(args[0] ?? ''));
+    const reply = await askApi<ExplainReply>(options, '/v1/explain', targetQuery(args));
     await printResult(stdout, options.output, environment, { data: reply, text: (style) => explainText(reply, style) });
     return 0;
   },
 });
 
-function targetQuery(target: string): { pod: string } | { workload: string } {
+function targetQuery(args: readonly string[]): { pod: string } | { workload: string } {
+  const [first = '', second] = args;
+  const named = second !== undefined && ['pod', 'pods', 'po'].includes(first.toLowerCase());
+  const target = named ? second : args.join(' ');
   const parts = target.split('/');
   if (parts.every((part) => part !== '')) {
     if (parts.length === 2) return { pod: target };

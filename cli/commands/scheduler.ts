@@ -61,7 +61,9 @@ export default defineCommand({
         ...(agentsTls === undefined ? {} : { agentsTls }),
         insecureAgents: options.insecure,
         ...(snapshot === undefined ? {} : { snapshot }),
-        ...(kubeconfig !== undefined || inCluster ? { kubernetes: { kubeconfig } } : {}),
+        ...(kubeconfig !== undefined || inCluster
+          ? { kubernetes: { kubeconfig, eventsUpToNodes: options.eventsUpToNodes } }
+          : {}),
         ...(traffic === undefined ? {} : { traffic }),
         ...(store === undefined ? {} : { store }),
         clientGraceMs: options.clientGrace,

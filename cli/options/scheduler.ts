@@ -70,6 +70,14 @@ export const schedulerSection = defineSection({
       help: 'Cluster state from the API server of the cluster that this runs in, with the ServiceAccount of its pod.',
       group: 'Cluster and traffic',
     },
+    eventsUpToNodes: {
+      type: 'int',
+      default: 500,
+      min: 0,
+      max: 100_000,
+      help: 'In clusters of at most so many nodes, an Event on a pod says why it was put where it is. 0: never.',
+      group: 'Cluster and traffic',
+    },
     traffic: {
       type: 'path',
       placeholder: 'FILE',

@@ -2,7 +2,7 @@ import { workloadKey } from '../cluster/model.ts';
 import type { ClusterState } from '../cluster/state.ts';
 import { PlacementViewBuilder } from '../graph/placement-view-builder.ts';
 import type { TrafficGraph } from '../graph/traffic-graph.ts';
-import { explainScore, type PlacementSettings, type PlacementView } from '../placement/index.ts';
+import { explainScore, type PlacementSettings, type PlacementView, type ScoreExplanation } from '../placement/index.ts';
 import { PlacementViewReceiver } from '../placement/view-receiver.ts';
 import type { Decisions } from './decisions.ts';
 import { ApiError } from './listener.ts';
@@ -31,6 +31,18 @@ export class Explainer {
   /** @param target "namespace/pod" or "namespace/Kind/name" */
   explain(target: { readonly pod: string } | { readonly workload: string }, nowMs: number): ExplainReply {
     return 'pod' in target ? this.#explainPod(target.pod, nowMs) : this.#explainWorkload(target.workload, nowMs);
+  }
+
+  /** What is known of a pod at its node, for a sentence about it. */
+  atNode(workload: string, podUid: string, node: string, nowMs: number): ScoreExplanation {
+    const view = this.#viewNow(nowMs);
+    const own = view.names.nodeIndex.get(node);
+    const request = {
+      workload: view.names.workloadIndex.get(workload),
+      podUid,
+      candidates: Int32Array.from(own === undefined ? [] : [own]),
+    };
+    return explainScore(view, request, this.#settings, own === undefined ? [] : [own]);
   }
 
   #explainPod(name: string, nowMs: number): ExplainReply {

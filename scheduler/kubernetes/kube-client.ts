@@ -23,13 +23,14 @@ export interface KubeReply {
 export interface KubeApi {
   /** @throws when no answer comes: not reachable, TLS, or aborted */
   get(path: string, signal: AbortSignal): Promise<KubeReply>;
+  post(path: string, body: object, signal: AbortSignal): Promise<KubeReply>;
 }
 
 /** A connection on which nothing comes for this long is asked whether it still stands (TCP keepalive). */
 const KEEPALIVE_MS = 15_000;
 
 /**
- * GET requests to the API server that a kubeconfig, or the pod's ServiceAccount, names. Certificates, tokens, exec
+ * Requests to the API server that a kubeconfig, or the pod's ServiceAccount, names. Certificates, tokens, exec
  * plugins and proxies are client-node's work; it reads a token file again every minute, so tokens may be rotated.
  */
 export class KubeClient implements KubeApi {
@@ -71,9 +72,23 @@ export class KubeClient implements KubeApi {
     return new KubeClient(cluster.server, config);
   }
 
-  async get(path: string, signal: AbortSignal): Promise<KubeReply> {
+  get(path: string, signal: AbortSignal): Promise<KubeReply> {
+    return this.#send('GET', path, undefined, signal);
+  }
+
+  post(path: string, body: object, signal: AbortSignal): Promise<KubeReply> {
+    return this.#send('POST', path, Buffer.from(JSON.stringify(body)), signal);
+  }
+
+  async #send(method: string, path: string, body: Buffer | undefined, signal: AbortSignal): Promise<KubeReply> {
     const options: RequestOptions = {
-      headers: { accept: 'application/json', 'accept-encoding': 'gzip', 'user-agent': `netloom/${VERSION}` },
+      method,
+      headers: {
+        accept: 'application/json',
+        'accept-encoding': 'gzip',
+        'user-agent': `netloom/${VERSION}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': body.length }),
+      },
     };
     await this.#config.applyToHTTPSOptions(options);
     const url = new URL(this.server.replace(/\/+$/, '') + path);
@@ -82,7 +97,7 @@ export class KubeClient implements KubeApi {
       const call = request(url, { ...options, signal }, resolve);
       call.on('error', reject);
       call.on('socket', (socket) => socket.setKeepAlive(true, KEEPALIVE_MS));
-      call.end();
+      call.end(body);
     });
     const retryAfter = Number(response.headers['retry-after']);
     return {

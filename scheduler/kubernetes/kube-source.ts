@@ -8,7 +8,7 @@ import { Reflector, type ReflectorCounts, type ReflectorLimits } from './reflect
 import { RESOURCES, type Resource } from './resources.ts';
 
 export interface KubeSourceOptions {
-  readonly api: KubeApi;
+  readonly api: Pick<KubeApi, 'get'>;
   readonly logger: Logger;
   /** Milliseconds, monotonic; default performance.now(). */
   readonly now?: () => number;

@@ -64,7 +64,7 @@ export interface ReflectorCounts {
 }
 
 export interface ReflectorDeps {
-  readonly api: KubeApi;
+  readonly api: Pick<KubeApi, 'get'>;
   readonly sink: ReflectorSink;
   readonly logger: Logger;
   /** Milliseconds, monotonic. */

@@ -5,6 +5,7 @@ import { agentStatus } from '../graph/agent-status.ts';
 import { lostCounts } from '../graph/counters.ts';
 import { rowNumbers } from '../graph/edge-views.ts';
 import type { TrafficGraph } from '../graph/traffic-graph.ts';
+import type { EventWriterStats } from '../kubernetes/event-writer.ts';
 import type { KubeSourceStatus } from '../kubernetes/kube-source.ts';
 import type { ReportServerStats } from '../ingest/report-server.ts';
 import type { StoreStatus } from '../store/store.ts';
@@ -16,6 +17,7 @@ export interface IngestState {
   readonly server: ReportServerStats | undefined;
   readonly store: StoreStatus | undefined;
   readonly kube: KubeSourceStatus | undefined;
+  readonly events: EventWriterStats | undefined;
   readonly sourceFaults: Readonly<Record<'cluster' | 'traffic', number>>;
   readonly decisions: number;
   readonly ready: boolean;
@@ -43,7 +45,7 @@ export async function ingestMetrics(state: IngestState): Promise<string> {
   return `${await registry.metrics()}\n`;
 }
 
-function families({ graph, cluster, book, server, store, kube, ...rest }: IngestState): Family[] {
+function families({ graph, cluster, book, server, store, kube, events, ...rest }: IngestState): Family[] {
   const lost = Object.fromEntries(
     Object.entries(lostCounts(graph)).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
   );
@@ -90,6 +92,16 @@ function families({ graph, cluster, book, server, store, kube, ...rest }: Ingest
     ['netloom_view_age_seconds', 'Age of the placement view; it is built anew on change only.', rest.viewAgeSeconds],
     ['netloom_decisions_kept', 'Answers that explain can show.', rest.decisions],
     ...(kube === undefined ? [] : kubeFamilies(kube)),
+    ...(events === undefined
+      ? []
+      : [
+          [
+            'netloom_kube_pod_events_total',
+            'Events on pods, by what became of them.',
+            { ...events },
+            'result',
+          ] as Family,
+        ]),
     ...(server === undefined ? [] : serverFamilies(server)),
     ...(store === undefined ? [] : storeFamilies(store)),
   ];

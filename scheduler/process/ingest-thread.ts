@@ -41,7 +41,7 @@ try {
 async function handle(message: ToIngest): Promise<void> {
   switch (message.type) {
     case 'decisions':
-      for (const decision of message.decisions) ingest?.decisions.add(decision);
+      ingest?.decided(message.decisions);
       return;
     case 'metrics':
       post({ type: 'metrics', id: message.id, text: await ingest!.metricsText().catch(() => '') });

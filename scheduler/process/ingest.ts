@@ -5,19 +5,22 @@ import { Decisions } from '../api/decisions.ts';
 import { Explainer } from '../api/explain.ts';
 import { listenForApi } from '../api/listener.ts';
 import type { Problem } from '../api/replies.ts';
+import { placementSentence, PlacementNotes } from '../api/placement-notes.ts';
 import { apiRoutes } from '../api/routes.ts';
 import { AddressBook } from '../cluster/address-book.ts';
-import type { ClusterEvent, ClusterSource } from '../cluster/model.ts';
+import type { ClusterEvent, ClusterSource, PodRecord } from '../cluster/model.ts';
 import { clusterRanges } from '../cluster/ranges.ts';
 import type { SnapshotSummary } from '../cluster/snapshot-file.ts';
 import { SnapshotSource } from '../cluster/snapshot-source.ts';
 import { ClusterState } from '../cluster/state.ts';
 import { TrafficSource } from '../cluster/traffic-source.ts';
 import { resolveTraffic, type TrafficRow } from '../cluster/traffic.ts';
+import type { Decision } from '../extender/decision.ts';
 import { ClusterResolver } from '../graph/cluster-resolver.ts';
 import { GraphSink } from '../graph/graph-sink.ts';
 import { PlacementViewBuilder, type ViewMessage } from '../graph/placement-view-builder.ts';
 import { TrafficGraph } from '../graph/traffic-graph.ts';
+import { EventWriter } from '../kubernetes/event-writer.ts';
 import { KubeClient } from '../kubernetes/kube-client.ts';
 import { KubeSource } from '../kubernetes/kube-source.ts';
 import { startReportServer, type ReportServer } from '../ingest/report-server.ts';
@@ -38,7 +41,8 @@ export interface IngestDeps {
 export interface Ingest {
   readonly agentsPort: number;
   readonly apiPort: number;
-  readonly decisions: Decisions;
+  /** Answers given to kube-scheduler since the call before. */
+  decided(decisions: readonly Decision[]): void;
   metricsText(): Promise<string>;
   stop(): Promise<void>;
 }
@@ -84,6 +88,10 @@ class IngestProcess implements Ingest {
   #store: GraphStore | undefined;
   #snapshot: SnapshotSource | undefined;
   #kube: KubeSource | undefined;
+  #events: EventWriter | undefined;
+  #eventsUpToNodes = 0;
+  readonly #notes = new PlacementNotes();
+  readonly #explainer: Explainer;
   #trafficRows: readonly TrafficRow[] = [];
   #trafficProblems: readonly Problem[] = [];
   #trafficPending = false;
@@ -102,10 +110,11 @@ class IngestProcess implements Ingest {
     this.#resolver = new ClusterResolver(this.cluster, this.book);
     this.graph = new TrafficGraph(this.#resolver, { coverGraceMs: options.clientGraceMs });
     this.#views = new PlacementViewBuilder(this.graph, this.cluster);
+    this.#explainer = new Explainer(this.graph, this.cluster, options.placement, this.decisions);
   }
 
   async start(): Promise<void> {
-    const { store: path, listenAgents, agentsTls, insecureAgents, listenApi, placement, version } = this.#options;
+    const { store: path, listenAgents, agentsTls, insecureAgents, listenApi, version } = this.#options;
     const { logger } = this.#deps;
     if (path !== undefined) {
       const store = await createStore({ path, logger });
@@ -136,7 +145,7 @@ class IngestProcess implements Ingest {
       routes: apiRoutes({
         graph: this.graph,
         cluster: this.cluster,
-        explainer: new Explainer(this.graph, this.cluster, placement, this.decisions),
+        explainer: this.#explainer,
         version,
         startedMs: this.#startedMs,
         readiness: () => this.#readiness,
@@ -173,6 +182,7 @@ class IngestProcess implements Ingest {
       server: this.#server?.stats(),
       store: this.#store?.status(),
       kube: this.#kube?.status(),
+      events: this.#events?.stats,
       sourceFaults: {
         cluster: this.#sourceFault === undefined ? 0 : 1,
         traffic: this.#trafficFault === undefined ? 0 : 1,
@@ -211,6 +221,7 @@ class IngestProcess implements Ingest {
     await source.start({
       apply: (events: readonly ClusterEvent[]) => {
         this.#resolver.apply(events, now());
+        for (const { op, record } of events) if (op === 'upsert' && record.type === 'pod') this.#tellPlacement(record);
         this.#showSoon();
       },
       synced: () => {
@@ -231,7 +242,10 @@ class IngestProcess implements Ingest {
     const { snapshot, kubernetes } = this.#options;
     const { logger } = this.#deps;
     if (kubernetes !== undefined) {
-      this.#kube = new KubeSource({ api: await KubeClient.create(kubernetes), logger, now });
+      const api = await KubeClient.create(kubernetes);
+      this.#kube = new KubeSource({ api, logger, now });
+      this.#eventsUpToNodes = kubernetes.eventsUpToNodes;
+      this.#events = new EventWriter(api, logger, now);
       return this.#kube;
     }
     if (snapshot === undefined) return undefined;
@@ -271,6 +285,30 @@ class IngestProcess implements Ingest {
       },
       Math.max(SOON_MS, this.#shown.costMs * VIEW_COST_FACTOR - (now() - this.#shown.atMs)),
     );
+  }
+
+  decided(decisions: readonly Decision[]): void {
+    for (const decision of decisions) {
+      this.decisions.add(decision);
+      const pod = this.cluster.pod(decision.podUid);
+      if (pod !== undefined) this.#tellPlacement(pod);
+    }
+  }
+
+  /** Once a pod, when it is known both where it runs and what was answered for it. */
+  #tellPlacement(pod: PodRecord): void {
+    const events = this.#events;
+    if (events === undefined || this.cluster.nodeCount > this.#eventsUpToNodes) return;
+    const decision = this.decisions.ofUid(pod.uid);
+    if (!this.#notes.take(pod, decision) || !events.admit()) return;
+    const explanation = this.#explainer.atNode(decision.workload, pod.uid, pod.node!, now());
+    const message = placementSentence(decision, pod.node!, explanation, (key) => {
+      const workload = this.cluster.workload(key);
+      return workload === undefined ? 0 : (workload.placedByNode.get(pod.node!) ?? 0) / Math.max(1, workload.placed);
+    });
+    if (message === undefined) return;
+    const { namespace, name, uid } = pod;
+    void events.write({ namespace, name, uid, reason: 'NetworkAwarePlacement', message });
   }
 
   #tick(): void {

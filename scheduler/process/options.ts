@@ -8,6 +8,11 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+export interface KubernetesOptions extends KubeClientOptions {
+  /** Events on pods tell their placement while the cluster has at most so many nodes. */
+  readonly eventsUpToNodes: number;
+}
+
 export interface SchedulerOptions {
   /** For kube-scheduler. */
   readonly listen: ListenAddress;
@@ -22,7 +27,7 @@ export interface SchedulerOptions {
   /** Cluster state: kubectl's or Netloom's JSON. */
   readonly snapshot?: string;
   /** Cluster state from the API server instead: a kubeconfig, or the pod's own ServiceAccount. */
-  readonly kubernetes?: KubeClientOptions;
+  readonly kubernetes?: KubernetesOptions;
   /** CSV of known traffic. */
   readonly traffic?: string;
   /** SQLite file; without it nothing is kept over a restart. */

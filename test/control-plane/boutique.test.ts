@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { silentLogger } from '../../lib/log.ts';
+import type { ExplainReply } from '../../scheduler/api/replies.ts';
 import { ClusterState } from '../../scheduler/cluster/state.ts';
 import { KubeClient } from '../../scheduler/kubernetes/kube-client.ts';
 import { KubeSource } from '../../scheduler/kubernetes/kube-source.ts';
@@ -122,4 +123,40 @@ test('Online Boutique on three nodes, scheduled by the real kube-scheduler witho
   expect(writer.failures).toEqual([]);
   expect(mean('with') / mean('without')).toBeGreaterThanOrEqual(1.7);
   expect(worse).toBeLessThanOrEqual(4);
+});
+
+test('a pod that was really scheduled says why it is where it is', async () => {
+  const names = boutique.workloads.map(({ name }) => name);
+  await deploy(names, 'with-netloom');
+  const [pod] = [...state.workload('shop/Deployment/cartservice')!.pods];
+  const replies: ExplainReply[] = [];
+  for (const target of [`shop/${pod!.name}`, `pod shop/${pod!.name}`]) {
+    const { stdout, status } = await processes.run([
+      'explain',
+      '--api',
+      netloom.api,
+      '-o',
+      'json',
+      ...target.split(' '),
+    ]);
+    expect(status).toBe(0);
+    replies.push(JSON.parse(stdout) as ExplainReply);
+  }
+  for (const { lastDecision, pod: explained } of replies) {
+    expect(explained?.node).toBe(pod!.node);
+    expect(lastDecision).toMatchObject({ podUid: pod!.uid, candidates: expect.any(Number) });
+  }
+  const events = async () => {
+    const { items } = await plane.api.call<{ items: { reason: string; message: string }[] }>(
+      'GET',
+      `/api/v1/namespaces/shop/events?fieldSelector=${encodeURIComponent('reason=NetworkAwarePlacement')}`,
+    );
+    return items.map(({ message }) => message);
+  };
+  await expect.poll(async () => (await events()).length, { timeout: 10_000 }).toBeGreaterThan(0);
+  for (const message of await events())
+    expect(message).toMatch(/^Netloom scored node-\d (best of \d nodes: )?\d+ of 80/);
+  expect((await events()).join('\n')).toMatch(/Of its traffic, that with shop\/Deployment\/\w+.* stays on the node\./);
+  console.log((await events())[0]);
+  await clear();
 });

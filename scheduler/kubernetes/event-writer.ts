@@ -1,0 +1,109 @@
+import { hostname } from 'node:os';
+import type { Logger } from '../../lib/log.ts';
+import { sentenceOf } from '../../lib/errors.ts';
+import type { KubeApi } from './kube-client.ts';
+
+/** A sentence about a pod, for its owner (`kubectl describe pod`). */
+export interface PodNote {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface EventWriterStats {
+  readonly written: number;
+  /** Not written because there were too many at once. */
+  readonly skipped: number;
+  readonly failed: number;
+}
+
+/** As client-go's default spam filter: a burst of 25, then one now and then; but over all pods, for they share an API server. */
+const BURST = 25;
+const PER_SECOND = 5;
+const IN_FLIGHT = 4;
+const TIMEOUT_MS = 5_000;
+/** The API server refuses a longer message. */
+const MAX_MESSAGE = 1024;
+
+/** Writes core/v1 Events, few, in the background; what fails is counted and forgotten. */
+export class EventWriter {
+  readonly #api: Pick<KubeApi, 'post'>;
+  readonly #logger: Logger;
+  readonly #now: () => number;
+  #tokens = BURST;
+  #filledMs: number;
+  #inFlight = 0;
+  #count = 0;
+  readonly #stats = { written: 0, skipped: 0, failed: 0 };
+
+  /** @param now milliseconds since 1970, steady */
+  constructor(api: Pick<KubeApi, 'post'>, logger: Logger, now: () => number) {
+    this.#api = api;
+    this.#logger = logger;
+    this.#now = now;
+    this.#filledMs = now();
+  }
+
+  get stats(): EventWriterStats {
+    return this.#stats;
+  }
+
+  /** Whether one may be written now; takes the right to it. What is then written costs its sentence only if so. */
+  admit(): boolean {
+    const nowMs = this.#now();
+    this.#tokens = Math.min(BURST, this.#tokens + ((nowMs - this.#filledMs) * PER_SECOND) / 1000);
+    this.#filledMs = nowMs;
+    if (this.#tokens < 1 || this.#inFlight >= IN_FLIGHT) {
+      this.#stats.skipped++;
+      return false;
+    }
+    this.#tokens--;
+    return true;
+  }
+
+  async write(note: PodNote): Promise<void> {
+    const { namespace, name, uid, reason, message } = note;
+    const nowMs = this.#now();
+    const time = new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z');
+    this.#inFlight++;
+    try {
+      const reply = await this.#api.post(
+        `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`,
+        {
+          apiVersion: 'v1',
+          kind: 'Event',
+          metadata: {
+            namespace,
+            name: `${name.slice(0, 200)}.${Math.floor(nowMs).toString(16)}${(this.#count++).toString(16)}`,
+          },
+          involvedObject: { apiVersion: 'v1', kind: 'Pod', namespace, name, uid },
+          type: 'Normal',
+          reason,
+          message: message.slice(0, MAX_MESSAGE),
+          count: 1,
+          firstTimestamp: time,
+          lastTimestamp: time,
+          source: { component: 'netloom' },
+          reportingComponent: 'netloom.io/scheduler',
+          reportingInstance: hostname().slice(0, 128),
+        },
+        AbortSignal.timeout(TIMEOUT_MS),
+      );
+      reply.body.resume();
+      if (reply.status >= 300) throw new Error(`the API server answered ${reply.status}`);
+      this.#stats.written++;
+    } catch (error) {
+      // Of many the first is told, and then each hundredth.
+      if (this.#stats.failed++ % 100 === 0) {
+        this.#logger.warn('an event could not be written; this account needs create of events', {
+          pod: `${namespace}/${name}`,
+          problem: sentenceOf(error),
+        });
+      }
+    } finally {
+      this.#inFlight--;
+    }
+  }
+}
