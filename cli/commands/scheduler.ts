@@ -1,5 +1,4 @@
 import type { TlsFiles } from '../../scheduler/tls/material.ts';
-import { formatListen } from '../../scheduler/process/listen-text.ts';
 import { VERSION } from '../../lib/version.ts';
 import { defineCommand } from '../command.ts';
 import { schedulerSection } from '../options/scheduler.ts';
@@ -35,6 +34,7 @@ export default defineCommand({
   longRunning: true,
   async run({ options, log, signal, stdout }) {
     if (options.printKubeSchedulerConfig) {
+      const { formatListen } = await import('../../scheduler/process/listen-text.ts');
       const { kubeSchedulerConfig } = await import('../../scheduler/extender/kube-scheduler-config.ts');
       stdout.write(
         kubeSchedulerConfig({
