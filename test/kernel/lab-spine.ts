@@ -1,6 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startNetloom, type NetloomProcess } from '../../demo/netloom-process.ts';
-import { startScheduler, type SchedulerUnderDemo } from '../../demo/scheduler-under-demo.ts';
 import {
   labDown,
   labEnv,
@@ -13,7 +11,9 @@ import {
 } from '../../lab/index.ts';
 import type { TrueMatrix } from '../../lab/index.ts';
 import type { Scenario } from '../../lab/scenario.ts';
+import type { StatusReply } from '../../scheduler/api/replies.ts';
 import type { Counters } from '../../scheduler/graph/counters.ts';
+import { Processes, until, type Running, type SchedulerProcess } from '../support/netloom.ts';
 
 const INTERVAL_MS = 1_000;
 
@@ -41,51 +41,49 @@ export const NOTHING_LOST = {
 /** A lab with the scheduler and one agent a node, all real processes. */
 export class LabSpine {
   readonly lab: Lab;
-  readonly scheduler: SchedulerUnderDemo;
-  readonly agents: readonly NetloomProcess[];
-  /** Processes that ended by themselves. */
-  readonly faults: readonly string[];
+  readonly scheduler: SchedulerProcess;
+  readonly #processes: Processes;
+  readonly #agents: readonly Running[];
 
-  private constructor(
-    lab: Lab,
-    scheduler: SchedulerUnderDemo,
-    agents: readonly NetloomProcess[],
-    faults: readonly string[],
-  ) {
+  private constructor(lab: Lab, processes: Processes, scheduler: SchedulerProcess, agents: readonly Running[]) {
     this.lab = lab;
     this.scheduler = scheduler;
-    this.agents = agents;
-    this.faults = faults;
+    this.#processes = processes;
+    this.#agents = agents;
   }
 
   /** Paused: the agents see every connection from its beginning. */
   static async start(name: string, scenario: string | Scenario): Promise<LabSpine> {
-    const faults: string[] = [];
-    const started: (NetloomProcess | SchedulerUnderDemo)[] = [];
-    const onExit = (what: string): void => void faults.push(what);
+    const processes = new Processes();
     try {
       const lab = await labUp({ name, scenario, paused: true });
-      const scheduler = await startScheduler(snapshotFile(lab), labEnv(lab), onExit);
-      started.push(scheduler);
-      const agents: NetloomProcess[] = [];
-      for (const node of lab.state.nodes) {
-        const agent = await startNetloom(
-          ['agent', '--node', node.name, '--scheduler', `127.0.0.1:${scheduler.agentsPort}`]
-            .concat(['--interval', `${INTERVAL_MS}ms`, '--log-level', 'warn'])
-            .concat(['--scope', scopeFile(lab, node.name), '--uplink-netns', node.netns]),
-          labEnv(lab),
-          onExit,
-        );
-        agents.push(agent);
-        started.push(agent);
-      }
-      await scheduler.agentsReport(agents.length);
-      return new LabSpine(lab, scheduler, agents, faults);
+      const options = { env: labEnv(lab) };
+      const scheduler = await processes.scheduler(['--snapshot', snapshotFile(lab)], options);
+      const agents = lab.state.nodes.map((node) =>
+        processes.start(
+          ['agent', '--node', node.name, '--scheduler', scheduler.agents, '--interval', `${INTERVAL_MS}ms`]
+            .concat(['--scope', scopeFile(lab, node.name), '--uplink-netns', node.netns])
+            .concat(['--log-format', 'json']),
+          options,
+        ),
+      );
+      await until('all agents report', async () => {
+        const status = await scheduler.get<StatusReply>('/v1/status');
+        return status.agents.filter((agent) => agent.state === 'reporting').length === agents.length;
+      });
+      return new LabSpine(lab, processes, scheduler, agents);
     } catch (error) {
-      await Promise.all(started.map((process) => process.stop()));
+      await processes.cleanup();
       await labDown({ name }).catch(() => {});
       throw error;
     }
+  }
+
+  /** What processes said that ended by themselves or complained. */
+  get faults(): string[] {
+    return [this.scheduler.process, ...this.#agents]
+      .filter((process) => !process.running || process.log().some(({ level }) => level === 'warn' || level === 'error'))
+      .map((process) => process.stderr);
   }
 
   /** Stops the traffic and waits until all of it has been reported, and nothing more comes. */
@@ -93,11 +91,13 @@ export class LabSpine {
     await pauseTraffic(this.lab);
     const truth = await trueMatrix(this.lab);
     const expected = bytesOf(truth.workloads.map((edge) => edge.byServers));
-    for (let i = 0; i < 100; i++) {
-      if (bytesOf((await this.scheduler.get<Counters>('/v1/counters')).edges) >= expected) break;
-      await sleep(INTERVAL_MS / 10);
+    let [before, learned] = [-1, 0];
+    while (learned < expected && learned !== before) {
+      await sleep(3 * INTERVAL_MS);
+      before = learned;
+      learned = bytesOf((await this.scheduler.get<Counters>('/v1/counters')).edges);
     }
-    await sleep(2 * INTERVAL_MS);
+    await sleep(INTERVAL_MS);
     return {
       truth,
       workloads: await this.scheduler.get<Counters>('/v1/counters'),
@@ -106,7 +106,9 @@ export class LabSpine {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([...this.agents, this.scheduler].map((process) => process.stop()));
+    await Promise.all(this.#agents.map((agent) => agent.end()));
+    await this.scheduler.end();
+    await this.#processes.cleanup();
     await labDown({ name: this.lab.state.name });
   }
 }

