@@ -4,8 +4,8 @@
  * Understood, one after another, in any mix: `List`s (any object with an `items` array, nested too), arrays of objects,
  * single objects (also as JSON lines), and Netloom's own form (sections as in SECTIONS at the top).
  *
- * Own code and not a streaming parser, because of speed: over kubectl output on one core @streamparser/json 0.0.26 made 29 MB/s,
- * this scan followed by JSON.parse of each object about 140 MB/s (1.5 GB: 52 s against 11 s; bench/snapshot-load.ts). Only what
+ * Own code and not a streaming parser, because of speed: over kubectl output @streamparser/json 0.0.26 made a fifth of what
+ * this scan followed by JSON.parse of each object does: 276 MB/s on one core (bench/snapshot-load.ts). Only what
  * stands between objects is tokenised here; JSON.parse judges everything else.
  *
  * The window `buf` always begins at the first byte that is still needed: the start of the captured object, or of a token.
