@@ -24,14 +24,13 @@ export function describeForm(head: Uint8Array): { found: string; remedy: string 
   if (archive !== undefined) {
     return { found: `${archive[0]} data`, remedy: 'Decompress it first. Of compressed files gzip is understood.' };
   }
-  const text = Buffer.from(head)
-    .toString('utf8')
-    .replace(/^(\s*#.*\n)+/, '')
-    .trimStart();
+  const whole = Buffer.from(head).toString('utf8').trimStart();
+  const text = whole.replace(/^(#.*\n\s*)+/, '');
   if (text.startsWith('{') || text.startsWith('[')) return undefined;
   const line = text.split(/\r?\n/, 1)[0]!.slice(0, 60);
   const remedy = 'Pass `-o json` to kubectl (not `-o yaml`).';
-  if (/^(---|apiVersion:|kind:|items:|metadata:|%YAML|- )/.test(text)) {
+  // A licence may fill all of it.
+  if (whole.startsWith('#') || /^(---|apiVersion:|kind:|items:|metadata:|%YAML|- )/.test(text)) {
     return { found: `YAML (${JSON.stringify(line)})`, remedy };
   }
   if (/^(NAMESPACE|NAME)\s/.test(text)) {

@@ -43,6 +43,7 @@ describe('a snapshot file that cannot be used is refused with its place, what wa
     ['an empty List', list(), 'SNAPSHOT_EMPTY', /x$/, /an empty list/, KUBECTL],
     ['white space', ' \n\n', 'SNAPSHOT_EMPTY', /x$/, /an empty list/, KUBECTL],
     ['YAML', 'apiVersion: v1\nitems:\n- kind: Pod\n', 'SNAPSHOT_WRONG_FORM', /x:1:1 /, /YAML.*apiVersion/, /-o json/],
+    ['YAML below a licence', '# Copyright\n'.repeat(99), 'SNAPSHOT_WRONG_FORM', /x:1:1 /, /YAML.*# Copy/, /-o json/],
     ['a table', 'NAMESPACE   NAME\nshop   web\n', 'SNAPSHOT_WRONG_FORM', /x:1:1 /, /a table/, /-o json/],
     ['an error of kubectl', 'error: no context\n', 'SNAPSHOT_WRONG_FORM', /x:1:1 /, /message of kubectl/, /Run/],
     ['UTF-16 of PowerShell', `\ufeff${GOOD}`, 'SNAPSHOT_WRONG_FORM', /x:1:1 /, /UTF-16/, /Out-File -Encoding utf8/],
