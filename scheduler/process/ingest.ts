@@ -408,8 +408,17 @@ class IngestProcess implements Ingest {
   }
 }
 
-function snapshotProblems({ unusable, odd, repeated }: SnapshotSummary): Problem[] {
+/** Of `kubectl get pods`, or of a single object, a file can be read, and is of no use. */
+const ASK_FOR_ALL = 'kubectl get nodes,pods,services,deployments,replicasets,statefulsets,daemonsets -A -o json';
+
+function snapshotProblems({ nodes, pods, unusable, odd, repeated }: SnapshotSummary): Problem[] {
   return [
+    ...(nodes > 0
+      ? []
+      : [{ what: 'the snapshot holds no nodes: no pod can be placed', count: pods, sample: ASK_FOR_ALL }]),
+    ...(pods > 0
+      ? []
+      : [{ what: 'the snapshot holds no pods: none can be near another', count: nodes, sample: ASK_FOR_ALL }]),
     ...unusable.map(({ what, count, sample }) => ({ what: `objects cannot be used: ${what}`, count, sample })),
     ...odd.map(({ what, count, sample }) => ({ what: `objects are used but for a field: ${what}`, count, sample })),
     ...(repeated > 0 ? [{ what: 'objects stand in the snapshot more than once', count: repeated, sample: '' }] : []),

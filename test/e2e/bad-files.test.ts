@@ -90,6 +90,16 @@ describe('a scheduler whose snapshot goes bad keeps the last good state, says wh
     await healed('cluster');
   });
 
+  it('of a kind that can be read but not be used: that is shown', async () => {
+    await replace(snapshot, JSON.stringify(pendingPod('shop', 'web')));
+    const problems = async () => (await scheduler.get<StatusReply>('/v1/status')).cluster.problems;
+    await until('the lack of nodes is shown', async () => JSON.stringify(await problems()).includes('holds no nodes'));
+    expect(JSON.stringify(await problems())).toContain('kubectl get nodes,pods');
+    await replace(snapshot, cluster('beta'));
+    await goesTo('beta');
+    await until('nothing is shown', async () => (await problems()).length === 0);
+  });
+
   it('deleted and coming back, a directory, a pipe', async () => {
     await replace(snapshot, cluster('beta'));
     await goesTo('beta');
@@ -109,7 +119,7 @@ describe('a scheduler whose snapshot goes bad keeps the last good state, says wh
     await goesTo('gamma');
   });
 
-  it('written to slowly in its place: half of it is never taken, nor all of it before it is whole', async () => {
+  it('written to slowly in its place: half of it is never taken', async () => {
     await replace(snapshot, cluster('beta'));
     await goesTo('beta');
     const text = JSON.stringify(JSON.parse(cluster('gamma')), null, 4);
