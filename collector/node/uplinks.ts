@@ -20,6 +20,8 @@ export interface UplinkOptions {
 /** Devices of a node beyond this many (a mistake in the routes) are not reported. */
 const MAX_UPLINKS = 64;
 
+const OWN_NET = '/proc/thread-self/net';
+
 /** Wire bytes of the devices through which traffic leaves the node, from the kernel's device counters. */
 export class UplinkReader {
   private readonly options: UplinkOptions;
@@ -65,16 +67,18 @@ export class UplinkReader {
 
   /** Never throws: a namespace that is gone has no devices. */
   private look(): { counters: ReadonlyMap<string, DeviceCounters>; routed: readonly string[] } {
-    const read = (): ReturnType<UplinkReader['look']> => ({
-      counters: parseNetDev(this.text('dev')),
-      routed: defaultRouteDevices(this.text('route'), this.text('ipv6_route')),
+    const read = (folder: string): ReturnType<UplinkReader['look']> => ({
+      counters: parseNetDev(text(folder, 'dev')),
+      routed: defaultRouteDevices(text(folder, 'route'), text(folder, 'ipv6_route')),
     });
     const { netns } = this.options;
-    if (netns === undefined) return read();
+    if (netns === undefined) return read(this.options.procNet ?? OWN_NET);
+    const procNet = procNetOf(netns);
+    if (procNet !== undefined) return read(procNet);
     try {
       const fd = openSync(netns, 'r');
       try {
-        return inNetns(fd, read);
+        return inNetns(fd, () => read(OWN_NET));
       } finally {
         closeSync(fd);
       }
@@ -82,12 +86,21 @@ export class UplinkReader {
       return { counters: new Map(), routed: [] };
     }
   }
+}
 
-  private text(name: string): string {
-    try {
-      return readFileSync(`${this.options.procNet ?? '/proc/thread-self/net'}/${name}`, 'latin1');
-    } catch {
-      return '';
-    }
+/**
+ * /proc/PID/ns/net cannot be opened without CAP_SYS_PTRACE nor entered without CAP_SYS_ADMIN, but anybody may read the
+ * devices of that namespace in /proc/PID/net: an agent in a pod that sees the host's processes names /proc/1/ns/net.
+ */
+function procNetOf(netns: string): string | undefined {
+  const pid = /^\/proc\/([1-9][0-9]*)\/ns\/net$/.exec(netns)?.[1];
+  return pid === undefined ? undefined : `/proc/${pid}/net`;
+}
+
+function text(folder: string, name: string): string {
+  try {
+    return readFileSync(`${folder}/${name}`, 'latin1');
+  } catch {
+    return '';
   }
 }
