@@ -11,6 +11,10 @@
  *   bytes_acked    = payload sent + 1 if this side sent the SYN (a child socket starts behind its SYN-ACK)
  *                    + 1 once our FIN is acknowledged
  *   bytes_received = payload received + 1 once the peer's FIN was taken (tcp_fin() sets SOCK_DONE)
+ *
+ * A peer that ends with a reset acknowledges with it what it took, but the kernel does not look (tcp_reset()): what was in
+ * flight then counts as delivered. A client that reads its answer and resets did take it; of one that gives up in the
+ * middle this is at most a window too much.
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
@@ -24,14 +28,16 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* 1: only namespaces in `scope` are measured. */
 const volatile __u8 scoped = 0;
 
-enum { STORAGE_LIVE = 1, STORAGE_DONE = 2 };
+/* CROSSED: its SYN met the peer's (simultaneous open, RFC 9293 3.5); not established yet. */
+enum { STORAGE_LIVE = 1, STORAGE_DONE = 2, STORAGE_CROSSED = 3 };
 
 /* What is known and already counted of one socket. */
 struct socket_counts {
 	struct bpf_spin_lock lock;
 	__u8 state;
 	__u8 fin_sent;
-	__u16 reserved;
+	__u8 syn_sent;
+	__u8 reserved;
 	/* Kept from ESTABLISHED: at CLOSE an accepted socket's skc_num reads 0. */
 	struct edge_key key;
 	__u64 bytes_sent;
@@ -208,7 +214,7 @@ static __always_inline bool edge_key_of(struct sock *sk, __u8 role, struct edge_
 	return true;
 }
 
-static __always_inline void connection_opened(struct sock *sk, __u8 role)
+static __always_inline void connection_opened(struct sock *sk, __u8 role, bool syn_sent)
 {
 	struct edge_key key = {};
 	struct socket_counts *counts;
@@ -234,6 +240,7 @@ static __always_inline void connection_opened(struct sock *sk, __u8 role)
 	bpf_spin_lock(&counts->lock);
 	counts->state = STORAGE_LIVE;
 	counts->fin_sent = 0;
+	counts->syn_sent = syn_sent;
 	counts->key = key;
 	counts->bytes_sent = 0;
 	counts->bytes_received = 0;
@@ -241,6 +248,33 @@ static __always_inline void connection_opened(struct sock *sk, __u8 role)
 	counts->segments_received = 0;
 	counts->retransmits = 0;
 	bpf_spin_unlock(&counts->lock);
+}
+
+/* Both ends called: the lower address, then port, passes for the client, so that both ends say the same. */
+static __always_inline __u8 role_of_crossed(struct sock *sk)
+{
+	struct sock_common *common = &sk->__sk_common;
+	__u32 local = bpf_ntohl(common->skc_rcv_saddr), remote = bpf_ntohl(common->skc_daddr);
+
+	if (common->skc_family == AF_INET6 && bpf_core_field_exists(common->skc_v6_daddr)) {
+		/* The last words differ, or the hosts are told apart by their ports: good enough for this rarity. */
+		local = bpf_ntohl(common->skc_v6_rcv_saddr.in6_u.u6_addr32[3]);
+		remote = bpf_ntohl(common->skc_v6_daddr.in6_u.u6_addr32[3]);
+	}
+	if (local != remote)
+		return local < remote ? ROLE_CLIENT : ROLE_SERVER;
+	return common->skc_num < bpf_ntohs(common->skc_dport) ? ROLE_CLIENT : ROLE_SERVER;
+}
+
+/* Out of SYN_RECV: an accepted socket, unless it had sent a SYN of its own. */
+static __always_inline void leave_syn_recv(struct sock *sk)
+{
+	struct socket_counts *counts = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+
+	if (counts && counts->state == STORAGE_CROSSED)
+		connection_opened(sk, role_of_crossed(sk), true);
+	else
+		connection_opened(sk, ROLE_SERVER, false);
 }
 
 static __always_inline void note_rtt(struct edge_counts *edge, __u32 min_us, __u32 smoothed_us)
@@ -264,6 +298,7 @@ static __always_inline void count(struct sock *sk, struct tcp_sock *tcp, struct 
 {
 	volatile struct tcp_sock *now = tcp;
 	__u64 sent, received, sent_delta, received_delta;
+	__u32 sent_end;
 	__u32 segments_sent, segments_received, retransmits;
 	__u32 segments_sent_delta, segments_received_delta, retransmits_delta;
 	struct edge_counts *edge;
@@ -279,9 +314,14 @@ static __always_inline void count(struct sock *sk, struct tcp_sock *tcp, struct 
 	 * difference heals it. write_seq moves only after the state that sets fin_sent.
 	 */
 	sent = now->bytes_acked;
-	if ((counts->key.role & ~REMOTE_FOLDED) == ROLE_CLIENT)
+	sent_end = now->snd_una;
+	if (closing && (sk->sk_err == ECONNRESET || sk->sk_err == EPIPE)) {
+		sent += now->snd_nxt - sent_end;
+		sent_end = now->snd_nxt;
+	}
+	if (counts->syn_sent)
 		sent -= 1;
-	if (counts->fin_sent && now->snd_una == now->write_seq)
+	if (counts->fin_sent && sent_end == now->write_seq)
 		sent -= 1;
 	received = now->bytes_received;
 	if (sk->__sk_common.skc_flags & (1UL << bpf_core_enum_value(enum sock_flags, SOCK_DONE)))
@@ -338,13 +378,25 @@ int BPF_PROG(on_state, struct sock *sk, int oldstate, int newstate)
 	case TCP_ESTABLISHED:
 		/* The state before tells who opened: also with Fast Open, SYN cookies and migrated listeners. */
 		if (oldstate == TCP_SYN_RECV)
-			connection_opened(sk, ROLE_SERVER);
+			leave_syn_recv(sk);
 		else if (oldstate == TCP_SYN_SENT)
-			connection_opened(sk, ROLE_CLIENT);
+			connection_opened(sk, ROLE_CLIENT, true);
+		return 0;
+	case TCP_SYN_RECV:
+		if (oldstate != TCP_SYN_SENT)
+			return 0;
+		counts = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+		if (counts)
+			counts->state = STORAGE_CROSSED;
+		else
+			lose(0, 0, 1);
 		return 0;
 	case TCP_FIN_WAIT1:
 	case TCP_LAST_ACK:
 	case TCP_CLOSING:
+		/* A Fast Open server may answer and close before the handshake ends. */
+		if (oldstate == TCP_SYN_RECV)
+			leave_syn_recv(sk);
 		/* The state is set before the FIN enters the write queue. */
 		counts = bpf_sk_storage_get(&sockets, sk, NULL, 0);
 		if (counts)

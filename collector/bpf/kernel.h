@@ -15,6 +15,10 @@
 #define AF_INET6 10
 #define IPPROTO_TCP 6
 
+/* asm-generic/errno: what tcp_reset() leaves in sk_err. */
+#define EPIPE 32
+#define ECONNRESET 104
+
 /* include/net/tcp_states.h; TCP_* is kernel ABI through tcp_info. */
 enum {
 	TCP_ESTABLISHED = 1,
@@ -65,6 +69,7 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol;
+	int sk_err;
 };
 
 /* The flag's number is resolved at load, for the enum has grown in its middle before. */
@@ -87,6 +92,7 @@ struct tcp_sock {
 	__u32 segs_out;
 	__u64 bytes_acked;
 	__u32 snd_una;
+	__u32 snd_nxt;
 	__u32 write_seq;
 	__u32 srtt_us;
 	struct minmax rtt_min;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Actor } from './collector-support/actor-process.ts';
 import { Measurement } from './collector-support/measure.ts';
-import { makePair, netnsInode, type Pair } from './collector-support/namespaces.ts';
+import { makePair, netnsInode, sh, type Pair } from './collector-support/namespaces.ts';
 
 /**
  * Payload exact to the byte, on both ends, against the application's own counts, however a connection ends: the
@@ -153,6 +153,26 @@ describe('bytes of a TCP connection', () => {
     await expectPayload(port, 0, 0);
   });
 
+  it.each(['client', 'server'] as const)(
+    'requests and answers, then a RST of the %s before it acknowledged',
+    async (who) => {
+      const { port, c, s } = await open();
+      for (let round = 0; round < 5; round++) {
+        await client.do({ op: 'write', conn: c, bytes: 100 });
+        await server.do({ op: 'read', conn: s, bytes: 100 * (round + 1) });
+        await server.do({ op: 'write', conn: s, bytes: 1_000 });
+        await client.do({ op: 'read', conn: c, bytes: 1_000 * (round + 1) });
+      }
+      if (who === 'server') {
+        await client.do({ op: 'write', conn: c, bytes: 77 });
+        await server.do({ op: 'read', conn: s, bytes: 577 });
+      }
+      await (who === 'client' ? client.do({ op: 'reset', conn: c }) : server.do({ op: 'reset', conn: s }));
+      await (who === 'client' ? server.do({ op: 'waitClose', conn: s }) : client.do({ op: 'waitClose', conn: c }));
+      await expectPayload(port, who === 'client' ? 500 : 577, 5_000);
+    },
+  );
+
   it('half closed, then aborted', async () => {
     const { port, c, s } = await open();
     await exchange(c, s, 11, 22);
@@ -208,6 +228,44 @@ describe('bytes of a TCP connection', () => {
       await (i % 2 === 0 ? server : client).do({ op: 'destroy', conn: i % 2 === 0 ? s : c });
     }
     await expectPayload(at, up, down, 30);
+  });
+
+  it('a simultaneous open is one connection, seen from both ends alike', async () => {
+    const drop = "nft 'table ip crossing { chain out { type filter hook output priority 0; policy drop; }; }'";
+    const [left, right] = [7991, 7992];
+    for (const name of [pair.a, pair.b]) sh(`ip netns exec ${name} ${drop}`);
+    let opened: Promise<[number, number]>;
+    try {
+      opened = Promise.all([
+        client.do<number>({
+          op: 'connect',
+          host: pair.addressB,
+          port: right,
+          localHost: pair.addressA,
+          localPort: left,
+        }),
+        server.do<number>({
+          op: 'connect',
+          host: pair.addressA,
+          port: left,
+          localHost: pair.addressB,
+          localPort: right,
+        }),
+      ]);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    } finally {
+      for (const name of [pair.a, pair.b]) sh(`ip netns exec ${name} nft delete table ip crossing`);
+    }
+    const [c, s] = await opened;
+    await exchange(c, s, 1_111, 2_222);
+    // The lower address passes for the client.
+    await expectPayload(right, 1_111, 2_222);
+    expect(measured.payload('server', left)).toBeUndefined();
+    expect(measured.payload('client', left)).toBeUndefined();
+    await client.do({ op: 'destroy', conn: c });
+    await server.do({ op: 'waitEnd', conn: s });
+    await server.do({ op: 'destroy', conn: s });
+    await expectPayload(right, 1_111, 2_222);
   });
 
   it('a dual-stack listener (Go, Java): IPv4 in an AF_INET6 socket is IPv4', async () => {

@@ -7,7 +7,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 
 export type ActorCommand =
   | { op: 'listen'; host: string; port: number }
-  | { op: 'connect'; host: string; port: number; localHost?: string }
+  | { op: 'connect'; host: string; port: number; localHost?: string; localPort?: number }
   /** Connections accepted on the port so far, oldest first. Waits for `count`. */
   | { op: 'accepted'; port: number; count: number }
   | { op: 'write'; conn: number; bytes: number }
@@ -80,13 +80,14 @@ async function run(command: ActorCommand): Promise<unknown> {
       servers.get(command.port)?.close();
       return undefined;
     case 'connect': {
-      const { host, port, localHost } = command;
+      const { host, port, localHost, localPort } = command;
       const socket = connect({
         host,
         port,
         allowHalfOpen: true,
         noDelay: true,
         ...(localHost === undefined ? {} : { localAddress: localHost }),
+        ...(localPort === undefined ? {} : { localPort }),
       });
       const conn = adopt(socket);
       await once(socket, 'connect');
