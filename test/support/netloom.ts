@@ -39,7 +39,11 @@ export class Processes {
 
   /** Starts a command and goes on. */
   start(args: readonly string[], options: RunOptions = {}): Running {
-    return new Running(this.#spawn(BIN, args, options));
+    return this.startProgram(BIN, args, options);
+  }
+
+  startProgram(path: string, args: readonly string[], options: RunOptions = {}): Running {
+    return new Running(this.#spawn(path, args, options));
   }
 
   /** Starts a scheduler, by default on free ports, and waits until it listens. */
