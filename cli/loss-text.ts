@@ -21,6 +21,10 @@ export function lossSentences(lost: LostCounts): string[] {
   say(lost.malformed, (n) => `${n} rows were refused: malformed.`);
   say(lost.heldRows, (n) => `${n} rows (${humanBytes(lost.heldBytes)}) wait for their server's view or address.`);
   say(lost.heldOverflow, (n) => `${n} rows (${humanBytes(lost.heldOverflowBytes)}) were more than may wait.`);
+  say(
+    lost.overlapping,
+    (n) => `${n} rows (${humanBytes(lost.overlappingBytes)}) came twice: two agents run under one node's name.`,
+  );
   say(lost.missingReports, (n) => `${n} reports never came.`);
   say(lost.unresolvedLocal, (n) => `${n} rows came from an address that is no pod's and no node's.`);
   say(lost.unresolvedRemote, (n) => `${n} rows went to a cluster address that is nobody's: see "unknown".`);

@@ -61,7 +61,8 @@ export const ERROR_CODES = {
   },
   BPF_NOT_PERMITTED: {
     meaning: 'The kernel refused a BPF operation to this process.',
-    remedy: 'Run as root or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; `netloom doctor` says what is missing.',
+    remedy:
+      'Run as root or with CAP_BPF and CAP_PERFMON (programs of tc also want CAP_NET_ADMIN); `netloom doctor` says what is missing.',
   },
   BPF_LOAD_FAILED: {
     meaning: 'The kernel refused to load a BPF object.',

@@ -76,8 +76,8 @@ function statusReply(state: ApiState): StatusReply {
 
 /** The JSON of counters(), an edge at a time. */
 function* countersChunks(graph: TrafficGraph, by: Level): Generator<string> {
-  const { edges, lost } = counters(graph, by);
-  yield `{"by":${JSON.stringify(by)},"edges":[`;
+  const { edges, lost, ...head } = counters(graph, by);
+  yield `${JSON.stringify(head).slice(0, -1)},"edges":[`;
   for (const [i, edge] of edges.entries()) yield (i === 0 ? '' : ',') + JSON.stringify(edge);
   yield `],"lost":${JSON.stringify(lost)}}\n`;
 }

@@ -29,6 +29,9 @@ export interface RowCounts {
   /** Waiting rows that came to more than may wait, and their payload. */
   heldOverflow: number;
   heldOverflowBytes: number;
+  /** Rows of an agent for a time that another agent of the same node had reported already, and their payload. */
+  overlapping: number;
+  overlappingBytes: number;
   /** Payload of a server's late report that its clients' view had booked already. */
   reconciledBytes: number;
 }
@@ -79,6 +82,8 @@ const ROW_NAMES = [
   'unresolvedRemote',
   'heldOverflow',
   'heldOverflowBytes',
+  'overlapping',
+  'overlappingBytes',
   'reconciledBytes',
 ] as const satisfies readonly (keyof RowCounts)[];
 
@@ -100,6 +105,8 @@ export class NodeState {
   seenMs = Number.NEGATIVE_INFINITY;
   /** End of the latest period that it reported. */
   watermarkMs = Number.NEGATIVE_INFINITY;
+  /** Map identity (hex) of the agent that reported that period; '': not known. */
+  watermarkMapId = '';
   reports = 0;
   merged = 0;
   readonly losses: { -readonly [K in keyof Losses]: number };
@@ -113,6 +120,8 @@ export class NodeState {
     unresolvedRemote: 0,
     heldOverflow: 0,
     heldOverflowBytes: 0,
+    overlapping: 0,
+    overlappingBytes: 0,
     reconciledBytes: 0,
   };
   /** Since the graph's start; rssBytes is the last gauge. */
@@ -137,6 +146,22 @@ export class NodeState {
   /** End of the time for which it counts as covered, while no stream is open. */
   get coveredUntilMs(): number {
     return this.seenMs + COVERED_INTERVALS * this.intervalMs;
+  }
+
+  /**
+   * Whether another agent of this node has reported that time already: two that run at once see the same sockets.
+   * Half a period of overlap is a restart and its clocks.
+   */
+  isOverlapping(mapId: string, startMs: number, endMs: number): boolean {
+    const another = this.watermarkMapId !== '' && this.watermarkMapId !== mapId;
+    return another && (startMs + endMs) / 2 < this.watermarkMs;
+  }
+
+  /** Counts a report that is left out. */
+  noteOverlapping({ edges }: Report): void {
+    this.rows.overlapping += edges.n;
+    for (let r = 0; r < edges.n; r++) this.rows.overlappingBytes += edges.bytesSent[r]! + edges.bytesReceived[r]!;
+    this.dirty = true;
   }
 
   isCovered(nowMs: number): boolean {

@@ -9,6 +9,9 @@ import { CLIENT, CODE, INTS, SERVER } from './traffic-rows.ts';
 /** What `netloom graph --counters -o json` prints: payload since the start, and what is not in it. */
 export interface Counters {
   readonly by: Level;
+  /** ISO times since when edges and losses are counted: with a store workload edges and losses go on over a restart. */
+  readonly since: string;
+  readonly lostSince: string;
   readonly edges: readonly CounterEdge[];
   readonly lost: LostCounts;
 }
@@ -31,6 +34,8 @@ type RefusedRows = Readonly<
     | 'malformed'
     | 'heldOverflow'
     | 'heldOverflowBytes'
+    | 'overlapping'
+    | 'overlappingBytes'
     | 'reconciledBytes'
   >
 >;
@@ -72,7 +77,18 @@ export function counters(graph: TrafficGraph, by: Level): Counters {
       ...totalsOf(rows, row),
     });
   }
-  return { by, edges, lost: lostCounts(graph) };
+  const { startedMs, countedSinceMs = startedMs } = graph;
+  return {
+    by,
+    since: iso(by === 'pod' ? startedMs : countedSinceMs),
+    lostSince: iso(countedSinceMs),
+    edges,
+    lost: lostCounts(graph),
+  };
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
 }
 
 export function lostCounts(graph: TrafficGraph): LostCounts {
@@ -118,6 +134,8 @@ function nodeCounts(of: (count: (node: NodeState) => number) => number): NodeLos
     malformed: of((node) => node.rows.malformed),
     heldOverflow: of((node) => node.rows.heldOverflow),
     heldOverflowBytes: of((node) => node.rows.heldOverflowBytes),
+    overlapping: of((node) => node.rows.overlapping),
+    overlappingBytes: of((node) => node.rows.overlappingBytes),
     reconciledBytes: of((node) => node.rows.reconciledBytes),
   };
 }

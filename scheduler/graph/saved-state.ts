@@ -38,6 +38,8 @@ export interface SavedNode {
 export interface SavedTotals {
   /** Graph time. */
   readonly clockMs: number;
+  /** Graph time since when is counted; undefined: saved by a version that did not know. */
+  readonly countedSinceMs: number | undefined;
   readonly missingReports: number;
   readonly duplicateReports: number;
   readonly heldDiscarded: number;
@@ -112,6 +114,7 @@ export function takeDelta(graph: TrafficGraph): GraphDelta | undefined {
     removedNodes,
     totals: {
       clockMs: graph.clock.lastMs,
+      countedSinceMs: graph.countedSinceMs,
       missingReports: graph.missingReports,
       duplicateReports: graph.duplicateReports,
       heldDiscarded: graph.heldDiscarded,
@@ -203,6 +206,7 @@ export function restore(graph: TrafficGraph, state: SavedState): number {
   }
   const { totals } = state;
   graph.clock.advanceTo(totals.clockMs);
+  graph.countedSinceMs = totals.countedSinceMs;
   graph.missingReports = totals.missingReports;
   graph.duplicateReports = totals.duplicateReports;
   graph.heldDiscarded = totals.heldDiscarded;

@@ -52,6 +52,9 @@ export class TrafficGraph {
   /** Sequences that an agent skipped: reports that never came. */
   missingReports = 0;
   duplicateReports = 0;
+  /** Graph time since when workload edges and losses are counted (a saved graph goes on), and pod edges. */
+  countedSinceMs: number | undefined;
+  startedMs = 0;
   readonly #attribution: Attribution;
   #peers: Peer[] = [];
   #sweptMs = Number.NEGATIVE_INFINITY;
@@ -70,6 +73,8 @@ export class TrafficGraph {
 
   /** Scheduler started: nodes whose agents do not appear within the grace period are taken to have none. */
   start(nowMs: number): void {
+    this.startedMs = this.clock.at(nowMs);
+    this.countedSinceMs ??= this.startedMs;
     this.#attribution.started(this.clock.at(nowMs));
   }
 
@@ -104,7 +109,8 @@ export class TrafficGraph {
     const now = this.#now(nowMs);
     const node = this.nodes.of(nodeName);
     if (node === undefined) return { ok: false, reason: 'too-many-nodes' };
-    if (!this.#acceptSequence(nodeName, hex(report.mapId), report.seq)) {
+    const mapId = hex(report.mapId);
+    if (!this.#acceptSequence(nodeName, mapId, report.seq)) {
       this.duplicateReports++;
       return { ok: false, reason: 'duplicate' };
     }
@@ -113,11 +119,18 @@ export class TrafficGraph {
     node.seenMs = now;
     const endMs = now - report.ageMs;
     const startMs = endMs - report.periodMs;
+    if (node.isOverlapping(mapId, startMs, endMs)) {
+      node.noteOverlapping(report);
+      return { ok: true, edges: 0 };
+    }
     const toleranceMs = Math.max(GAP_TOLERANCE.ms, GAP_TOLERANCE.intervals * node.intervalMs);
     if (startMs - node.watermarkMs > toleranceMs && node.reports > 0)
       this.edges.gap(node.id, node.watermarkMs, startMs);
     node.note(report, startMs, endMs);
-    if (endMs > node.watermarkMs) node.watermarkMs = endMs;
+    if (endMs > node.watermarkMs) {
+      node.watermarkMs = endMs;
+      node.watermarkMapId = mapId;
+    }
     if (node.provisional !== undefined && startMs >= node.provisional.untilMs) node.provisional = undefined;
     this.edges.makeRoom(report.edges.n, now);
     this.#bookAll(node, report.edges, periodOf(startMs, endMs), now);

@@ -163,6 +163,7 @@ export class GraphDatabase {
       }),
       totals: {
         clockMs: totals.clockMs ?? Number.NEGATIVE_INFINITY,
+        countedSinceMs: totals.countedSinceMs,
         missingReports: totals.missingReports ?? 0,
         duplicateReports: totals.duplicateReports ?? 0,
         heldDiscarded: totals.heldDiscarded ?? 0,
@@ -204,7 +205,9 @@ export class GraphDatabase {
     for (const id of removedNodes) this.#dropNode.run(id);
     for (const { id, name, watermarkMs, ...state } of nodes)
       this.#putNode.run(id, name, watermarkMs, JSON.stringify(state));
-    for (const [name, value] of Object.entries(totals)) this.#putTotal.run(name, value as number);
+    for (const [name, value] of Object.entries(totals)) {
+      if (value !== undefined) this.#putTotal.run(name, value as number);
+    }
   }
 
   close(): void {

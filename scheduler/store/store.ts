@@ -37,7 +37,7 @@ export interface GraphStore {
 
 /** Opens the store in a thread of its own. Rejects with STORE_UNWRITABLE where no file can be made. */
 export async function createStore({ path, maxBytes = 0, logger }: StoreOptions): Promise<GraphStore> {
-  const thread = new StoreThread(path, maxBytes);
+  let thread = new StoreThread(path, maxBytes);
   const opened = await thread.ask({ op: 'open' }).catch(async (error: unknown) => {
     await thread.end();
     throw error;
@@ -48,6 +48,18 @@ export async function createStore({ path, maxBytes = 0, logger }: StoreOptions):
     const error = toError(movedAside);
     logger.error(error.message, { code: error.code, ...error.details, cause: undefined });
   }
+  /** A thread that died is made anew; what it had not saved comes again with the next delta. */
+  const reopen = async (): Promise<StoreThread> => {
+    const next = new StoreThread(path, maxBytes);
+    try {
+      await next.ask({ op: 'open' });
+    } catch (error) {
+      await next.end();
+      throw error;
+    }
+    logger.warn('the store has a new thread', { path });
+    return next;
+  };
   let [saves, failures, lastSaveMs] = [0, 0, 0];
   let lastError: NetloomError | undefined;
   return {
@@ -56,6 +68,7 @@ export async function createStore({ path, maxBytes = 0, logger }: StoreOptions):
       try {
         const { edges, removedEdges } = delta;
         const arrays = [edges.keys, edges.figures, edges.ports, removedEdges];
+        if (thread.ended) thread = await reopen();
         const answer = await thread.ask(
           { op: 'save', delta },
           arrays.map((array) => array.buffer as ArrayBuffer),
@@ -116,6 +129,10 @@ class StoreThread {
     };
     this.#worker.on('error', (error: unknown) => gone(String(error), error));
     this.#worker.on('exit', (code) => gone(`exit code ${code}`));
+  }
+
+  get ended(): boolean {
+    return this.#ended !== undefined;
   }
 
   async ask(message: ToStore, transfer: ArrayBuffer[] = []): Promise<FromStore> {

@@ -283,11 +283,41 @@ describe('attribution', () => {
     expect(graph.record('n2', report({ seq: 3 }, [serverRow]), T).ok).toBe(true);
     expect(graph.record('n2', report({ seq: 3 }, [serverRow]), T)).toEqual({ ok: false, reason: 'duplicate' });
     expect(graph.record('n2', report({ seq: 2 }, [serverRow]), T).ok).toBe(false);
-    expect(graph.record('n2', report({ seq: 1, mapId: new Uint8Array(16).fill(9) }, [serverRow]), T).ok).toBe(true);
-    expect(graph.record('n2', report({ seq: 6 }, [serverRow]), T).ok).toBe(true);
+    const next = report({ seq: 1, mapId: new Uint8Array(16).fill(9) }, [serverRow]);
+    expect(graph.record('n2', next, T + 10_000).ok).toBe(true);
+    expect(graph.record('n2', report({ seq: 6 }, [serverRow]), T + 20_000).ok).toBe(true);
     expect(lines(graph)).toEqual(['web -> cart 300/150']);
     expect(counters(graph, 'workload').lost).toMatchObject({ duplicateReports: 2, missingReports: 2 });
-    expect(graph.agentConnected(agent('n2'), T)).toBe(6);
+    expect(graph.agentConnected(agent('n2'), T + 20_000)).toBe(6);
+  });
+
+  test('two agents under one name count each time once: the backlog of the one that was thrown out is left out', () => {
+    const graph = start();
+    const other = new Uint8Array(16).fill(9);
+    // Both run at once; the second takes over at T + 10 s, and the first comes back at T + 40 s with what it measured since.
+    graph.record('n2', report({ seq: 1 }, [serverRow]), T + 10_000);
+    for (const seq of [1, 2, 3]) {
+      graph.record('n2', report({ seq, mapId: other }, [serverRow]), T + 10_000 + seq * 10_000);
+    }
+    for (const seq of [2, 3, 4]) {
+      const late = report({ seq, ageMs: 50_000 - (10_000 + seq * 10_000) + 10_000 }, [serverRow]);
+      expect(graph.record('n2', late, T + 50_000)).toEqual({ ok: true, edges: 0 });
+    }
+    graph.record('n2', report({ seq: 5 }, [serverRow]), T + 50_000);
+    expect(lines(graph)).toEqual(['web -> cart 500/250']);
+    expect(counters(graph, 'workload').lost).toMatchObject({
+      overlapping: 3,
+      overlappingBytes: 450,
+      missingReports: 0,
+    });
+  });
+
+  test('an agent that starts anew a moment before its forerunner ended loses nothing', () => {
+    const graph = start();
+    graph.record('n2', report({ seq: 1 }, [serverRow]), T);
+    const next = report({ seq: 1, mapId: new Uint8Array(16).fill(9) }, [serverRow]);
+    expect(graph.record('n2', next, T + 6_000)).toEqual({ ok: true, edges: 1 });
+    expect(counters(graph, 'workload').lost.overlapping).toBe(0);
   });
 
   test('rows beyond what may wait are counted as lost', () => {
