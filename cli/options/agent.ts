@@ -77,7 +77,9 @@ export const agentSection = defineSection({
     },
     uplinkNetns: {
       type: 'path',
-      help: 'Network namespace whose devices are the uplinks. Without it: the one the agent runs in.',
+      help:
+        'Network namespace whose devices are the uplinks. Without it: the one the agent runs in. Another needs ' +
+        'CAP_SYS_ADMIN, unless it is named by a process: /proc/PID/ns/net.',
       group: 'Uplinks',
     },
     metricsListen: {

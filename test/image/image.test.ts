@@ -3,6 +3,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rm
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { VERSION } from '../../lib/version.ts';
 import { ROOT } from '../house/sources.ts';
 import { buildBpf } from '../support/bpf.ts';
 import { Processes } from '../support/netloom.ts';
@@ -17,6 +18,11 @@ const allowed = readFileSync(join(ROOT, '.dockerignore'), 'utf8')
   .split('\n')
   .filter((line) => line.startsWith('!'))
   .map((line) => line.slice(1));
+
+it('the chart installs this release', () => {
+  const chart = readFileSync(join(ROOT, 'charts/netloom/Chart.yaml'), 'utf8');
+  expect(/^appVersion: (.*)$/m.exec(chart)?.[1]).toBe(VERSION);
+});
 
 describe('Dockerfile', () => {
   it('copies what is there and what .dockerignore lets through, and nothing more is let through', () => {
