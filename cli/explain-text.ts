@@ -34,15 +34,15 @@ function body(explanation: ScoreExplanation, style: TextStyle): string[] {
   if (silence !== undefined) lines.push(SILENCES[silence] ?? `No opinion: ${silence}.`);
   if (basis === undefined) return lines;
   lines.push(
-    `${humanCount(basis.replicas)} replica${basis.replicas === 1 ? '' : 's'}, ` +
-      `${bits(basis.bytesPerSecondPerReplica)} each` +
-      (basis.floorFactor < 1 && basis.floorBytesPerSecond !== undefined
-        ? ` (below ${bits(basis.floorBytesPerSecond)}: scores count ${humanShare(basis.floorFactor)})`
-        : '') +
-      (basis.otherBytesPerSecond > 0
-        ? `; ${humanShare(basis.otherBytesPerSecond / basis.knownBytesPerSecond)} of it with what cannot be moved near`
-        : ''),
+    `${humanCount(basis.replicas)} replica${basis.replicas === 1 ? '' : 's'}, ${bits(basis.bytesPerSecondPerReplica)} each.`,
   );
+  if (basis.floorFactor < 1 && basis.floorBytesPerSecond !== undefined) {
+    lines.push(`That is below ${bits(basis.floorBytesPerSecond)}: scores count ${humanShare(basis.floorFactor)}.`);
+  }
+  if (basis.otherBytesPerSecond > 0) {
+    const share = humanShare(basis.otherBytesPerSecond / basis.knownBytesPerSecond);
+    lines.push(`${share} of it goes to what cannot be moved near.`);
+  }
   lines.push('', renderTable(peerColumns, explanation.peers, style).trimEnd());
   lines.push('', nodesTable(explanation, style));
   if (explanation.least > 0) {
@@ -64,7 +64,7 @@ function nodesTable(explanation: ScoreExplanation, style: TextStyle): string {
   const nodes = [...explanation.nodes].sort((a, b) => b.score - a.score || b.value - a.value);
   const because = (node: NodeExplanation): string => {
     if (!node.known) return 'not known to Netloom';
-    if (node.capped) return `has ${humanCount(node.placedReplicas)} replicas already: no more for traffic's sake`;
+    if (node.capped) return `has ${humanCount(node.placedReplicas)} already, enough`;
     const local = node.terms
       .filter((term) => term.level === 'node' && term.gain > 0)
       .sort((a, b) => b.gain - a.gain)

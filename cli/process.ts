@@ -21,7 +21,12 @@ export async function runProcess(): Promise<void> {
   });
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     // `netloom graph | head`: the reader has seen enough, which is no failure.
-    if (error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED') process.exit(0);
+    if (error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED') {
+      // What runs for long may have things to put away: it ends as by a signal.
+      if (!handling) process.exit(0);
+      abort.abort();
+      return;
+    }
     process.stderr.write(`${new NetloomError('OUTPUT_FAILED', messageOf(error)).describe()}\n`);
     process.exit(1);
   });

@@ -62,6 +62,7 @@ export async function openLiveStage(options: LiveOptions): Promise<{ stage: Stag
           .concat(['--log-level', 'warn']),
         labEnv(lab),
         options.onExit,
+        true,
       );
       agents.push(agent);
       await registerProcess(lab, `agent ${node.name}`, agent.pid);

@@ -1,9 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { NetloomError } from '../lib/errors.ts';
 
 const BIN = fileURLToPath(new URL('../bin/netloom', import.meta.url));
+/** Of util-linux. */
+const SETPRIV = '/usr/bin/setpriv';
 const KEPT_LOG = 4_000;
 
 /** A Netloom process that the demo runs as a user would, through bin/netloom. */
@@ -17,14 +20,21 @@ export interface NetloomProcess {
 
 const STOP_MS = 8_000;
 
-/** @throws NetloomError DEMO_FAILED if it cannot be started */
+/**
+ * @param survives the demo may end before it
+ * @throws NetloomError DEMO_FAILED if it cannot be started
+ */
 export async function startNetloom(
   args: readonly string[],
   env: NodeJS.ProcessEnv,
   onExit: (what: string) => void,
+  survives: boolean,
 ): Promise<NetloomProcess> {
+  // Whatever ends the demo, a kill too, ends what it started (prctl(2), PR_SET_PDEATHSIG).
+  const [command, ...rest] =
+    survives || !existsSync(SETPRIV) ? [BIN, ...args] : [SETPRIV, '--pdeathsig', 'TERM', BIN, ...args];
   // A group of its own: an interrupt at the terminal is the demo's to handle, in order.
-  const child = spawn(BIN, args, { env, stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  const child = spawn(command, rest, { env, stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-KEPT_LOG)));
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));

@@ -73,7 +73,9 @@ async function openStage(
   options: DemoOptions,
   onExit: (what: string) => void,
 ): Promise<{ stage: Stage; scheduler: SchedulerUnderDemo }> {
-  const start = (snapshot: string, env: NodeJS.ProcessEnv) => startScheduler(snapshot, env, onExit);
+  // `netloom lab down` ends what belongs to a lab; a scheduler without one must not outlive its demo.
+  const start = (survives: boolean) => (snapshot: string, env: NodeJS.ProcessEnv) =>
+    startScheduler(snapshot, env, onExit, survives);
   if (!options.recorded) {
     try {
       await checkMeasuring();
@@ -84,17 +86,17 @@ async function openStage(
         name: options.name,
         logger: options.log,
         recorder,
-        startScheduler: start,
+        startScheduler: start(true),
         onExit,
       });
       return opened;
     } catch (error) {
       if (!(error instanceof NetloomError) || !NOT_HERE.includes(error.code) || options.record !== undefined)
         throw error;
-      return openRecorded(start, `this machine cannot show it live (${error.message})`);
+      return openRecorded(start(false), `this machine cannot show it live (${error.message})`);
     }
   }
-  return openRecorded(start, 'as was asked for with --recorded');
+  return openRecorded(start(false), 'as was asked for with --recorded');
 }
 
 async function openRecorded(

@@ -27,6 +27,7 @@ export async function startScheduler(
   snapshot: string,
   env: NodeJS.ProcessEnv,
   onExit: (what: string) => void,
+  survives: boolean,
 ): Promise<SchedulerUnderDemo> {
   const [extenderPort, agentsPort, apiPort] = (await freePorts(DEFAULT_PORTS)) as [number, number, number];
   const child = await startNetloom(
@@ -35,6 +36,7 @@ export async function startScheduler(
       .concat(['--log-level', 'warn']),
     env,
     onExit,
+    survives,
   );
   const client = { api: { host: '127.0.0.1', port: apiPort }, timeout: 10_000 };
   const get = <T>(path: string, query: Readonly<Record<string, string>> = {}): Promise<T> =>
@@ -72,6 +74,11 @@ export async function startScheduler(
       }),
     stop: () => child.stop(),
   };
-  await until('the scheduler was ready', async () => (await get<StatusReply>('/v1/status')).ready);
+  try {
+    await until('the scheduler was ready', async () => (await get<StatusReply>('/v1/status')).ready);
+  } catch (error) {
+    await child.stop();
+    throw error;
+  }
   return scheduler;
 }
