@@ -328,6 +328,9 @@ describe('a release', () => {
         expect(await can(verb, resource!, '--subresource', subresource!), `${verb} ${subresource}`).toBe('no');
       }
     }
+    // It says on pods why they are where they are, and reads nobody's Events.
+    expect(await can('create', 'events', '--all-namespaces')).toBe('yes');
+    for (const verb of ['update', 'patch', 'delete']) expect(await can(verb, 'events')).toBe('no');
     await expect(kubectl('create', 'namespace', 'mine')).rejects.toThrow(/forbidden/i);
 
     const netloom = await processes.scheduler(['--kubeconfig', netloomKubeconfig]);
