@@ -43,9 +43,16 @@ export interface PeerMatrix {
  * A CSR matrix with each edge at both its ends (an edge of a workload with itself once, as client), peers ascending,
  * the client's entry before the server's. Several edges of a pair become one: rates add up, confidence is their mean
  * weighted by rate. Of more than `maxPeers` peers those with the highest rates stay; the rest is added to `other`.
- * Linear in edges: two passes of bucketing instead of a sort.
+ * A workload without replicas is gone: its row names its living peers, for it may come back before the next view, but it is
+ * nobody's peer. Linear in edges: two passes of bucketing instead of a sort.
  */
-export function buildPeerMatrix(pairs: PairList, workloads: number, maxPeers: number, other: Float64Array): PeerMatrix {
+export function buildPeerMatrix(
+  pairs: PairList,
+  replicas: Int32Array,
+  maxPeers: number,
+  other: Float64Array,
+): PeerMatrix {
+  const workloads = replicas.length;
   const { n, client, server } = pairs;
   // Half-edges: 2i is edge i at its client, 2i + 1 at its server.
   const byPeer = bucket(2 * n, workloads, (half) => ((half & 1) === 0 ? server[half >> 1]! : client[half >> 1]!));
@@ -67,7 +74,7 @@ export function buildPeerMatrix(pairs: PairList, workloads: number, maxPeers: nu
       const p = otherEnd(byOwner.order[k]!, client, server);
       let end = k;
       while (end < to && otherEnd(byOwner.order[end]!, client, server) === p) end++;
-      for (const asClient of [1, 0]) {
+      for (const asClient of replicas[p] === 0 ? [] : [1, 0]) {
         if (asClient === 0 && p === w) continue;
         let sum = 0;
         let product = 0;

@@ -48,7 +48,7 @@ export interface ViewStats {
 
 const DEFAULTS: ViewBuilderOptions = { maxPeers: 256, maxGoneNames: 10_000 };
 
-/** Known, but gone. */
+/** A workload whose name is not kept. */
 const GONE = -1;
 /** No workload: its traffic can be local to no workload. */
 const OTHER = -2;
@@ -108,7 +108,7 @@ export class PlacementViewBuilder {
     const placed = this.#placed(workloads, live);
     const other = new Float64Array(this.#workloads.size);
     this.#collect(placed.replicas, other);
-    const peers = buildPeerMatrix(this.#pairs, this.#workloads.size, this.#options.maxPeers, other);
+    const peers = buildPeerMatrix(this.#pairs, placed.replicas, this.#options.maxPeers, other);
     const arrays: ViewArrays = { nodeLive, nodeZone, nodeRegion, ...placed, ...peers, otherBytesPerSecond: other };
     const names: NamesDelta = {
       nodes: packNames(this.#nodes.takeNew()),
@@ -214,8 +214,8 @@ export class PlacementViewBuilder {
       if (rows.ints[at + STATE] === 0) continue;
       const c = rows.ints[at + CLIENT]!;
       const s = rows.ints[at + SERVER]!;
-      const client = this.#workloadOf(c, replicas);
-      const server = this.#workloadOf(s, replicas);
+      const client = this.#workloadOf(c);
+      const server = this.#workloadOf(s);
       if (client < 0 && server < 0 && client !== OTHER && server !== OTHER) {
         gone++;
         continue;
@@ -225,7 +225,7 @@ export class PlacementViewBuilder {
       const rate = rates.out + rates.in;
       if (rate <= 0) continue;
       const servers = endpoints.classes[s] === CLASS_SERVICE ? this.#behind(endpoints.at(s), replicas) : undefined;
-      if (!this.#add(client, server, servers, rate, confidenceOfRow(this.#graph, rows, row), other)) gone++;
+      if (!this.#add(client, server, servers, rate, confidenceOfRow(this.#graph, rows, row), other, replicas)) gone++;
     }
     this.stats = { ...this.stats, edges: this.#pairs.n, edgesGone: gone };
   }
@@ -235,17 +235,17 @@ export class PlacementViewBuilder {
     let unknown = 0;
     for (const edge of this.#graph.file.edges()) {
       said.add(`${endpointKey(edge.client)}>${endpointKey(edge.server)}`);
-      const client = this.#named(edge.client, replicas);
-      const server = this.#named(edge.server, replicas);
+      const client = this.#named(edge.client);
+      const server = this.#named(edge.server);
       const servers = edge.server.kind === 'Service' ? this.#behind(edge.server, replicas) : undefined;
       const rate = edge.bytesPerSecondOut + edge.bytesPerSecondIn;
-      if (!this.#add(client, server, servers, rate, 1, other)) unknown++;
+      if (!this.#add(client, server, servers, rate, 1, other, replicas)) unknown++;
     }
     this.stats = { ...this.stats, fileEdgesUnknown: unknown };
     return said;
   }
 
-  /** false: a workload at one of its ends is gone. */
+  /** false: its ends are gone, or one was never here. */
   #add(
     client: number,
     server: number,
@@ -253,8 +253,11 @@ export class PlacementViewBuilder {
     rate: number,
     confidence: number,
     other: Float64Array,
+    replicas: Int32Array,
   ): boolean {
     if (client === GONE || server === GONE) return false;
+    const live = (workload: number): boolean => workload < 0 || replicas[workload]! > 0;
+    if (!live(client) && !live(server)) return false;
     if (client >= 0 && servers !== undefined && servers.length > 0) {
       for (const behind of servers) this.#pairs.push(client, behind, rate / servers.length, confidence);
       return true;
@@ -265,24 +268,24 @@ export class PlacementViewBuilder {
     return true;
   }
 
-  #workloadOf(id: number, replicas: Int32Array): number {
+  #workloadOf(id: number): number {
     const { endpoints } = this.#graph.edges;
     const endpoint = endpoints.at(id);
     if (this.#resolvedFor[id] === endpoint) return this.#resolved[id]!;
-    const index = endpoints.classes[id] === CLASS_WORKLOAD ? this.#index(endpointKey(endpoint), replicas) : OTHER;
+    const index = endpoints.classes[id] === CLASS_WORKLOAD ? this.#index(endpointKey(endpoint)) : OTHER;
     this.#resolvedFor[id] = endpoint;
     this.#resolved[id] = index;
     return index;
   }
 
-  #named(endpoint: Endpoint, replicas: Int32Array): number {
+  #named(endpoint: Endpoint): number {
     if (endpoint.namespace === '' || endpoint.kind === 'Service') return OTHER;
-    return this.#index(endpointKey(endpoint), replicas);
+    return this.#index(endpointKey(endpoint));
   }
 
-  #index(key: string, replicas: Int32Array): number {
-    const index = this.#workloads.get(key);
-    return index !== undefined && replicas[index]! > 0 ? index : GONE;
+  /** Also of a workload that is gone, as long as its name is kept. */
+  #index(key: string): number {
+    return this.#workloads.get(key) ?? GONE;
   }
 
   #behind(service: Endpoint, replicas: Int32Array): readonly number[] {
@@ -291,7 +294,7 @@ export class PlacementViewBuilder {
     if (behind === undefined) {
       const record = this.#cluster.service(service.namespace, service.name);
       const keys = record === undefined ? [] : [...this.#cluster.selectedBy(record)].map((workload) => workload.key);
-      behind = keys.map((workload) => this.#index(workload, replicas)).filter((index) => index >= 0);
+      behind = keys.map((workload) => this.#index(workload)).filter((index) => index >= 0 && replicas[index]! > 0);
       this.#services.set(key, behind);
     }
     return behind;

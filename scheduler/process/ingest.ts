@@ -47,12 +47,12 @@ export interface Ingest {
   stop(): Promise<void>;
 }
 
-/** Views are looked after this often, and built at most so often that building takes a tenth of the thread's time. */
+/** Views are looked after this often, and built at most so often that building takes a third of the thread's time. */
 const VIEW_TICK_MS = 250;
 const GRAPH_VIEW_MS = 1_000;
 /** Also without a change: confidence falls while nobody reports, and a view holds what it was when it was built. */
 const QUIET_VIEW_MS = 5_000;
-const VIEW_COST_FACTOR = 10;
+const VIEW_COST_FACTOR = 2;
 /** Events of one change of the cluster come together. */
 const SOON_MS = 5;
 /** Ranges walk all pods: at most this often. */

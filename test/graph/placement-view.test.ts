@@ -220,6 +220,27 @@ describe('placement view', () => {
     expect(peersOf(side.current!)).toEqual(['cart<web 10.0', 'web>cart 10.0']);
   });
 
+  test('a workload that is gone still has its living peers, for its next pod may come before the next view', () => {
+    const graph = new TrafficGraph(pods());
+    graph.record(
+      'n1',
+      report({ seq: 1 }, [{ local: '10.1.0.6', remote: '10.1.0.5', role: 'server', received: 100 }]),
+      T,
+    );
+    const workloads: Record<string, W> = { web: { placed: {} }, cart: { placed: {} } };
+    const builder = new PlacementViewBuilder(graph, cluster(['n1'], workloads));
+    const side = receiver();
+    side.receive(builder.build(T));
+    expect(peersOf(side.current!)).toEqual(['cart<web 10.0', 'web>cart 10.0']);
+    delete workloads['web'];
+    side.receive(builder.build(T));
+    expect(peersOf(side.current!)).toEqual(['web>cart 10.0']);
+    delete workloads['cart'];
+    side.receive(builder.build(T));
+    expect(peersOf(side.current!)).toEqual([]);
+    expect(builder.stats.edgesGone).toBe(1);
+  });
+
   test('a view is shown only when its names are in, a thousand a turn; answers go on meanwhile', () => {
     const turns: (() => void)[] = [];
     const seen: number[] = [];
@@ -247,33 +268,40 @@ describe('placement view', () => {
   test('the peer matrix equals a simple one for any edges', () => {
     const edge = fc.tuple(fc.nat(5), fc.nat(5), fc.integer({ min: 0, max: 9 }), fc.integer({ min: 0, max: 4 }));
     fc.assert(
-      fc.property(fc.array(edge, { maxLength: 40 }), fc.integer({ min: 1, max: 12 }), (all, maxPeers) => {
-        const pairs = new PairList();
-        for (const [c, s, rate, conf] of all) pairs.push(c, s, rate, conf / 4);
-        const other = new Float64Array(6);
-        const m = buildPeerMatrix(pairs, 6, maxPeers, other);
-        for (let w = 0; w < 6; w++) {
-          const twin: { peer: number; client: number; rate: number; weighted: number }[] = [];
-          for (let p = 0; p < 6; p++) {
-            for (const client of p === w ? [1] : [1, 0]) {
-              const mine = all.filter(([c, s]) => (client === 1 ? c === w && s === p : s === w && c === p));
-              const rate = mine.reduce((sum, e) => sum + e[2], 0);
-              const weighted = mine.reduce((sum, e) => sum + (e[2] * e[3]) / 4, 0);
-              if (rate > 0) twin.push({ peer: p, client, rate, weighted });
+      fc.property(
+        fc.array(edge, { maxLength: 40 }),
+        fc.integer({ min: 1, max: 12 }),
+        fc.nat(6),
+        (all, maxPeers, gone) => {
+          const pairs = new PairList();
+          for (const [c, s, rate, conf] of all) pairs.push(c, s, rate, conf / 4);
+          const other = new Float64Array(6);
+          const replicas = Int32Array.from({ length: 6 }, (_, w) => (w === gone ? 0 : 3));
+          const m = buildPeerMatrix(pairs, replicas, maxPeers, other);
+          for (let w = 0; w < 6; w++) {
+            const twin: { peer: number; client: number; rate: number; weighted: number }[] = [];
+            for (let p = 0; p < 6; p++) {
+              if (p === gone) continue;
+              for (const client of p === w ? [1] : [1, 0]) {
+                const mine = all.filter(([c, s]) => (client === 1 ? c === w && s === p : s === w && c === p));
+                const rate = mine.reduce((sum, e) => sum + e[2], 0);
+                const weighted = mine.reduce((sum, e) => sum + (e[2] * e[3]) / 4, 0);
+                if (rate > 0) twin.push({ peer: p, client, rate, weighted });
+              }
             }
+            const kept = new Set([...twin].sort((a, b) => b.rate - a.rate).slice(0, maxPeers));
+            const left = twin.filter((e) => !kept.has(e)).reduce((sum, e) => sum + e.rate, 0);
+            expect(other[w]).toBe(left);
+            const expected = twin.filter((e) => kept.has(e));
+            const range = [m.peerStart[w]!, m.peerStart[w + 1]!] as const;
+            expect([...m.peer.subarray(...range)]).toEqual(expected.map((e) => e.peer));
+            expect([...m.peerClient.subarray(...range)]).toEqual(expected.map((e) => e.client));
+            expect([...m.peerBytesPerSecond.subarray(...range)]).toEqual(expected.map((e) => e.rate));
+            for (const [i, e] of expected.entries())
+              expect(m.peerConfidence[range[0] + i]).toBeCloseTo(e.weighted / e.rate, 5);
           }
-          const kept = new Set([...twin].sort((a, b) => b.rate - a.rate).slice(0, maxPeers));
-          const left = twin.filter((e) => !kept.has(e)).reduce((sum, e) => sum + e.rate, 0);
-          expect(other[w]).toBe(left);
-          const expected = twin.filter((e) => kept.has(e));
-          const range = [m.peerStart[w]!, m.peerStart[w + 1]!] as const;
-          expect([...m.peer.subarray(...range)]).toEqual(expected.map((e) => e.peer));
-          expect([...m.peerClient.subarray(...range)]).toEqual(expected.map((e) => e.client));
-          expect([...m.peerBytesPerSecond.subarray(...range)]).toEqual(expected.map((e) => e.rate));
-          for (const [i, e] of expected.entries())
-            expect(m.peerConfidence[range[0] + i]).toBeCloseTo(e.weighted / e.rate, 5);
-        }
-      }),
+        },
+      ),
     );
   });
 });
