@@ -27,6 +27,8 @@ export interface Scheduler {
 const RESTART_MS = { least: 1_000, most: 30_000 } as const;
 const METRICS_TIMEOUT_MS = 2_000;
 const STOP_TIMEOUT_MS = 10_000;
+/** A thread that could not start ends by itself within this. */
+const FAILED_END_MS = 2_000;
 /** Answers told to the ingest thread at once, at most this often; more than `most` in between are not kept for explain. */
 const DECISIONS = { everyMs: 200, most: 5_000 } as const;
 
@@ -116,6 +118,8 @@ class IngestThread {
       const workerData: IngestData = { options: this.#boundOptions(), logLevel, logFormat };
       const worker = new Worker(new URL('./ingest-thread.ts', import.meta.url), { workerData });
       this.#worker = worker;
+      let failure: NetloomError | undefined;
+      let endTimer: NodeJS.Timeout | undefined;
       worker.on('message', (message: FromIngest) => {
         switch (message.type) {
           case 'started':
@@ -124,7 +128,9 @@ class IngestThread {
             resolve(this.#ports);
             return;
           case 'failed':
-            reject(new NetloomError(message.code, message.message, message.details));
+            // Told once the thread has ended: a process that ends while a thread of it still does may crash.
+            failure = new NetloomError(message.code, message.message, message.details);
+            endTimer = setTimeout(() => void worker.terminate(), FAILED_END_MS);
             return;
           case 'readiness':
             this.readiness = message.readiness;
@@ -140,7 +146,10 @@ class IngestThread {
         logger.error('the ingest thread failed', { problem: error });
       });
       worker.on('exit', (code) => {
-        reject(new NetloomError('SCHEDULER_START_FAILED', `the ingest thread ended with code ${String(code)}`));
+        clearTimeout(endTimer);
+        reject(
+          failure ?? new NetloomError('SCHEDULER_START_FAILED', `the ingest thread ended with code ${String(code)}`),
+        );
         if (this.#worker !== worker) return;
         this.#worker = undefined;
         if (this.#ports !== undefined && !this.#stopping) this.#restart();
