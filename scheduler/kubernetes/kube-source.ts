@@ -4,7 +4,7 @@ import { deliverChanges } from '../cluster/delivery.ts';
 import type { ClusterRecord, ClusterSink, ClusterSource } from '../cluster/model.ts';
 import { ApiRefusal } from './api-refusal.ts';
 import type { KubeApi } from './kube-client.ts';
-import { Reflector, type ReflectorCounts, type ReflectorLimits } from './reflector.ts';
+import { NO_COUNTS, Reflector, type ReflectorCounts, type ReflectorLimits } from './reflector.ts';
 import { RESOURCES, type Resource } from './resources.ts';
 
 export interface KubeSourceOptions {
@@ -68,16 +68,7 @@ export class KubeSource implements ClusterSource {
   }
 
   status(): KubeSourceStatus {
-    const counts: ReflectorCounts = {
-      lists: 0,
-      pages: 0,
-      watches: 0,
-      events: 0,
-      bookmarks: 0,
-      expired: 0,
-      failures: 0,
-      unusable: 0,
-    };
+    const counts: ReflectorCounts = { ...NO_COUNTS };
     let heardMs: number | undefined = Number.POSITIVE_INFINITY;
     for (const reflector of this.#reflectors) {
       for (const key of Object.keys(counts) as (keyof ReflectorCounts)[]) counts[key] += reflector.counts[key];

@@ -63,6 +63,17 @@ export interface ReflectorCounts {
   unusable: number;
 }
 
+export const NO_COUNTS: Readonly<ReflectorCounts> = {
+  lists: 0,
+  pages: 0,
+  watches: 0,
+  events: 0,
+  bookmarks: 0,
+  expired: 0,
+  failures: 0,
+  unusable: 0,
+};
+
 export interface ReflectorDeps {
   readonly api: Pick<KubeApi, 'get'>;
   readonly sink: ReflectorSink;
@@ -80,16 +91,7 @@ export interface ReflectorDeps {
  */
 export class Reflector {
   readonly resource: Resource;
-  readonly counts: ReflectorCounts = {
-    lists: 0,
-    pages: 0,
-    watches: 0,
-    events: 0,
-    bookmarks: 0,
-    expired: 0,
-    failures: 0,
-    unusable: 0,
-  };
+  readonly counts: ReflectorCounts = { ...NO_COUNTS };
   readonly #deps: ReflectorDeps;
   readonly #limits: ReflectorLimits;
   readonly #abort = new AbortController();

@@ -1,4 +1,4 @@
-/** What is watched. Least RBAC: get, list and watch of each, and nothing else (charts/netloom). */
+/** What is watched. Least RBAC: get, list and watch of each, and create of events (charts/netloom). */
 export interface Resource {
   /** Collection of all namespaces. */
   readonly path: string;
