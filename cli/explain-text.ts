@@ -94,14 +94,14 @@ function nodesTable(explanation: ScoreExplanation, style: TextStyle): string {
 
 function decision({ lastDecision, pod }: ExplainReply, style: TextStyle): string[] {
   if (lastDecision === undefined) return [];
-  const { top, candidates, durationMicros, atMs, silence } = lastDecision;
+  const { top, named, candidates, durationMicros, atMs, silence } = lastDecision;
   const answer =
     top.length === 0
       ? `no opinion (${silence ?? 'none'})`
       : top
           .slice(0, 5)
           .map(({ Host, Score }) => `${Host} ${String(Score)}`)
-          .join(', ') + (top.length > 5 ? `, and ${String(top.length - 5)} more` : '');
+          .join(', ') + (named > 5 ? `, and ${String(named - 5)} more` : '');
   const landed = pod?.node === undefined ? '' : `; it runs on ${pod.node}`;
   return [
     '',

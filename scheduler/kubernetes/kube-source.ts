@@ -51,9 +51,9 @@ export class KubeSource implements ClusterSource {
         now: this.#now,
         ...(limits === undefined ? {} : { limits }),
         sink: {
-          listed: (of, before, after) => this.#deliver(sink, of, before, after, resources.length),
+          listed: (of, before, after) => this.#deliver(sink, of, before, after),
           apply: (events) => sink.apply(events),
-          current: (of) => this.#recovered(sink, of, resources.length),
+          current: (of) => this.#recovered(sink, of),
           failed: (of, error) => this.#failed(sink, of, error),
         },
       });
@@ -76,11 +76,15 @@ export class KubeSource implements ClusterSource {
         heardMs === undefined || reflector.heardMs === undefined ? undefined : Math.min(heardMs, reflector.heardMs);
     }
     return {
-      synced: this.#listed.size === this.#reflectors.length,
+      synced: this.#synced,
       faults: [...this.#faults].map(([path, reason]) => ({ path, reason })),
       ageMs: heardMs === undefined ? undefined : this.#now() - heardMs,
       counts,
     };
+  }
+
+  get #synced(): boolean {
+    return this.#listed.size === this.#reflectors.length;
   }
 
   async #deliver(
@@ -88,19 +92,18 @@ export class KubeSource implements ClusterSource {
     resource: Resource,
     before: ReadonlyMap<string, ClusterRecord>,
     after: ReadonlyMap<string, ClusterRecord>,
-    wanted: number,
   ): Promise<void> {
     await deliverChanges(sink, before, after);
     const first = !this.#listed.has(resource.path);
     this.#listed.add(resource.path);
     this.#options.logger.info('listed', { path: resource.path, objects: after.size });
-    if (first && this.#listed.size === wanted) sink.synced();
+    if (first && this.#synced) sink.synced();
   }
 
-  #recovered(sink: ClusterSink, resource: Resource, wanted: number): void {
+  #recovered(sink: ClusterSink, resource: Resource): void {
     if (!this.#faults.delete(resource.path)) return;
     this.#options.logger.info('watching again', { path: resource.path });
-    if (this.#faults.size === 0 && this.#listed.size === wanted) sink.synced();
+    if (this.#faults.size === 0 && this.#synced) sink.synced();
   }
 
   #failed(sink: ClusterSink, { path }: Resource, error: unknown): void {

@@ -1,7 +1,6 @@
 import { text } from 'node:stream/consumers';
 import type { Readable } from 'node:stream';
 import { fullJitterMs } from '../../lib/backoff.ts';
-import { messageOf } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import { asArray, asCount, asObject, asText, type JsonObject } from '../cluster/json-access.ts';
 import type { ClusterEvent, ClusterRecord } from '../cluster/model.ts';
@@ -37,7 +36,7 @@ export const DEFAULT_REFLECTOR_LIMITS: ReflectorLimits = {
 };
 
 export interface ReflectorSink {
-  /** What turned the collection into what was listed just now; `records` is all of it. */
+  /** The collection was listed: what it was, and all that it is now. */
   listed(
     resource: Resource,
     before: ReadonlyMap<string, ClusterRecord>,
@@ -102,16 +101,11 @@ export class Reflector {
   #running: Promise<void> | undefined;
   /** When the server was last heard of on the watch; undefined: never. */
   heardMs: number | undefined;
-  lastError: string | undefined;
 
   constructor(resource: Resource, deps: ReflectorDeps) {
     this.resource = resource;
     this.#deps = deps;
     this.#limits = { ...DEFAULT_REFLECTOR_LIMITS, ...deps.limits };
-  }
-
-  get size(): number {
-    return this.#known.size;
   }
 
   start(): void {
@@ -130,7 +124,6 @@ export class Reflector {
       try {
         this.#version ??= await this.#list();
         await this.#watch(this.#version);
-        this.lastError = undefined;
         if (this.#deps.now() - startedMs >= this.#limits.steadyMs) this.#attempt = 0;
         else await this.#pause(0);
       } catch (error) {
@@ -150,7 +143,6 @@ export class Reflector {
       return;
     }
     this.counts.failures++;
-    this.lastError = messageOf(error);
     sink.failed(this.resource, error);
     const retryAfterMs = error instanceof ApiRefusal ? (error.retryAfter ?? 0) * 1000 : 0;
     await this.#pause(Math.min(retryAfterMs, this.#limits.mostBackoffMs * 2));
