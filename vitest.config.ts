@@ -24,8 +24,9 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/kernel/**', 'test/control-plane/**', ...slow],
-          testTimeout: 20_000,
-          hookTimeout: 20_000,
+          // On a busy machine a start of Node takes seconds.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
           sequence: { groupOrder: 0 },
         },
       },
