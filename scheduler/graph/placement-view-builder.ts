@@ -63,6 +63,7 @@ export class PlacementViewBuilder {
   readonly #options: ViewBuilderOptions;
   readonly #pairs = new PairList();
   #version = 0;
+  #namesSinceMs = Infinity;
   #nodes = new NameList();
   #workloads = new NameList();
   #zones = new NameList();
@@ -87,9 +88,14 @@ export class PlacementViewBuilder {
     const workloads = [...this.#cluster.workloads()];
     const gone = this.#nodes.size - nodes.length + this.#workloads.size - workloads.length;
     const owners = [...this.#cluster.ownerLinks()];
+    // The first message too: a receiver that outlives its builder has the names of the one before.
     const reset =
+      this.#version === 0 ||
       gone + this.#owners.size - owners.length > this.#options.maxGoneNames + nodes.length + workloads.length;
-    if (reset) this.#forget();
+    if (reset) {
+      this.#forget();
+      this.#namesSinceMs = nowMs;
+    }
 
     const nodeOf = nodes.map((node) => this.#nodes.add(node.name));
     const zoneOf = nodes.map((node) => (node.zone === undefined ? -1 : this.#zones.add(node.zone)));
@@ -128,6 +134,11 @@ export class PlacementViewBuilder {
       hasUnits: this.#graph.file.hasUnits,
       arrays,
     };
+  }
+
+  /** Index of a node in a view that was built then; undefined: it is not in its names, or they have started anew since. */
+  nodeIndexOf(node: string, builtAtMs: number): number | undefined {
+    return builtAtMs < this.#namesSinceMs ? undefined : this.#nodes.get(node);
   }
 
   #forget(): void {

@@ -38,7 +38,7 @@ export interface ViewArrays {
 export interface ViewMessage {
   readonly version: number;
   readonly builtAtMs: number;
-  /** The name tables start anew: names of what is gone had come to outnumber the others. */
+  /** The name tables start anew: it is the builder's first view, or names of what is gone had come to outnumber the others. */
   readonly reset: boolean;
   readonly names: NamesDelta;
   readonly nodeCount: number;

@@ -172,6 +172,33 @@ describe('placement view', () => {
     expect(resets).toBeGreaterThan(5);
   });
 
+  test('a receiver that outlives its builder takes the names of the next one', () => {
+    const graph = new TrafficGraph(pods());
+    const side = receiver();
+    side.receive(new PlacementViewBuilder(graph, cluster(['n1', 'n2'], { cart: { placed: { n2: 1 } } })).build(T));
+    side.receive(new PlacementViewBuilder(graph, cluster(['n2'], { cart: { placed: { n2: 1 } } })).build(T + 1));
+    const { names, nodeCount, placedNode } = side.current!;
+    expect(names.nodes).toEqual(['n2']);
+    expect(names.nodeIndex.get('n2')).toBe(placedNode[0]);
+    expect(nodeCount).toBe(1);
+  });
+
+  test('tells a node by its index only for views whose names still hold', () => {
+    const parts = { cluster: cluster(['n1', 'n2'], {}) };
+    const live = new Proxy(parts.cluster, { get: (_, key) => Reflect.get(parts.cluster, key) as unknown });
+    const builder = new PlacementViewBuilder(new TrafficGraph(pods()), live, { maxGoneNames: 0 });
+    builder.build(T);
+    expect(builder.nodeIndexOf('n2', T)).toBe(1);
+    expect(builder.nodeIndexOf('elsewhere', T)).toBeUndefined();
+    expect(builder.nodeIndexOf('n2', T - 1)).toBeUndefined();
+    for (let i = 0; i < 4; i++) {
+      parts.cluster = cluster([`x${i}`, 'n2'], {});
+      builder.build(T + 1 + i);
+    }
+    expect(builder.nodeIndexOf('n2', T)).toBeUndefined();
+    expect(builder.nodeIndexOf('n2', T + 4)).toBeDefined();
+  });
+
   test('edges of a traffic file go before measured ones, Services stand for their workloads', () => {
     const graph = new TrafficGraph(pods());
     graph.record(
