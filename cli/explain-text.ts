@@ -92,8 +92,16 @@ function nodesTable(explanation: ScoreExplanation, style: TextStyle): string {
   ).trimEnd();
 }
 
-function decision({ lastDecision, pod }: ExplainReply, style: TextStyle): string[] {
-  if (lastDecision === undefined) return [];
+function decision({ lastDecision, asked, pod }: ExplainReply, style: TextStyle): string[] {
+  if (asked === 0) return [];
+  const often = asked === 1 ? 'once' : `${humanCount(asked)} times`;
+  const node = pod?.node;
+  if (lastDecision === undefined) {
+    return [
+      '',
+      `Asked ${often} about this pod; no answer that is kept had ${node ?? 'its node'} among its candidates.`,
+    ];
+  }
   const { top, named, candidates, durationMicros, atMs, silence } = lastDecision;
   const answer =
     top.length === 0
@@ -102,9 +110,11 @@ function decision({ lastDecision, pod }: ExplainReply, style: TextStyle): string
           .slice(0, 5)
           .map(({ Host, Score }) => `${Host} ${String(Score)}`)
           .join(', ') + (named > 5 ? `, and ${String(named - 5)} more` : '');
-  const landed = pod?.node === undefined ? '' : `; it runs on ${pod.node}`;
+  const landed = node === undefined ? '' : `; it runs on ${node}`;
+  const which = `Asked ${often} about this pod; the newest answer${node === undefined ? '' : ` about ${node}`} was:`;
   return [
     '',
+    ...(asked === 1 ? [] : [which]),
     `Answered ${new Date(atMs).toISOString()} in ${humanDuration(durationMicros / 1000)} for ${humanCount(candidates)} candidates:`,
     `  ${style.paint('accent', answer)}${landed}`,
   ];

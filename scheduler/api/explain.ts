@@ -48,17 +48,20 @@ export class Explainer {
   #explainPod(name: string, nowMs: number): ExplainReply {
     const [namespace = '', podName = ''] = name.split('/');
     const pod = this.#cluster.podNamed(namespace, podName);
-    const last = pod === undefined ? undefined : this.#decisions.ofUid(pod.uid);
-    const lastDecision = last ?? this.#decisions.ofName(namespace, podName);
-    if (pod === undefined && lastDecision === undefined) {
+    const answers =
+      (pod === undefined ? undefined : this.#decisions.ofUid(pod.uid, pod.node)) ??
+      this.#decisions.ofName(namespace, podName);
+    const workload = pod === undefined ? answers?.workload : workloadKey(this.#cluster.workloadOf(pod));
+    if (workload === undefined) {
       throw new ApiError(404, `no pod ${name} is in the cluster state, and none was asked about lately`);
     }
-    const workload = pod === undefined ? lastDecision!.workload : workloadKey(this.#cluster.workloadOf(pod));
+    const node = pod?.node ?? answers?.node;
     return {
-      pod: { namespace, name: podName, node: pod?.node },
+      pod: { namespace, name: podName, node },
       workload,
-      explanation: this.#explanation(workload, pod?.uid ?? lastDecision?.podUid ?? '', nowMs, pod?.node),
-      lastDecision,
+      explanation: this.#explanation(workload, pod?.uid ?? answers?.uid ?? '', nowMs, node),
+      asked: answers?.asked ?? 0,
+      lastDecision: answers?.decision,
     };
   }
 
@@ -70,6 +73,7 @@ export class Explainer {
       pod: undefined,
       workload: workload.key,
       explanation: this.#explanation(workload.key, '', nowMs, undefined),
+      asked: 0,
       lastDecision: undefined,
     };
   }

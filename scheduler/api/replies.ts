@@ -70,6 +70,11 @@ export interface ExplainReply {
   readonly workload: string;
   /** What a new pod of this workload would get now, with all nodes as candidates. */
   readonly explanation: ScoreExplanation;
-  /** The last answer given to kube-scheduler for this pod, while it is kept. */
+  /** How often kube-scheduler asked about this pod, as far as is remembered. */
+  readonly asked: number;
+  /**
+   * The newest answer given to kube-scheduler for this pod, while it is kept; of a pod that was placed, the newest one that
+   * its node was a candidate of.
+   */
   readonly lastDecision: Decision | undefined;
 }

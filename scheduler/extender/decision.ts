@@ -20,6 +20,36 @@ export interface Decision {
   readonly durationMicros: number;
 }
 
+/** A decision with the nodes that were asked about. */
+export interface Answer {
+  readonly decision: Decision;
+  readonly asked: AskedNodes;
+}
+
+/**
+ * The candidates of one call, a bit each: node n of the view's name table is bit n % 8 of byte n >> 3. 5,000 names would
+ * be 100 kB for each of ten thousand pods, this is 625 B. Of nodes that the view did not know nothing is kept.
+ */
+export interface AskedNodes {
+  readonly bits: Uint8Array;
+  /** Of the view: says whose name table it is. */
+  readonly viewBuiltAtMs: number;
+}
+
+/** @param candidates node indices of the view, -1 for a node that it does not know */
+export function askedNodes(
+  candidates: Int32Array,
+  view: { readonly names: { readonly nodes: readonly string[] }; readonly builtAtMs: number },
+): AskedNodes {
+  const bits = new Uint8Array((view.names.nodes.length + 7) >> 3);
+  for (const node of candidates) if (node >= 0) bits[node >> 3]! |= 1 << (node & 7);
+  return { bits, viewBuiltAtMs: view.builtAtMs };
+}
+
+export function hasNode({ bits }: AskedNodes, node: number): boolean {
+  return ((bits[node >> 3] ?? 0) & (1 << (node & 7))) !== 0;
+}
+
 /** Of a reply, as much is kept: thousands of names a pod, ten thousand times, would be gigabytes. */
 export const DECISION_HOSTS = 32;
 

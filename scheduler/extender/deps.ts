@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { Logger } from '../../lib/log.ts';
 import type { PlacementView } from '../placement/index.ts';
-import type { Decision } from './decision.ts';
+import type { Answer } from './decision.ts';
 
 /** What the extender asks of the process around it. */
 export interface ExtenderDeps {
@@ -11,7 +11,7 @@ export interface ExtenderDeps {
   /** What /metrics says, in Prometheus' text format. */
   readonly metricsText: () => Promise<string>;
   /** Told of every prioritize answer that a view was there for; must be quick and bound what it keeps. */
-  readonly onDecision?: (decision: Decision) => void;
+  readonly onDecision?: (answer: Answer) => void;
   readonly logger: Logger;
   /** Where the extender's own metrics are registered; default one of its own. */
   readonly registry?: Registry;

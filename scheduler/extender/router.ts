@@ -4,12 +4,13 @@ import { candidateNames, parseArgs, type ExtenderArgs, type PodFacts } from './a
 import { BodyPool, declaredLength, readBody, type BodyLimits } from './body.ts';
 import { parseCandidates } from './candidates.ts';
 import type { Complaints } from './complaints.ts';
-import { boundedText, DECISION_HOSTS } from './decision.ts';
+import { askedNodes, boundedText, DECISION_HOSTS } from './decision.ts';
 import type { ExtenderDeps } from './deps.ts';
 import { passAll } from './filter.ts';
 import type { ExtenderMetrics, Outcome, Verb } from './metrics.ts';
 import type { ExtenderOptions } from './options.ts';
 import { prioritize } from './prioritize.ts';
+import type { PlacementView } from '../placement/index.ts';
 import { JSON_TYPE, refusal, send, sendAndClose, TEXT_TYPE, type Reply } from './reply.ts';
 
 interface Answer {
@@ -136,7 +137,7 @@ export class Router {
       this.#metrics.namesIn.inc(candidates.length);
       this.#metrics.namesOut.inc(answer.hosts.length);
       if (answer.silence !== undefined) this.#metrics.silence[answer.silence].inc();
-      this.#decided(pod, answer, candidates.length, view.version, startMs);
+      this.#decided(pod, answer, candidates, view, startMs);
       return {
         outcome: answer.hosts.length === 0 ? 'no_opinion' : 'scored',
         reply: json(JSON.stringify(answer.hosts)),
@@ -164,26 +165,27 @@ export class Router {
   #decided(
     pod: PodFacts,
     answer: ReturnType<typeof prioritize>,
-    candidates: number,
-    viewVersion: number,
+    candidates: Int32Array,
+    view: PlacementView,
     startMs: number,
   ): void {
     const { onDecision, nowMs } = this.#deps;
     if (onDecision === undefined) return;
     try {
-      onDecision({
+      const decision = {
         atMs: nowMs(),
         podUid: boundedText(pod.uid),
         namespace: boundedText(pod.namespace),
         name: boundedText(pod.name),
         workload: boundedText(answer.workload),
-        candidates,
+        candidates: candidates.length,
         silence: answer.silence,
         top: answer.hosts.slice(0, DECISION_HOSTS),
         named: answer.hosts.length,
-        viewVersion,
+        viewVersion: view.version,
         durationMicros: Math.round((performance.now() - startMs) * 1000),
-      });
+      };
+      onDecision({ decision, asked: askedNodes(candidates, view) });
     } catch (error) {
       this.#metrics.listenerFaults.inc();
       this.#complaints.warn('extender: a decision could not be kept', error);

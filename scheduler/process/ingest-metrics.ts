@@ -19,7 +19,7 @@ export interface IngestState {
   readonly kube: KubeSourceStatus | undefined;
   readonly events: EventWriterStats | undefined;
   readonly sourceFaults: Readonly<Record<'cluster' | 'traffic', number>>;
-  readonly decisions: number;
+  readonly decisions: { readonly size: number; readonly forgotten: number };
   readonly ready: boolean;
   readonly viewBuildSeconds: number;
   readonly viewAgeSeconds: number;
@@ -90,7 +90,8 @@ function families({ graph, cluster, book, server, store, kube, events, ...rest }
     ['netloom_address_conflicts_total', 'Times that two living pods showed one address.', addresses.conflicts],
     ['netloom_view_build_seconds', 'What building the last placement view took.', rest.viewBuildSeconds],
     ['netloom_view_age_seconds', 'Age of the placement view; it is built anew on change only.', rest.viewAgeSeconds],
-    ['netloom_decisions_kept', 'Answers that explain can show.', rest.decisions],
+    ['netloom_decisions_kept', 'Answers that explain can show.', rest.decisions.size],
+    ['netloom_decisions_forgotten_total', 'Answers that had to go for newer ones.', rest.decisions.forgotten],
     ...(kube === undefined ? [] : kubeFamilies(kube)),
     ...(events === undefined
       ? []

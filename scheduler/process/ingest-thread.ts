@@ -41,7 +41,7 @@ try {
 async function handle(message: ToIngest): Promise<void> {
   switch (message.type) {
     case 'decisions':
-      ingest?.decided(message.decisions);
+      ingest?.decided(message.answers);
       return;
     case 'metrics':
       post({ type: 'metrics', id: message.id, text: await ingest!.metricsText().catch(() => '') });

@@ -5,7 +5,7 @@ import { Decisions } from '../api/decisions.ts';
 import { Explainer } from '../api/explain.ts';
 import { listenForApi } from '../api/listener.ts';
 import type { Problem } from '../api/replies.ts';
-import { placementSentence, PlacementNotes } from '../api/placement-notes.ts';
+import { placementSentence } from '../api/placement-notes.ts';
 import { apiRoutes } from '../api/routes.ts';
 import { AddressBook } from '../cluster/address-book.ts';
 import type { ClusterEvent, ClusterSource, PodRecord } from '../cluster/model.ts';
@@ -15,7 +15,7 @@ import { SnapshotSource } from '../cluster/snapshot-source.ts';
 import { ClusterState } from '../cluster/state.ts';
 import { TrafficSource } from '../cluster/traffic-source.ts';
 import { resolveTraffic, type TrafficRow } from '../cluster/traffic.ts';
-import type { Decision } from '../extender/decision.ts';
+import type { Answer } from '../extender/decision.ts';
 import { ClusterResolver } from '../graph/cluster-resolver.ts';
 import { GraphSink } from '../graph/graph-sink.ts';
 import { PlacementViewBuilder, type ViewMessage } from '../graph/placement-view-builder.ts';
@@ -28,7 +28,7 @@ import { createStore, type GraphStore } from '../store/store.ts';
 import { CERTIFICATE_POLL_MS, CertificateReloader, notAfter } from '../tls/certificates.ts';
 import { readTlsMaterial, type TlsFiles, type TlsMaterial } from '../tls/material.ts';
 import { ingestMetrics } from './ingest-metrics.ts';
-import type { Readiness } from './messages.ts';
+import { DECISIONS_EVERY_MS, type Readiness } from './messages.ts';
 import type { SchedulerOptions } from './options.ts';
 import { formatListen } from './listen-text.ts';
 
@@ -42,7 +42,7 @@ export interface Ingest {
   readonly agentsPort: number;
   readonly apiPort: number;
   /** Answers given to kube-scheduler since the call before. */
-  decided(decisions: readonly Decision[]): void;
+  decided(answers: readonly Answer[]): void;
   metricsText(): Promise<string>;
   stop(): Promise<void>;
 }
@@ -57,6 +57,8 @@ const VIEW_COST_FACTOR = 2;
 const SOON_MS = 5;
 /** Ranges walk all pods: at most this often. */
 const RANGES_MS = 2_000;
+/** From seeing a pod placed to telling about it: all answers that came before have arrived by then. */
+const SETTLE_MS = 2 * DECISIONS_EVERY_MS + 100;
 
 /** Wall-clock time at the start, going on steadily: a step of the wall clock must end no stream and age no report. */
 const now = (): number => performance.timeOrigin + performance.now();
@@ -79,7 +81,7 @@ class IngestProcess implements Ingest {
   readonly cluster = new ClusterState();
   readonly book = new AddressBook();
   readonly graph: TrafficGraph;
-  readonly decisions = new Decisions();
+  readonly decisions = new Decisions((node, viewBuiltAtMs) => this.#views.nodeIndexOf(node, viewBuiltAtMs));
   readonly #resolver: ClusterResolver;
   readonly #views: PlacementViewBuilder;
   readonly #startedMs = now();
@@ -90,7 +92,8 @@ class IngestProcess implements Ingest {
   #kube: KubeSource | undefined;
   #events: EventWriter | undefined;
   #eventsUpToNodes = 0;
-  readonly #notes = new PlacementNotes();
+  /** Pods that were asked about and placed, until all their answers are here. */
+  readonly #settling = new Map<string, NodeJS.Timeout>();
   readonly #explainer: Explainer;
   #trafficRows: readonly TrafficRow[] = [];
   #trafficProblems: readonly Problem[] = [];
@@ -161,6 +164,7 @@ class IngestProcess implements Ingest {
     this.#closers.push(() => {
       clearInterval(timer);
       clearTimeout(this.#viewTimer);
+      for (const settling of this.#settling.values()) clearTimeout(settling);
     });
   }
 
@@ -187,7 +191,7 @@ class IngestProcess implements Ingest {
         cluster: this.#sourceFault === undefined ? 0 : 1,
         traffic: this.#trafficFault === undefined ? 0 : 1,
       },
-      decisions: this.decisions.size,
+      decisions: this.decisions,
       ready: this.#readiness.ready,
       viewBuildSeconds: this.#shown.costMs / 1000,
       viewAgeSeconds: (now() - this.#shown.atMs) / 1000,
@@ -221,7 +225,7 @@ class IngestProcess implements Ingest {
     await source.start({
       apply: (events: readonly ClusterEvent[]) => {
         this.#resolver.apply(events, now());
-        for (const { op, record } of events) if (op === 'upsert' && record.type === 'pod') this.#tellPlacement(record);
+        for (const { op, record } of events) if (op === 'upsert' && record.type === 'pod') this.#settleSoon(record);
         this.#showSoon();
       },
       synced: () => {
@@ -287,24 +291,36 @@ class IngestProcess implements Ingest {
     );
   }
 
-  decided(decisions: readonly Decision[]): void {
-    for (const decision of decisions) {
-      this.decisions.add(decision);
-      const pod = this.cluster.pod(decision.podUid);
-      if (pod !== undefined) this.#tellPlacement(pod);
+  decided(answers: readonly Answer[]): void {
+    for (const answer of answers) {
+      this.decisions.add(answer);
+      const pod = this.cluster.pod(answer.decision.podUid);
+      if (pod !== undefined) this.#settleSoon(pod);
     }
   }
 
-  /** Once a pod, when it is known both where it runs and what was answered for it. */
-  #tellPlacement(pod: PodRecord): void {
+  /** The watch may show where a pod was put before the last answers about it have come over from the extender's thread. */
+  #settleSoon({ uid, node }: PodRecord): void {
+    if (node === undefined || this.#settling.has(uid) || !this.decisions.isOpen(uid)) return;
+    const timer = setTimeout(() => {
+      this.#settling.delete(uid);
+      const pod = this.cluster.pod(uid);
+      this.decisions.settle(uid, node);
+      if (pod !== undefined) this.#tellPlacement(pod, node);
+    }, SETTLE_MS);
+    this.#settling.set(uid, timer);
+  }
+
+  /** Once a pod. */
+  #tellPlacement(pod: PodRecord, node: string): void {
     const events = this.#events;
     if (events === undefined || this.cluster.nodeCount > this.#eventsUpToNodes) return;
-    const decision = this.decisions.ofUid(pod.uid);
-    if (!this.#notes.take(pod, decision) || !events.admit()) return;
-    const explanation = this.#explainer.atNode(decision.workload, pod.uid, pod.node!, now());
-    const message = placementSentence(decision, pod.node!, explanation, (key) => {
+    const decision = this.decisions.ofUid(pod.uid, node)?.decision;
+    if (decision === undefined || decision.top.length === 0 || !events.admit()) return;
+    const explanation = this.#explainer.atNode(decision.workload, pod.uid, node, now());
+    const message = placementSentence(decision, node, explanation, (key) => {
       const workload = this.cluster.workload(key);
-      return workload === undefined ? 0 : (workload.placedByNode.get(pod.node!) ?? 0) / Math.max(1, workload.placed);
+      return workload === undefined ? 0 : (workload.placedByNode.get(node) ?? 0) / Math.max(1, workload.placed);
     });
     if (message === undefined) return;
     const { namespace, name, uid } = pod;

@@ -2,7 +2,7 @@ import type { ErrorCode } from '../../lib/error-codes.ts';
 import type { ErrorDetails } from '../../lib/errors.ts';
 import type { LogFormat, LogLevel } from '../../lib/log.ts';
 import type { ViewMessage } from '../graph/placement-view-builder.ts';
-import type { Decision } from '../extender/decision.ts';
+import type { Answer } from '../extender/decision.ts';
 import type { SchedulerOptions } from './options.ts';
 
 /** What the ingest thread is started with. */
@@ -31,6 +31,9 @@ export type FromIngest =
   | { readonly type: 'metrics'; readonly id: number; readonly text: string };
 
 export type ToIngest =
-  | { readonly type: 'decisions'; readonly decisions: readonly Decision[] }
+  | { readonly type: 'decisions'; readonly answers: readonly Answer[] }
   | { readonly type: 'metrics'; readonly id: number }
   | { readonly type: 'stop' };
+
+/** Answers are told to the ingest thread this long after the first of them. */
+export const DECISIONS_EVERY_MS = 200;

@@ -2,10 +2,10 @@ import { Worker } from 'node:worker_threads';
 import { Registry } from 'prom-client';
 import { NetloomError } from '../../lib/errors.ts';
 import type { LogFormat, LogLevel, Logger } from '../../lib/log.ts';
-import type { Decision } from '../extender/decision.ts';
+import type { Answer } from '../extender/decision.ts';
 import { startExtender } from '../extender/index.ts';
 import { PlacementViewReceiver } from '../placement/view-receiver.ts';
-import type { FromIngest, IngestData, Readiness, ToIngest } from './messages.ts';
+import { DECISIONS_EVERY_MS, type FromIngest, type IngestData, type Readiness, type ToIngest } from './messages.ts';
 import type { SchedulerOptions } from './options.ts';
 
 export interface SchedulerDeps {
@@ -30,7 +30,7 @@ const STOP_TIMEOUT_MS = 10_000;
 /** A thread that could not start ends by itself within this. */
 const FAILED_END_MS = 2_000;
 /** Answers told to the ingest thread at once, at most this often; more than `most` in between are not kept for explain. */
-const DECISIONS = { everyMs: 200, most: 5_000 } as const;
+const DECISIONS = { everyMs: DECISIONS_EVERY_MS, most: 5_000 } as const;
 
 const ENTERING: Readiness = { ready: false, reason: 'entering the first view' };
 
@@ -60,7 +60,7 @@ export async function startScheduler(options: SchedulerOptions, deps: SchedulerD
         ready: () => (receiver.current === undefined && ingest.readiness.ready ? ENTERING : ingest.readiness),
         metricsText: async () => (await registry.metrics()) + (await ingest.metrics()),
         registry,
-        onDecision: (decision) => ingest.noteDecision(decision),
+        onDecision: (answer) => ingest.noteDecision(answer),
         logger,
       },
     );
@@ -100,7 +100,7 @@ class IngestThread {
   #restartTimer: NodeJS.Timeout | undefined;
   #asked = 0;
   readonly #metrics = new Map<number, (text: string) => void>();
-  #decisions: Decision[] = [];
+  #decisions: Answer[] = [];
   #decisionsTimer: NodeJS.Timeout | undefined;
   restarts = 0;
   decisionsDropped = 0;
@@ -182,15 +182,15 @@ class IngestThread {
     this.#restartMs = Math.min(this.#restartMs * 2, RESTART_MS.most);
   }
 
-  noteDecision(decision: Decision): void {
+  noteDecision(answer: Answer): void {
     if (this.#decisions.length >= DECISIONS.most) {
       this.decisionsDropped++;
       return;
     }
-    this.#decisions.push(decision);
+    this.#decisions.push(answer);
     this.#decisionsTimer ??= setTimeout(() => {
       this.#decisionsTimer = undefined;
-      this.#post({ type: 'decisions', decisions: this.#decisions });
+      this.#post({ type: 'decisions', answers: this.#decisions });
       this.#decisions = [];
     }, DECISIONS.everyMs);
   }

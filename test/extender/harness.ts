@@ -81,7 +81,7 @@ export async function start(
       view: () => view,
       ready: () => ({ ready: true, reason: '' }),
       metricsText: () => registry.metrics(),
-      onDecision: (decision) => decisions.push(decision),
+      onDecision: ({ decision }) => decisions.push(decision),
       logger: silentLogger,
       registry,
       ...deps,
