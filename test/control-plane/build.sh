@@ -2,11 +2,18 @@
 # Builds a real Kubernetes control plane from its Go modules: kube-apiserver, kube-controller-manager, kube-scheduler and
 # kubectl (one binary, four names), etcd and helm. Prints the folder that holds them. Kept by the hash of what decides
 # their contents: a second run builds nothing. About 15 CPU-minutes and 2 GB of downloads at the first.
+#
+# Usage: build.sh [MODULE]; a folder beside this: go (default), or go-1.35, which has an older kube-scheduler only (5
+# CPU-minutes more).
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 name=${1:-go}
 source="$here/$name"
+if [ ! -e "$source/go.mod" ]; then
+  echo "control plane: expected go or go-1.35, found '$name'" >&2
+  exit 64
+fi
 if ! command -v go >/dev/null 2>&1; then
   echo "control plane: needs Go $(sed -n 's/^go //p' "$source/go.mod") or newer: https://go.dev/doc/install, or 'apt install golang' of backports" >&2
   exit 69
@@ -38,7 +45,7 @@ cd "$source"
 # Debug data is thrown away by -s -w; not making it saves a tenth.
 # shellcheck disable=SC2086
 CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags "$flags" -o "$making/" . $tools >&2
-for component in kube-apiserver kube-controller-manager kube-scheduler kubectl; do
+for component in $(sed -n 's,^.*k8s.io/kubernetes/cmd/\(kube-[a-z-]*\)/app"$,\1,p; s,^.*k8s.io/\(kubectl\)/pkg/cmd"$,\1,p' main.go); do
   ln -s controlplane "$making/$component"
 done
 [ ! -e "$making/server" ] || ln -s server "$making/etcd"
