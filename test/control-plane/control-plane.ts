@@ -188,6 +188,7 @@ export class ControlPlane {
       this.#at(`${name}-${port}.log`),
       { HOME: this.#at('home') },
     );
+    scheduler.port = port;
     this.#schedulers.add(scheduler);
     // It signs its own certificate, so that it refuses ours tells as well as an answer that it serves.
     const probe = new Api(port!, this.#ca.cert, this.#admin);
