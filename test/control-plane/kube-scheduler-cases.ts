@@ -49,6 +49,7 @@ export function kubeSchedulerCases(options: {
     await shop.deploy(web, 1, name, { nodeSelector: { pool: 'small' } });
     await shop.placed(web, 1);
     const [call] = shop.recorder.prioritized(`^${web}-`);
+    await until('our scheduler counts the pod', async () => (await ask(call!.body)) !== call!.answer);
     await shop.scale(web, 0);
     await until('it is as before the pod', async () => (await ask(call!.body)) === call!.answer);
     return { web, body: call!.body };
