@@ -117,13 +117,15 @@ export class Shop {
     readonly binary?: string | undefined;
     readonly extenders?: readonly object[];
     readonly profile?: object;
+    /** Laid over the KubeSchedulerConfiguration. */
+    readonly config?: object;
   }): Promise<{ readonly name: string; readonly component: Component }> {
     const name = `scheduler-${this.#schedulers++}`;
     const component = await this.plane.startScheduler({
       name,
       ...(options.binary === undefined ? {} : { binary: options.binary }),
       extenders: options.extenders ?? [],
-      config: { profiles: [{ schedulerName: name, ...options.profile }] },
+      config: { profiles: [{ schedulerName: name, ...options.profile }], ...options.config },
       args: ['--authorization-always-allow-paths=/healthz,/readyz,/livez,/metrics'],
     });
     return { name, component };
