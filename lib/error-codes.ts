@@ -92,6 +92,26 @@ export const ERROR_CODES = {
     meaning: 'A directory is no bpffs, and none may be mounted there.',
     remedy: "Name a directory of Netloom's own, such as /run/netloom/bpf, or mount one: mount -t bpf bpf DIR.",
   },
+  NETLINK_NOT_PERMITTED: {
+    meaning: 'The kernel refused a look at, or a change of, network devices to this process.',
+    remedy: 'Run as root or with CAP_NET_ADMIN, in the network namespace of the node.',
+  },
+  NETLINK_REFUSED: {
+    meaning: 'The kernel refused a request about network devices, addresses, routes or queueing disciplines.',
+    remedy: "Read the kernel's own words in the message; what was there before is still there.",
+  },
+  NETLINK_FAILED: {
+    meaning: 'The kernel could not be asked about the network, or its answer did not come.',
+    remedy: 'None, if it comes once: it is tried again. Else look for a process that holds the RTNL lock.',
+  },
+  NETLINK_INCONSISTENT: {
+    meaning: 'Network devices, addresses or routes changed faster than they could be read.',
+    remedy: 'None: it is tried again.',
+  },
+  NETLINK_MALFORMED: {
+    meaning: 'An answer of the kernel about the network could not be understood.',
+    remedy: 'Report it with the output of `uname -r`.',
+  },
   LAB_NEEDS_ROOT: {
     meaning: 'The lab makes network namespaces, for which this process lacks the right.',
     remedy: 'Run it as root (`sudo netloom lab ...`), outside of an unprivileged container.',

@@ -46,6 +46,11 @@ export function programInfo(fd: number): ProgramInfo {
   };
 }
 
+/** At most 15 characters. */
+export function programName(fd: number): string {
+  return cString(infoByFd(fd, PROGRAM_INFO_SIZE).subarray(64, 80), 0);
+}
+
 function infoByFd(fd: number, size: number): Buffer {
   const info = Buffer.alloc(size);
   const length = Buffer.alloc(4);

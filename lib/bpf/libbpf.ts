@@ -54,6 +54,9 @@ export interface Libbpf {
   bpf_obj_pin: Bound<[fd: number, path: string], number>;
   bpf_obj_get_opts: Bound<[path: string, opts: Memory], number>;
   bpf_obj_get_info_by_fd: Bound<[fd: number, info: Memory, infoSize: Memory], number>;
+  /** The target is a descriptor or, for points of a device, its ifindex. */
+  bpf_prog_query_opts: Bound<[target: number, attachType: number, opts: Memory], number>;
+  bpf_prog_get_fd_by_id: Bound<[id: number], number>;
   bpf_prog_test_run_opts: Bound<[fd: number, opts: Memory], number>;
   bpf_map_create: Bound<
     [type: number, name: string, keySize: number, valueSize: number, maxEntries: number, opts: Memory],
@@ -102,6 +105,8 @@ const SIGNATURES: Record<keyof Libbpf, readonly [result: string, ...args: string
   bpf_obj_pin: ['int', 'int', 'str'],
   bpf_obj_get_opts: ['int', 'str', POINTER],
   bpf_obj_get_info_by_fd: ['int', 'int', POINTER, POINTER],
+  bpf_prog_query_opts: ['int', 'int', 'int', POINTER],
+  bpf_prog_get_fd_by_id: ['int', 'uint32'],
   bpf_prog_test_run_opts: ['int', 'int', POINTER],
   bpf_map_create: ['int', 'int', 'str', 'uint32', 'uint32', 'uint32', POINTER],
   bpf_map_lookup_elem: ['int', 'int', POINTER, POINTER],

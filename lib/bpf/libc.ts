@@ -16,6 +16,9 @@ export interface Libc {
   socket: Bound<[domain: number, type: number, protocol: number], number>;
   send: Bound<[fd: number, bytes: Memory, size: number, flags: number], number>;
   recv: Bound<[fd: number, bytes: Memory, size: number, flags: number], number>;
+  bind: Bound<[fd: number, address: Memory, size: number], number>;
+  setsockopt: Bound<[fd: number, level: number, option: number, value: Memory, size: number], number>;
+  recvfrom: Bound<[fd: number, bytes: Memory, size: number, flags: number, sender: Memory, senderSize: Memory], number>;
   vsnprintf: Bound<[out: Memory, size: number, format: Pointer, args: Pointer], number>;
 }
 
@@ -31,6 +34,9 @@ const SIGNATURES: Record<keyof Libc, readonly [result: string, ...args: string[]
   socket: ['int', 'int', 'int', 'int'],
   send: ['int64', 'int', POINTER, 'size_t', 'int'],
   recv: ['int64', 'int', POINTER, 'size_t', 'int'],
+  bind: ['int', 'int', POINTER, 'uint32'],
+  setsockopt: ['int', 'int', 'int', 'int', POINTER, 'uint32'],
+  recvfrom: ['int64', 'int', POINTER, 'size_t', 'int', POINTER, POINTER],
   vsnprintf: ['int', POINTER, 'size_t', POINTER, POINTER],
 };
 

@@ -20,6 +20,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Folders whose modules take data and a time and return values. */
 const PURE_FOLDERS = [
+  'bandwidth/interfaces/',
+  'bandwidth/qdiscs/',
   'scheduler/graph/',
   'scheduler/placement/',
   'scheduler/cluster/',
@@ -34,10 +36,18 @@ const PURE_FILES = [
   'lib/errors.ts',
   'lib/error-codes.ts',
   'lib/log-value.ts',
+  'lib/netlink/attributes.ts',
+  'lib/netlink/message.ts',
+  'lib/netlink/qdisc-options.ts',
+  'lib/netlink/rate.ts',
+  'lib/netlink/tc-message.ts',
+  'lib/netlink/tc-stats.ts',
+  'lib/netlink/types.ts',
 ];
 
 /** The modules of those folders that do touch the world, and why. Pure modules must not import them either. */
 const EDGES: Readonly<Record<string, string>> = {
+  'bandwidth/interfaces/read.ts': 'reads the network of the node',
   'lib/config/read.ts': 'reads the configuration file',
   'lib/config/index.ts': 'front door of the folder, also to read.ts',
   'scheduler/graph/graph-sink.ts': 'saves and tidies by timers',
