@@ -22,6 +22,7 @@ export {
   changeQdisc,
   deleteQdisc,
   dumpQdiscs,
+  kernelHasFq,
   replaceQdisc,
   type ChangeOutcome,
   type Qdisc,

@@ -4,7 +4,15 @@ import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Message } from './message
 import { NetlinkError } from './netlink-error.ts';
 import { decodeOptions, encodeQdisc, type QdiscOptions, type QdiscSettings } from './qdisc-options.ts';
 import type { NetlinkSocket } from './socket.ts';
-import { TCA_KIND, TCA_OPTIONS, encodeTcHeader, formatTcHandle, readTcHeader } from './tc-message.ts';
+import {
+  TCA_KIND,
+  TCA_OPTIONS,
+  TC_ROOT,
+  encodeTcHeader,
+  formatTcHandle,
+  readTcHeader,
+  tcHandle,
+} from './tc-message.ts';
 import { readFqStats, readTcStats, type FqStats, type TcStats } from './tc-stats.ts';
 
 const RTM_NEWQDISC = 36;
@@ -107,8 +115,8 @@ export function outcomeOf(kind: string, place: QdiscPlace, request: () => unknow
   } catch (error) {
     if (!(error instanceof NetlinkError)) throw error;
     const { errno, words = '' } = error.refusal;
-    // qdisc_create() of net/sched/sch_api.c, after request_module() brought nothing.
-    if (errno === ENOENT && /kind is unknown/.test(words)) {
+    // qdisc_create() of net/sched/sch_api.c, after request_module() brought nothing; the second form until Linux 6.4.
+    if (errno === ENOENT && /kind is unknown|Specified qdisc not found/.test(words)) {
       return { outcome: 'kind-unknown', kind, module: `sch_${kind}` };
     }
     if (errno === EEXIST) return { outcome: 'occupied', words };
@@ -121,4 +129,22 @@ export function outcomeOf(kind: string, place: QdiscPlace, request: () => unknow
 
 function placeText({ ifindex, parent }: QdiscPlace): string {
   return `device ${ifindex}, ${formatTcHandle(parent)}`;
+}
+
+const LOOPBACK = 1;
+const PROBE_MAJOR = 0x4e50;
+
+/**
+ * Whether this kernel has sch_fq; its module is loaded if need be. Tried on loopback with a quantum of 0, which fq itself
+ * refuses (fq_change() of net/sched/sch_fq.c) before anything is changed: a kernel without fq refuses the kind.
+ * Needs CAP_NET_ADMIN.
+ */
+export function kernelHasFq(socket: NetlinkSocket): boolean {
+  try {
+    const place = { ifindex: LOOPBACK, parent: TC_ROOT, handle: tcHandle(PROBE_MAJOR) };
+    return replaceQdisc(socket, place, { kind: 'fq', quantumBytes: 0 }).outcome !== 'kind-unknown';
+  } catch (error) {
+    if (error instanceof NetlinkError && error.refusal.errno === EINVAL) return true;
+    throw error;
+  }
 }

@@ -48,6 +48,7 @@ const PURE_FILES = [
 /** The modules of those folders that do touch the world, and why. Pure modules must not import them either. */
 const EDGES: Readonly<Record<string, string>> = {
   'bandwidth/interfaces/read.ts': 'reads the network of the node',
+  'bandwidth/qdiscs/apply.ts': 'reads and changes the qdiscs of the node',
   'lib/config/read.ts': 'reads the configuration file',
   'lib/config/index.ts': 'front door of the folder, also to read.ts',
   'scheduler/graph/graph-sink.ts': 'saves and tidies by timers',

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dumpAddresses } from '../../lib/netlink/addresses.ts';
 import { dumpLinks, getLink } from '../../lib/netlink/links.ts';
@@ -105,6 +106,39 @@ describe('links', () => {
     const [theirs] = zoo.json('ip -j -s link show lo') as [{ stats64: { tx: { bytes: number; packets: number } } }];
     expect(Number(after.stats.txBytes)).toBe(theirs.stats64.tx.bytes);
     expect(Number(after.stats.txPackets)).toBe(theirs.stats64.tx.packets);
+  });
+
+  it('are listed whole and once each while others come and go, or it is said that they were not', async () => {
+    const churn = spawn('ip', ['netns', 'exec', zoo.name, 'ip', '-batch', '-'], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    const lines = Array.from({ length: 60 }, (_, i) => [
+      `link add zc${i} type veth peer name zd${i}`,
+      `link set zc${i} up`,
+      `link del zc${i}`,
+    ]);
+    churn.stdin.on('error', () => undefined);
+    churn.stdin.end(`${lines.flat().join('\n')}\n`);
+    let ended = false;
+    churn.on('exit', () => (ended = true));
+    const stable = (list: readonly string[]): string[] => list.filter((name) => !/^z[cd]\d/.test(name)).sort();
+    const expected = stable(dumpLinks(zoo.socket).map((link) => link.name));
+    let changing = 0;
+    let read = 0;
+    while (!ended) {
+      try {
+        const names = dumpLinks(zoo.socket).map((link) => link.name);
+        expect(stable(names)).toEqual(expected);
+        expect(new Set(names).size).toBe(names.length);
+        if (names.length !== expected.length) changing++;
+        read++;
+      } catch (error) {
+        expect((error as { code?: string }).code).toBe('NETLINK_INCONSISTENT');
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(read).toBeGreaterThan(0);
+    expect(changing).toBeGreaterThan(0);
   });
 
   it('that are not there are refused in the words of the kernel', async () => {

@@ -4,7 +4,15 @@ import { inNetns, loadBpf, bpfObjectPath } from '../../lib/bpf/index.ts';
 import { dumpFilters } from '../../lib/netlink/filters.ts';
 import { deleteHtbClass, dumpHtbClasses, replaceHtbClass } from '../../lib/netlink/htb-classes.ts';
 import { getLink } from '../../lib/netlink/links.ts';
-import { addQdisc, changeQdisc, deleteQdisc, dumpQdiscs, replaceQdisc, type Qdisc } from '../../lib/netlink/qdiscs.ts';
+import {
+  addQdisc,
+  changeQdisc,
+  deleteQdisc,
+  dumpQdiscs,
+  kernelHasFq,
+  replaceQdisc,
+  type Qdisc,
+} from '../../lib/netlink/qdiscs.ts';
 import { TC_CLSACT_HANDLE, TC_CLSACT_PARENT, TC_ROOT, formatTcHandle, tcHandle } from '../../lib/netlink/tc-message.ts';
 import { buildBpf } from '../support/bpf.ts';
 import { makeZoo, type Zoo } from './netlink-support/zoo.ts';
@@ -80,6 +88,14 @@ describe('qdiscs', () => {
       expect(outcome).toEqual({ outcome: 'kind-unknown', kind: 'fq', module: 'sch_fq' });
     }
     expect(rootOf(ifindex)).toMatchObject({ handle: 0, kind: before!.kind });
+  });
+
+  it('are looked for without a change to any device', () => {
+    const before = dumpQdiscs(zoo.socket).map(({ ifindex: device, handle: h, kind }) => [device, h, kind]);
+    const can = addQdisc(zoo.socket, root(), { kind: 'fq' }).outcome === 'done';
+    if (can) deleteQdisc(zoo.socket, root());
+    expect(kernelHasFq(zoo.socket)).toBe(can);
+    expect(dumpQdiscs(zoo.socket).map(({ ifindex: device, handle: h, kind }) => [device, h, kind])).toEqual(before);
   });
 
   it('are added only over the default of the kernel, changed and deleted only under their own handle', () => {

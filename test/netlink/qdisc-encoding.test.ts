@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeHtbClass, parseHtbClass, type HtbClassSettings } from '../../lib/netlink/htb-classes.ts';
+import { refusalError } from '../../lib/netlink/netlink-error.ts';
 import { HEADER_SIZE, NLM_F_CREATE, NLM_F_REPLACE, encodeMessage } from '../../lib/netlink/message.ts';
 import { decodeOptions, differences, encodeQdisc, type FqOptions } from '../../lib/netlink/qdisc-options.ts';
-import { parseQdisc } from '../../lib/netlink/qdiscs.ts';
+import { outcomeOf, parseQdisc } from '../../lib/netlink/qdiscs.ts';
 import { Attributes, attribute, nestedAttribute } from '../../lib/netlink/attributes.ts';
 import {
   TCA_OPTIONS,
@@ -191,6 +192,33 @@ describe('htb classes', () => {
         },
       ),
     );
+  });
+});
+
+describe('refused changes', () => {
+  const place = { ifindex: 3, ...root };
+  const refused = (errno: number, words?: string) => () => {
+    throw refusalError('adding', words === undefined ? { errno } : { errno, words }, undefined);
+  };
+  const missing = { outcome: 'kind-unknown', kind: 'fq', module: 'sch_fq' };
+
+  it('are an outcome where a caller can go on, in the words of old kernels too', () => {
+    expect(outcomeOf('fq', place, refused(2, 'Specified qdisc kind is unknown'))).toEqual(missing);
+    expect(outcomeOf('fq', place, refused(2, 'Specified qdisc not found'))).toEqual(missing);
+    expect(outcomeOf('fq', place, refused(17)).outcome).toBe('occupied');
+    expect(outcomeOf('fq', place, refused(19)).outcome).toBe('absent');
+    expect(outcomeOf('fq', place, refused(2, 'Failed to find specified qdisc')).outcome).toBe('absent');
+    expect(outcomeOf('fq', place, refused(22, 'Invalid handle')).outcome).toBe('absent');
+  });
+
+  it('are thrown where nobody expects them', () => {
+    expect(() => outcomeOf('fq', place, refused(22, 'invalid quantum'))).toThrow('invalid quantum');
+    expect(() => outcomeOf('fq', place, refused(12))).toThrow('ENOMEM');
+    expect(() =>
+      outcomeOf('fq', place, () => {
+        throw new TypeError('ours');
+      }),
+    ).toThrow('ours');
   });
 });
 
