@@ -2,9 +2,11 @@ import { closeSync, openSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { applyNeeds, detachQdiscs, readDevices } from '../../bandwidth/qdiscs/apply.ts';
 import { fqSettings } from '../../bandwidth/qdiscs/fq-limits.ts';
+import { ROOT_HANDLE, leavesOf, rootOf } from '../../bandwidth/qdiscs/handles.ts';
 import { podClasses } from '../../bandwidth/qdiscs/htb-tree.ts';
-import type { DeviceNeed } from '../../bandwidth/qdiscs/types.ts';
-import { NetlinkSocket, formatTcHandle, getLink, kernelHasFq } from '../../lib/netlink/index.ts';
+import { planQdiscs } from '../../bandwidth/qdiscs/plan.ts';
+import type { DeviceNeed, DeviceState } from '../../bandwidth/qdiscs/types.ts';
+import { NetlinkSocket, TC_ROOT, addQdisc, formatTcHandle, getLink, kernelHasFq } from '../../lib/netlink/index.ts';
 import { makeNetns } from '../support/bpf.ts';
 
 let netns: ReturnType<typeof makeNetns>;
@@ -136,6 +138,31 @@ it('paces where the kernel has fq, and where it has not says so and touches noth
   expect(found).toHaveLength(4);
   for (const { options } of found) expect(options).toMatchObject(fqSettings([mbit(100)]));
   expect(applyNeeds(socket, needs).operations).toBe(0);
+  detachQdiscs(socket);
+  expect(tc()).toBe(before);
+});
+
+it('finds the queues in use of a device whose default root has several, and has that root back afterwards', () => {
+  const ifindex = index('nic0');
+  const before = tc();
+  const nic = (): DeviceState => readDevices(socket).find((device) => device.name === 'nic0')!;
+  expect(rootOf(nic())).toEqual({ owner: 'kernel', multiQueue: true });
+  expect(leavesOf(nic(), 0).map((leaf) => [leaf.queue, leaf.owner])).toEqual(
+    [1, 2, 3].map((queue) => [queue, 'kernel']),
+  );
+  // The plan's first step on a kernel with fq; the queues then hang under our handle.
+  const place = { ifindex, parent: TC_ROOT, handle: ROOT_HANDLE };
+  expect(addQdisc(socket, place, { kind: 'mq' })).toEqual({ outcome: 'done' });
+  expect(rootOf(nic())).toMatchObject({ owner: 'us' });
+  expect(leavesOf(nic(), ROOT_HANDLE).map((leaf) => [leaf.queue, leaf.owner])).toEqual(
+    [1, 2, 3].map((queue) => [queue, 'kernel']),
+  );
+  const { operations } = planQdiscs([nic()], [{ ifindex, mode: 'pace', podRates: [] }]);
+  expect(operations.map((o) => [o.op, formatTcHandle(o.place.parent)])).toEqual([
+    ['add', '4e4c:1'],
+    ['add', '4e4c:2'],
+    ['add', '4e4c:3'],
+  ]);
   detachQdiscs(socket);
   expect(tc()).toBe(before);
 });
