@@ -1,0 +1,67 @@
+import { LIMIT_QUEUE_BUCKETS, LIMIT_STAT } from './bpf/layout.ts';
+
+/** What a slot did since it came to be; struct limit_stat of limit.h, summed over CPUs. */
+export interface SlotStat {
+  /** Came to the pod's interface. */
+  readonly offeredPackets: bigint;
+  readonly offeredBytes: bigint;
+  /** Passed the limit. */
+  readonly packets: bigint;
+  readonly bytes: bigint;
+  readonly delayed: bigint;
+  readonly marked: bigint;
+  readonly droppedPackets: bigint;
+  readonly droppedBytes: bigint;
+  /** Small packets that passed a queue at once. */
+  readonly bypassed: bigint;
+  /** Not limited: not IP, multicast, link-local, neighbour discovery. */
+  readonly exemptPackets: bigint;
+  readonly exemptBytes: bigint;
+  /** Departure times of the pod's own that were taken away. */
+  readonly stampsCleared: bigint;
+  /** The clock was so far ahead that it started anew: a rate that was raised, or a defect. */
+  readonly clockResets: bigint;
+  /** Time during which packets waited; its growth over an interval is at most the interval. */
+  readonly throttledNs: bigint;
+  /** Packets by the queue that they found; see `queueBucketStartNs`. */
+  readonly queue: readonly bigint[];
+  /** Of the CPU that judged last: when, CLOCK_MONOTONIC. */
+  readonly lastNs: bigint;
+  /** The random number of the last packet that CE was considered for. */
+  readonly lastRandom: number;
+}
+
+/** Where bucket `i` of `SlotStat.queue` starts; it ends where the next one starts, the last one has no end. */
+export function queueBucketStartNs(i: number): number {
+  return i === 0 ? 0 : 1024 * 2 ** (i - 1);
+}
+
+/** @param value one copy of the struct for each possible CPU, as a lookup in limit_stat returns it */
+export function decodeSlotStat(value: Uint8Array): SlotStat {
+  const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+  const { fields, size } = LIMIT_STAT;
+  const copies = Array.from({ length: value.byteLength / size }, (_, cpu) => cpu * size);
+  const sum = (offset: number): bigint =>
+    copies.reduce((total, at) => total + view.getBigUint64(at + offset, true), 0n);
+  const lastNs = (at: number): bigint => view.getBigUint64(at + fields.last_ns.offset, true);
+  const latest = copies.reduce((best, at) => (lastNs(at) > lastNs(best) ? at : best), 0);
+  return {
+    offeredPackets: sum(fields.offered_packets.offset),
+    offeredBytes: sum(fields.offered_bytes.offset),
+    packets: sum(fields.packets.offset),
+    bytes: sum(fields.bytes.offset),
+    delayed: sum(fields.delayed.offset),
+    marked: sum(fields.marked.offset),
+    droppedPackets: sum(fields.dropped_packets.offset),
+    droppedBytes: sum(fields.dropped_bytes.offset),
+    bypassed: sum(fields.bypassed.offset),
+    exemptPackets: sum(fields.exempt_packets.offset),
+    exemptBytes: sum(fields.exempt_bytes.offset),
+    stampsCleared: sum(fields.stamps_cleared.offset),
+    clockResets: sum(fields.clock_resets.offset),
+    throttledNs: sum(fields.throttled_ns.offset),
+    queue: Array.from({ length: LIMIT_QUEUE_BUCKETS }, (_, i) => sum(fields.queue.offset + 8 * i)),
+    lastNs: lastNs(latest),
+    lastRandom: view.getUint32(latest + fields.last_random.offset, true),
+  };
+}
