@@ -1,0 +1,352 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { LAYOUTS } from '../../bandwidth/bpf/layout.ts';
+import { slotConfig, type SlotConfig } from '../../bandwidth/slot-config.ts';
+import { bpfObjectPath, checkLayout, loadBpf } from '../../lib/bpf/index.ts';
+import { buildBpf } from '../support/bpf.ts';
+import { udpFrame } from './limit-support/frames.ts';
+import { DROP, LOOPBACK, LimitObject, NEXT, monotonicNs, type Hook } from './limit-support/limit-object.ts';
+
+const MS = 1_000_000n;
+const SECOND = 1_000n * MS;
+const EGRESS = 1;
+const INGRESS = 2;
+const UPLINK = 40;
+const POD = 50;
+const BULK = 0x4e4c_0010;
+const SPARSE = 0x4e4c_0011;
+const frame = udpFrame(1514);
+const small = udpFrame(100, {}, 5000, 4999);
+
+let limit: LimitObject;
+
+beforeAll(buildBpf);
+
+/** The queue stands this long from now; nothing waits, the small ones have saved nothing up. */
+function queueUp(slot: number, ahead: bigint): bigint {
+  const limitNs = monotonicNs() + ahead;
+  limit.setClock(slot, { limitNs, sparseNs: limitNs + SECOND });
+  limit.setFlows(slot, []);
+  return limitNs;
+}
+
+describe('an object that was built', () => {
+  it('has the layouts that TypeScript reads and writes', async () => {
+    const object = await loadBpf({ object: bpfObjectPath('limit') });
+    for (const [name, layout] of Object.entries(LAYOUTS)) checkLayout(object.btf, name, layout);
+    object.close();
+  });
+});
+
+describe('with a queue that fq holds', () => {
+  let config: SlotConfig;
+
+  beforeAll(async () => {
+    limit = await LimitObject.load();
+  });
+  afterAll(() => limit.close());
+  beforeEach(() => {
+    limit.setInterface(LOOPBACK, { egressSlot: EGRESS, ingressSlot: INGRESS });
+    config = limit.setLimit(EGRESS, { rateBps: 100_000_000n, mode: 'stamp' });
+    limit.setLimit(INGRESS, { rateBps: 100_000_000n, mode: 'stamp' });
+    limit.setClock(EGRESS, { limitNs: 0n, sparseNs: 0n });
+    limit.setFlows(EGRESS, []);
+  });
+
+  // Case 16: a clock fed from a packet, or left by a lower rate, stops a pod for good elsewhere.
+  it.each([
+    ['2^63', () => 1n << 63n],
+    ['2^64 - 1', () => (1n << 64n) - 1n],
+    ['a moment beyond what is possible', () => monotonicNs() + config.maxAheadNs + SECOND],
+  ])('a clock at %s lets the first packet pass at once', (_name, limitNs) => {
+    const { clockResets } = limit.stat(EGRESS);
+    limit.setClock(EGRESS, { limitNs: limitNs(), sparseNs: 0n });
+    expect(limit.run('from_pod', frame)).toMatchObject({ retval: NEXT, tstamp: 0n });
+    expect(limit.clock(EGRESS).limitNs - limit.stat(EGRESS).lastNs).toBe(121_120n);
+    expect(limit.stat(EGRESS).clockResets - clockResets).toBe(1n);
+  });
+
+  it.each<Hook>(['from_pod', 'to_pod'])('%s: a far-future packet does not move the clock', (hook) => {
+    const slot = hook === 'from_pod' ? EGRESS : INGRESS;
+    limit.setClock(slot, { limitNs: 0n, sparseNs: 0n });
+    const before = monotonicNs();
+    limit.runStamped(hook, frame, before + 3600n * SECOND);
+    expect(limit.clock(slot).limitNs).toBeLessThan(monotonicNs() + MS);
+    expect(limit.run(hook, frame).retval).toBe(NEXT);
+  });
+
+  // Case 28's first half: what the pod says about departures is never honoured, and only its future is news.
+  it('takes away departure times of the pod that are to come, or that would name a slot', () => {
+    const { stampsCleared } = limit.stat(EGRESS);
+    expect(limit.runStamped('from_pod', frame, monotonicNs() + 8n * SECOND).tstamp).toBe(0n);
+    limit.setClock(EGRESS, { limitNs: 0n, sparseNs: 0n });
+    expect(limit.runStamped('from_pod', frame, 7n).tstamp).toBe(0n);
+    limit.setClock(EGRESS, { limitNs: 0n, sparseNs: 0n });
+    const past = monotonicNs() - MS;
+    expect(limit.runStamped('from_pod', frame, past).tstamp).toBe(past);
+    expect(limit.stat(EGRESS).stampsCleared - stampsCleared).toBe(2n);
+  });
+
+  it.each([
+    ['no limit', {}],
+    ['a slot that only counts', { egressSlot: 3 }],
+  ])('takes them away from pods with %s, too', (_name, entry) => {
+    limit.setLimit(3, { rateBps: 0n, mode: 'stamp' });
+    limit.setInterface(LOOPBACK, entry);
+    expect(limit.runStamped('from_pod', frame, monotonicNs() + SECOND).tstamp).toBe(0n);
+  });
+
+  it('and from packets that are exempt', () => {
+    const multicast = udpFrame(200, { destination: '224.1.2.3' });
+    const outcome = limit.runStamped('from_pod', multicast, monotonicNs() + SECOND);
+    expect(outcome).toMatchObject({ retval: NEXT, tstamp: 0n });
+  });
+
+  it('leaves them alone where it is told to', () => {
+    limit.setInterface(LOOPBACK, { keepStamps: true });
+    const stamp = monotonicNs() + SECOND;
+    expect(limit.runStamped('from_pod', frame, stamp).tstamp).toBe(stamp);
+  });
+
+  it.each([10n * MS, -10n * MS])('towards the pod a departure time is only raised (%d ns from the queue)', (offset) => {
+    const departure = queueUp(INGRESS, 10n * MS);
+    const own = departure + offset;
+    expect(limit.runStamped('to_pod', frame, own).tstamp).toBe(own > departure ? own : departure);
+  });
+
+  // Case 27: 32 bits of microseconds are 71 minutes.
+  it('an entry of a flow that is 2^32 us old, less a second, holds nothing back', () => {
+    const hash = limit.hashOf(frame);
+    limit.setFlows(EGRESS, [{ hash, departureNs: monotonicNs() - ((1n << 32n) * 1000n - SECOND) }]);
+    expect(limit.run('from_pod', frame).tstamp).toBe(0n);
+    const departureNs = monotonicNs() + 3n * MS;
+    limit.setClock(EGRESS, { limitNs: 0n, sparseNs: 0n });
+    limit.setFlows(EGRESS, [{ hash, departureNs }]);
+    expect(limit.run('from_pod', frame).tstamp).toBe(departureNs);
+    limit.setClock(EGRESS, { limitNs: 0n, sparseNs: 0n });
+    limit.setFlows(EGRESS, [{ hash: hash ^ 0x8000_0000, departureNs }]);
+    expect(limit.run('from_pod', frame).tstamp).toBe(0n);
+  });
+
+  it('a small packet of an idle flow does not wait, and is charged', () => {
+    const limitNs = queueUp(EGRESS, 15n * MS);
+    limit.setClock(EGRESS, { limitNs, sparseNs: 0n });
+    expect(limit.run('from_pod', small)).toMatchObject({ retval: NEXT, tstamp: 0n });
+    expect(limit.clock(EGRESS).limitNs).toBe(limitNs + 8_000n);
+    expect(limit.run('from_pod', udpFrame(257, {}, 5000, 4999)).tstamp).toBeGreaterThan(0n);
+  });
+
+  it('a flood of small packets gets a quarter of the rate, and what was saved up', () => {
+    limit.setConfig(EGRESS, { ...config, hardNs: 4_000_000_000, dropNs: 4_000_000_000 });
+    const limitNs = queueUp(EGRESS, SECOND);
+    limit.setClock(EGRESS, { limitNs, sparseNs: 0n });
+    const { bypassed } = limit.stat(EGRESS);
+    const from = monotonicNs();
+    for (let flow = 0; flow < 2000; flow++) limit.run('from_pod', udpFrame(250, {}, 5000, 1000 + flow));
+    const elapsed = monotonicNs() - from;
+    const most = (elapsed + 2n * MS) / (4n * 20_000n) + 1n;
+    expect(limit.stat(EGRESS).bypassed - bypassed).toBeLessThanOrEqual(most);
+    expect(limit.stat(EGRESS).bypassed - bypassed).toBeGreaterThan(25n);
+  });
+
+  it('a packet may be of any size: the queue ahead decides', () => {
+    limit.setLimit(EGRESS, { rateBps: 64_000n, mode: 'stamp' });
+    const context = { wireLen: 65_536, gsoSegs: 44, gsoSize: 1448 };
+    limit.setLimit(INGRESS, { rateBps: 64_000n, mode: 'stamp' });
+    limit.setClock(INGRESS, { limitNs: 0n, sparseNs: 0n });
+    expect(limit.run('to_pod', frame, context)).toMatchObject({ retval: NEXT, tstamp: 0n });
+    expect(limit.clock(INGRESS).limitNs - limit.stat(INGRESS).lastNs).toBe(8_192_000_000n);
+    expect(limit.run('to_pod', frame).retval).toBe(DROP);
+  });
+
+  it('an interface that is not listed is none of our business', () => {
+    const limited = limit.stat(EGRESS);
+    const other = limit.object.map('limit_interfaces');
+    expect(other.delete(Buffer.from([LOOPBACK, 0, 0, 0]))).toBe(true);
+    const stamp = monotonicNs() + SECOND;
+    for (const hook of ['from_pod', 'to_pod', 'leave'] as const) {
+      expect(limit.runStamped(hook, frame, stamp)).toMatchObject({ retval: NEXT, tstamp: stamp });
+    }
+    expect(limit.stat(EGRESS)).toEqual(limited);
+  });
+
+  it('a slot or an interface of the map that does not exist limits nothing', () => {
+    limit.setInterface(LOOPBACK, { egressSlot: 1000, ingressSlot: 1000 });
+    for (const hook of ['from_pod', 'to_pod'] as const) expect(limit.run(hook, frame).retval).toBe(NEXT);
+  });
+});
+
+describe('as a shadow', () => {
+  beforeAll(async () => {
+    limit = await LimitObject.load({ judgeSenders: true });
+  });
+  afterAll(() => limit.close());
+
+  it.each(['stamp', 'htb', 'police'] as const)('%s: counts what it would have done, and changes nothing', (mode) => {
+    const config = slotConfig({
+      rateBps: 64_000n,
+      mode,
+      shadow: true,
+      cpus: 2,
+      classes: { bulk: BULK, sparse: SPARSE },
+    });
+    limit.setInterface(LOOPBACK, { egressSlot: EGRESS, ingressSlot: EGRESS });
+    // One of each fate, whatever the mode's own thresholds.
+    limit.setConfig(EGRESS, {
+      ...config,
+      ceNs: 0,
+      dropNs: 20_000_000,
+      hardNs: 2_000_000_000,
+      maxAheadNs: 100n * SECOND,
+    });
+    const ecn = udpFrame(1514, { tos: 2 });
+    for (const hook of ['from_pod', 'to_pod'] as const) {
+      const before = limit.stat(EGRESS);
+      for (const [ahead, expected] of [
+        [SECOND, { delayed: 1n, marked: 1n }],
+        [3n * SECOND, { droppedPackets: 1n, droppedBytes: 1514n }],
+      ] as const) {
+        const limitNs = queueUp(EGRESS, ahead);
+        const earlier = limit.stat(EGRESS);
+        const stamp = monotonicNs() + 5n * SECOND;
+        const outcome = limit.runStamped(hook, ecn, stamp, { priority: 6 });
+        expect(outcome).toMatchObject({ retval: NEXT, tstamp: stamp, priority: 6 });
+        expect(Buffer.from(outcome.frame).equals(ecn)).toBe(true);
+        const now = limit.stat(EGRESS);
+        for (const [name, growth] of Object.entries(expected)) {
+          expect(now[name as 'marked'] - earlier[name as 'marked'], name).toBe(growth);
+        }
+        expect(limit.clock(EGRESS).limitNs > limitNs).toBe(!('droppedPackets' in expected));
+      }
+      expect(limit.stat(EGRESS).stampsCleared).toBe(before.stampsCleared);
+    }
+  });
+});
+
+describe('where HTB holds packets back', () => {
+  beforeAll(async () => {
+    limit = await LimitObject.load({ judgeSenders: true });
+  });
+  afterAll(() => limit.close());
+  beforeEach(() => {
+    const classes = { bulk: BULK, sparse: SPARSE };
+    limit.setLimit(EGRESS, { rateBps: 10_000_000n, mode: 'htb', classes });
+    limit.setLimit(INGRESS, { rateBps: 10_000_000n, mode: 'htb', classes: { bulk: BULK + 16, sparse: SPARSE + 16 } });
+    for (const slot of [EGRESS, INGRESS]) {
+      limit.setClock(slot, { limitNs: 0n, sparseNs: 0n });
+      limit.setFlows(slot, []);
+    }
+    limit.setInterface(POD, { egressSlot: EGRESS });
+    limit.setInterface(LOOPBACK, { senderClasses: true });
+  });
+
+  it('the pod interface only counts, and gives the packet its slot', () => {
+    limit.setInterface(LOOPBACK, { egressSlot: EGRESS });
+    const before = limit.stat(EGRESS);
+    for (let i = 0; i < 40; i++) {
+      expect(limit.runStamped('from_pod', frame, monotonicNs() + SECOND)).toMatchObject({
+        retval: NEXT,
+        tstamp: BigInt(EGRESS),
+      });
+    }
+    const after = limit.stat(EGRESS);
+    expect(after.offeredPackets - before.offeredPackets).toBe(40n);
+    expect(after.stampsCleared - before.stampsCleared).toBe(40n);
+    expect(after.packets).toBe(before.packets);
+    expect(limit.clock(EGRESS).limitNs).toBe(0n);
+  });
+
+  it('the uplink sorts packets into the classes of their pod, and drops what is too much', () => {
+    expect(limit.run('leave', frame, { ingressIfindex: POD })).toMatchObject({ retval: NEXT, priority: BULK });
+    const limitNs = queueUp(EGRESS, 15n * MS);
+    limit.setClock(EGRESS, { limitNs, sparseNs: 0n });
+    expect(limit.run('leave', small, { ingressIfindex: POD })).toMatchObject({ retval: NEXT, priority: SPARSE });
+    queueUp(EGRESS, 15n * MS);
+    expect(limit.run('leave', frame, { ingressIfindex: POD })).toMatchObject({ priority: BULK, tstamp: 0n });
+    queueUp(EGRESS, 45n * MS);
+    expect(limit.run('leave', frame, { ingressIfindex: POD }).retval).toBe(DROP);
+  });
+
+  it('behind a bridge or a tunnel the packet names its slot itself', () => {
+    for (const context of [{}, { ingressIfindex: UPLINK }]) {
+      expect(limit.runStamped('leave', frame, BigInt(EGRESS), context).priority).toBe(BULK);
+    }
+    queueUp(EGRESS, 45n * MS);
+    expect(limit.runStamped('leave', frame, BigInt(EGRESS), { ingressIfindex: UPLINK }).retval).toBe(DROP);
+  });
+
+  it('a known interface is believed more than the packet, and a real departure time names nothing', () => {
+    limit.setInterface(POD, {});
+    queueUp(EGRESS, 45n * MS);
+    const context = { ingressIfindex: POD, priority: 6 };
+    expect(limit.runStamped('leave', frame, BigInt(EGRESS), context)).toMatchObject({ retval: NEXT, priority: 6 });
+    expect(limit.runStamped('leave', frame, monotonicNs())).toMatchObject({ retval: NEXT, priority: 0 });
+    expect(limit.run('leave', frame)).toMatchObject({ retval: NEXT, priority: 0 });
+  });
+
+  it('at another pod of the node the same clock drops what is too much, and names no class', () => {
+    limit.setInterface(LOOPBACK, {});
+    expect(limit.run('to_pod', frame, { ingressIfindex: POD, priority: 6 })).toMatchObject({
+      retval: NEXT,
+      priority: 6,
+    });
+    expect(limit.clock(EGRESS).limitNs).toBeGreaterThan(0n);
+    queueUp(EGRESS, 45n * MS);
+    expect(limit.run('to_pod', frame, { ingressIfindex: POD }).retval).toBe(DROP);
+    expect(limit.run('leave', frame, { ingressIfindex: POD }).retval).toBe(DROP);
+  });
+
+  it('the sender pays for its limit and the receiver for its own, in the classes of the receiver', () => {
+    limit.setInterface(LOOPBACK, { ingressSlot: INGRESS });
+    const outcome = limit.run('to_pod', frame, { ingressIfindex: POD });
+    expect(outcome).toMatchObject({ retval: NEXT, priority: BULK + 16 });
+    expect(limit.clock(EGRESS).limitNs).toBeGreaterThan(0n);
+    expect(limit.clock(INGRESS).limitNs).toBeGreaterThan(0n);
+    // What the sender's limit drops is not charged to the receiver.
+    const { limitNs } = limit.clock(INGRESS);
+    queueUp(EGRESS, 45n * MS);
+    expect(limit.run('to_pod', frame, { ingressIfindex: POD }).retval).toBe(DROP);
+    expect(limit.clock(INGRESS).limitNs).toBe(limitNs);
+  });
+
+  it('both ways out together carry no more than the limit', () => {
+    queueUp(EGRESS, 0n);
+    const from = monotonicNs();
+    const { bytes } = limit.stat(EGRESS);
+    let turn = 0;
+    while (monotonicNs() - from < 100n * MS) {
+      limit.setInterface(LOOPBACK, { senderClasses: turn % 2 === 0 });
+      limit.run(turn++ % 2 === 0 ? 'leave' : 'to_pod', frame, { ingressIfindex: POD });
+    }
+    const seconds = Number(monotonicNs() - from) / 1e9;
+    // The queue's 20 ms, 40 ms for a flow's first packet, and one packet.
+    expect(Number(limit.stat(EGRESS).bytes - bytes)).toBeLessThanOrEqual(1_250_000 * (seconds + 0.04) + 1514);
+    expect(turn).toBeGreaterThan(150);
+  });
+
+  it('senders with other modes, exempt packets and shadows are left alone', () => {
+    const context = { ingressIfindex: POD, priority: 6 };
+    queueUp(EGRESS, 45n * MS);
+    const multicast = udpFrame(200, { destination: '224.1.2.3' });
+    expect(limit.run('leave', multicast, context)).toMatchObject({ retval: NEXT, priority: 6 });
+    for (const options of [{ mode: 'stamp' }, { mode: 'police' }, { mode: 'htb', shadow: true }] as const) {
+      limit.setLimit(EGRESS, { rateBps: 10_000_000n, ...options });
+      expect(limit.run('leave', frame, context)).toMatchObject({ retval: NEXT, priority: 6 });
+    }
+  });
+});
+
+describe('where nothing holds packets back', () => {
+  beforeAll(async () => {
+    limit = await LimitObject.load();
+    limit.setInterface(LOOPBACK, { egressSlot: EGRESS, ingressSlot: EGRESS });
+  });
+  afterAll(() => limit.close());
+
+  it.each<Hook>(['from_pod', 'to_pod'])('%s polices: no stamp, and a drop beyond 250 ms', (hook) => {
+    limit.setLimit(EGRESS, { rateBps: 10_000_000n, mode: 'police' });
+    queueUp(EGRESS, 240n * MS);
+    expect(limit.run(hook, frame)).toMatchObject({ retval: NEXT, tstamp: 0n, priority: 0 });
+    queueUp(EGRESS, 260n * MS);
+    expect(limit.run(hook, frame).retval).toBe(DROP);
+  });
+});
