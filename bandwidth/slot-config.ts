@@ -124,8 +124,6 @@ export interface InterfaceEntry {
   readonly ingressSlot?: number;
   /** Leave the pod's own departure times alone, for a pod without an egress slot under shadow. */
   readonly keepStamps?: boolean;
-  /** An uplink whose HTB has the classes of egress slots. */
-  readonly senderClasses?: boolean;
   /** Frames without a link-layer header (ARPHRD_NONE). */
   readonly noMac?: boolean;
 }
@@ -134,7 +132,7 @@ export interface InterfaceEntry {
 export function encodeInterface(entry: InterfaceEntry): Uint8Array {
   const bytes = new Uint8Array(LIMIT_INTERFACE.size);
   const view = new DataView(bytes.buffer);
-  const flags = (entry.keepStamps ? 1 : 0) | (entry.senderClasses ? 2 : 0) | (entry.noMac ? 4 : 0);
+  const flags = (entry.keepStamps ? 1 : 0) | (entry.noMac ? 2 : 0);
   view.setUint32(LIMIT_INTERFACE.fields.egress_slot.offset, entry.egressSlot ?? NO_SLOT, true);
   view.setUint32(LIMIT_INTERFACE.fields.ingress_slot.offset, entry.ingressSlot ?? NO_SLOT, true);
   view.setUint32(LIMIT_INTERFACE.fields.flags.offset, flags, true);

@@ -17,24 +17,25 @@ static __always_inline __u64 duration_ns(__u64 bytes, __u64 rate)
 	return (bytes * NS_PER_SECOND + rate - 1) / rate;
 }
 
-/*
- * The clock's time within [floor, ceiling]. One that lags or is garbage starts anew at `floor`: by one compare-and-swap,
- * for if it fails another CPU has just done it.
- */
-static __always_inline __u64 read_clock(__u64 *clock, __u64 floor, __u64 ceiling, bool *was_ahead)
+/* Whether a clock lags behind `floor`, that is, has no queue; or is garbage, beyond `ceiling`. Either starts anew. */
+static __always_inline bool is_idle(__u64 time, __u64 floor, __u64 ceiling)
 {
-	__u64 time = *(volatile __u64 *)clock;
-
-	*was_ahead = time > ceiling;
-	if (time >= floor && time <= ceiling)
-		return time;
-	__sync_val_compare_and_swap(clock, time, floor);
-	return floor;
+	return time < floor || time > ceiling;
 }
 
-/* Returns the time before the charge: what another CPU took in between is in it. */
-static __always_inline __u64 charge(__u64 *clock, __u64 ns)
+static __always_inline __u64 read_clock(const __u64 *clock)
 {
+	return *(const volatile __u64 *)clock;
+}
+
+/*
+ * Charges a clock that was read as `time`. Returns the time before the charge: what another CPU took in between is in
+ * it. An idle clock is set to `floor` by one compare-and-swap: if it fails, another CPU has just done that.
+ */
+static __always_inline __u64 charge(__u64 *clock, __u64 time, __u64 floor, bool idle, __u64 ns)
+{
+	if (idle && __sync_val_compare_and_swap(clock, time, floor + ns) == time)
+		return floor;
 	return __sync_fetch_and_add(clock, ns);
 }
 

@@ -169,15 +169,24 @@ static __always_inline void count_offered(struct limit_stat *stat, const struct 
 	}
 }
 
-/* Whether a packet that finds a queue may pass at once; it may not while its flow waits, or it would overtake. */
-static __always_inline bool may_bypass(const struct limit_config *config, struct limit_clock *clock, __u32 wire, __u64 now)
+/*
+ * Whether a packet that finds a queue passes at once, and then charges its share. It must not while its flow waits, or
+ * it would overtake.
+ */
+static __always_inline bool bypasses(const struct limit_config *config, struct limit_clock *clock, __u32 wire, __u64 now,
+				     __u64 duration)
 {
-	__u64 credit = config->sparse_credit_ns;
-	bool was_ahead;
+	__u64 credit = config->sparse_credit_ns, floor = now > credit ? now - credit : 0, time;
+	bool idle;
 
 	if (wire > config->small_bytes)
 		return false;
-	return read_clock(&clock->sparse_ns, now > credit ? now - credit : 0, now + config->max_ahead_ns, &was_ahead) <= now;
+	time = read_clock(&clock->sparse_ns);
+	idle = is_idle(time, floor, now + config->max_ahead_ns);
+	if (!idle && time > now)
+		return false;
+	charge(&clock->sparse_ns, time, floor, idle, duration << config->sparse_shift);
+	return true;
 }
 
 /* CE, or as shadow whether it would be. */
@@ -218,8 +227,8 @@ static __always_inline int judge(struct __sk_buff *skb, const struct slot *slot,
 {
 	const struct limit_config *config = slot->config;
 	struct limit_stat *stat = slot->stat;
-	__u64 now = bpf_ktime_get_ns(), own = stamp_of(skb), duration, departure, ahead, waiting, before;
-	bool was_ahead, bypass = false, marked;
+	__u64 now = bpf_ktime_get_ns(), own = stamp_of(skb), time, duration, departure, ahead, waiting, before;
+	bool idle, bypass = false, marked;
 	struct limit_clock *clock;
 	struct limit_flows *flows;
 	struct limit_flow *flow;
@@ -235,9 +244,11 @@ static __always_inline int judge(struct __sk_buff *skb, const struct slot *slot,
 	}
 
 	duration = duration_ns(packet->wire, config->rate);
-	departure = read_clock(&clock->limit_ns, now, now + config->max_ahead_ns, &was_ahead);
-	if (was_ahead)
+	time = read_clock(&clock->limit_ns);
+	idle = is_idle(time, now, now + config->max_ahead_ns);
+	if (idle && time > now)
 		stat->clock_resets++;
+	departure = idle ? now : time;
 	ahead = departure - now;
 	count_queue(stat, ahead);
 
@@ -248,7 +259,7 @@ static __always_inline int judge(struct __sk_buff *skb, const struct slot *slot,
 		departure = waiting;
 
 	if (ahead) {
-		bypass = !waiting && may_bypass(config, clock, packet->wire, now);
+		bypass = !waiting && bypasses(config, clock, packet->wire, now, duration);
 		if (!bypass) {
 			marked = ahead <= config->hard_ns && mark(skb, slot, packet, ahead);
 			/* First packets of a flow, and those that were told instead, find more room. */
@@ -263,9 +274,8 @@ static __always_inline int judge(struct __sk_buff *skb, const struct slot *slot,
 	}
 
 	count_passed(stat, packet->wire);
-	before = charge(&clock->limit_ns, duration);
+	before = charge(&clock->limit_ns, time, now, idle, duration);
 	if (bypass) {
-		charge(&clock->sparse_ns, duration << config->sparse_shift);
 		stat->bypassed++;
 		release(skb, slot, place, own, now, 0, true);
 		return NEXT;
@@ -299,10 +309,13 @@ static __always_inline __u32 sender_slot(struct __sk_buff *skb)
 	return own < CARRIED_SLOT_END ? own : LIMIT_NO_SLOT;
 }
 
-/* The sender's limit, if it is one that holds where packets leave. */
-static __always_inline int judge_sender(struct __sk_buff *skb, const struct limit_interface *interface, const struct packet *packet)
+/*
+ * The sender's limit, if it is one that holds where packets leave. At another pod's interface HTB has no classes of it:
+ * the same clock drops what is too much there, so that all ways out together carry no more than the limit.
+ */
+static __always_inline int judge_sender(struct __sk_buff *skb, const struct packet *packet, bool classes)
 {
-	struct place place = { .classes = interface && (interface->flags & LIMIT_SENDER_CLASSES) };
+	struct place place = { .classes = classes };
 	struct slot slot;
 
 	if (packet->exempt || !find_slot(sender_slot(skb), &slot))
@@ -358,8 +371,8 @@ int to_pod(struct __sk_buff *skb)
 	limited = find_slot(interface->ingress_slot, &slot);
 	if (!limited && !judge_senders)
 		return NEXT;
-	parse_packet(skb, false, !(interface->flags & LIMIT_NO_MAC), &packet);
-	if (judge_senders && judge_sender(skb, interface, &packet) == DROP)
+	parse_packet(skb, false, true, &packet);
+	if (judge_senders && judge_sender(skb, &packet, false) == DROP)
 		return DROP;
 	if (!limited)
 		return NEXT;
@@ -373,9 +386,8 @@ int to_pod(struct __sk_buff *skb)
 SEC("tc")
 int leave(struct __sk_buff *skb)
 {
-	const struct limit_interface *interface = interface_of(skb->ifindex);
 	struct packet packet;
 
-	parse_packet(skb, false, !(interface && (interface->flags & LIMIT_NO_MAC)), &packet);
-	return judge_sender(skb, interface, &packet);
+	parse_packet(skb, false, true, &packet);
+	return judge_sender(skb, &packet, true);
 }

@@ -37,10 +37,8 @@ enum limit_mode {
 /* limit_interface.flags */
 /* Leave departure times that come out of the pod alone (shadow of a pod without a slot). */
 #define LIMIT_KEEP_STAMPS 1U
-/* An uplink: its HTB has the classes of the pods' egress limits. */
-#define LIMIT_SENDER_CLASSES 2U
 /* Frames have no link-layer header (ARPHRD_NONE: netkit in L3 mode, tun). */
-#define LIMIT_NO_MAC 4U
+#define LIMIT_NO_MAC 2U
 
 /* Value of limit_interfaces; key: ifindex. */
 struct limit_interface {

@@ -236,7 +236,7 @@ describe('where HTB holds packets back', () => {
       limit.setFlows(slot, []);
     }
     limit.setInterface(POD, { egressSlot: EGRESS });
-    limit.setInterface(LOOPBACK, { senderClasses: true });
+    limit.setInterface(LOOPBACK, {});
   });
 
   it('the pod interface only counts, and gives the packet its slot', () => {
@@ -284,7 +284,6 @@ describe('where HTB holds packets back', () => {
   });
 
   it('at another pod of the node the same clock drops what is too much, and names no class', () => {
-    limit.setInterface(LOOPBACK, {});
     expect(limit.run('to_pod', frame, { ingressIfindex: POD, priority: 6 })).toMatchObject({
       retval: NEXT,
       priority: 6,
@@ -314,7 +313,6 @@ describe('where HTB holds packets back', () => {
     const { bytes } = limit.stat(EGRESS);
     let turn = 0;
     while (monotonicNs() - from < 100n * MS) {
-      limit.setInterface(LOOPBACK, { senderClasses: turn % 2 === 0 });
       limit.run(turn++ % 2 === 0 ? 'leave' : 'to_pod', frame, { ingressIfindex: POD });
     }
     const seconds = Number(monotonicNs() - from) / 1e9;

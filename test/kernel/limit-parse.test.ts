@@ -5,7 +5,7 @@ import { ETHERTYPE, PROTOCOL, ethernet, extension, ipv4, ipv6, tcp, udp, vlanTag
 import { LOOPBACK, LimitObject, NEXT, monotonicNs, type Context } from './limit-support/limit-object.ts';
 
 const SLOT = 1;
-const { tcp: TCP, udp: UDP, icmpv6: ICMPV6, sctp: SCTP } = PROTOCOL;
+const { tcp: TCP, icmpv6: ICMPV6, sctp: SCTP } = PROTOCOL;
 const HOP_BY_HOP = 0;
 const ROUTING = 43;
 const FRAGMENT = 44;
