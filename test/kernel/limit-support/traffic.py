@@ -1,0 +1,100 @@
+"""Traffic of pods, in one process and without packages. Usage: traffic.py VERB ARGUMENTS.
+
+udp ADDRESS PORT COUNT SIZE [RATE]    datagrams; RATE a second
+gso ADDRESS PORT COUNT SEGMENTS SIZE  datagrams of several segments (UDP_SEGMENT)
+txtime ADDRESS PORT COUNT AHEAD_MS    datagrams with a departure time to come (SO_TXTIME, CLOCK_MONOTONIC)
+raw-txtime DEVICE COUNT AHEAD_MS      ARP frames with one (AF_PACKET)
+sink PORT                             counts datagrams until its input ends; prints "count bytes"
+tcp-sink PORT                         takes one connection to its end; prints the bytes
+tcp ADDRESS PORT BYTES                sends them
+"""
+import select
+import socket
+import struct
+import sys
+import time
+
+SO_TXTIME = 61
+CLOCK_MONOTONIC = 1
+SOL_UDP, UDP_SEGMENT = 17, 103
+
+
+def family(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def departure(ahead_ms):
+    when = time.clock_gettime_ns(time.CLOCK_MONOTONIC) + int(ahead_ms) * 1_000_000
+    return [(socket.SOL_SOCKET, SO_TXTIME, struct.pack("Q", when))]
+
+
+def main(verb, *rest):
+    if verb in ("udp", "gso", "txtime"):
+        address, port, count = rest[0], int(rest[1]), int(rest[2])
+        sock = socket.socket(family(address), socket.SOCK_DGRAM)
+        to = (address, port)
+        if verb == "udp":
+            payload, rate = b"x" * int(rest[3]), float(rest[4]) if len(rest) > 4 else 0
+            start = time.monotonic()
+            for i in range(count):
+                if rate:
+                    time.sleep(max(0, start + i / rate - time.monotonic()))
+                sock.sendto(payload, to)
+        elif verb == "gso":
+            segments, size = int(rest[3]), int(rest[4])
+            sock.setsockopt(SOL_UDP, UDP_SEGMENT, size)
+            for _ in range(count):
+                sock.sendto(b"x" * (segments * size), to)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, SO_TXTIME, struct.pack("iI", CLOCK_MONOTONIC, 0))
+            for _ in range(count):
+                sock.sendmsg([b"x" * 100], departure(rest[3]), 0, to)
+    elif verb == "raw-txtime":
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        sock.setsockopt(socket.SOL_SOCKET, SO_TXTIME, struct.pack("iI", CLOCK_MONOTONIC, 0))
+        sock.bind((rest[0], 0x0806))
+        frame = b"\xff" * 6 + b"\x02\0\0\0\0\x09" + b"\x08\x06" + bytes(28)
+        for _ in range(int(rest[1])):
+            sock.sendmsg([frame], departure(rest[2]))
+    elif verb == "sink":
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        sock.bind(("::", int(rest[0])))
+        print("ready", flush=True)
+        count = total = 0
+        sources, wait = [sock, sys.stdin], None
+        while True:
+            ready, _, _ = select.select(sources, [], [], wait)
+            if sock in ready:
+                total += len(sock.recv(65536))
+                count += 1
+            elif ready:
+                # What is on its way, HTB's queue included, still counts.
+                sources, wait = [sock], 1
+            else:
+                break
+        print(count, total)
+    elif verb == "tcp-sink":
+        server = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+        server.bind(("::", int(rest[0])))
+        server.listen(1)
+        print("ready", flush=True)
+        connection, _ = server.accept()
+        total = 0
+        while True:
+            data = connection.recv(1 << 20)
+            if not data:
+                break
+            total += len(data)
+        print(total)
+    elif verb == "tcp":
+        sock = socket.socket(family(rest[0]), socket.SOCK_STREAM)
+        sock.connect((rest[0], int(rest[1])))
+        left, chunk = int(rest[2]), b"x" * (1 << 20)
+        while left:
+            left -= sock.send(chunk[: min(left, len(chunk))])
+        sock.shutdown(socket.SHUT_WR)
+        sock.recv(1)
+
+
+main(*sys.argv[1:])
