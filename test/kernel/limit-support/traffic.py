@@ -6,7 +6,7 @@ txtime ADDRESS PORT COUNT AHEAD_MS    datagrams with a departure time to come (S
 raw-txtime DEVICE COUNT AHEAD_MS      ARP frames with one (AF_PACKET)
 sink PORT                             counts datagrams until its input ends; prints "count bytes"
 tcp-sink PORT                         takes one connection to its end; prints the bytes
-tcp ADDRESS PORT BYTES                sends them
+tcp ADDRESS PORT BYTES                sends them; prints what left, retransmissions included
 """
 import select
 import socket
@@ -95,6 +95,8 @@ def main(verb, *rest):
             left -= sock.send(chunk[: min(left, len(chunk))])
         sock.shutdown(socket.SHUT_WR)
         sock.recv(1)
+        # tcpi_bytes_sent of struct tcp_info.
+        print(struct.unpack_from("Q", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 216), 200)[0])
 
 
 main(*sys.argv[1:])
