@@ -147,11 +147,19 @@ console.table(
     Object.entries(overshoots).flatMap(([name, { ours, baseline }]) =>
       Object.entries({ ours, 'read, moved, written back': baseline }).map(([program, each]) => [
         `two CPUs, ${name}: ${program}`,
-        { 'overshoot %': percent(each.overshoot), 'charge lost %': percent(each.lost), 'ns a run': each.ns },
+        {
+          'passed without charge %': percent(each.lost),
+          'over rate and queue %': percent(each.overshoot),
+          'ns a run': each.ns,
+        },
       ]),
     ),
   ),
 );
+console.log(
+  'passed without charge: the share by which a limit with a standing queue is exceeded for good; below 0 is rounding',
+);
+console.log('over rate and queue: far below 0 where other load kept the two CPUs from reaching the limit at all');
 const worst = Math.max(...above.values());
 console.log(
   JSON.stringify({
@@ -160,13 +168,13 @@ console.log(
       emptyNs,
       everythingAboveEmptyNs: above.get('from_pod: queued, stamped, ECN'),
       worstAboveEmptyNs: worst,
-      overshootPercent10G: percent(overshoots['10 Gbit/s']!.ours.overshoot),
-      overshootPercent1G: percent(overshoots['1 Gbit/s']!.ours.overshoot),
+      overshootPercent10G: percent(overshoots['10 Gbit/s']!.ours.lost),
+      overshootPercent1G: percent(overshoots['1 Gbit/s']!.ours.lost),
     },
     baseline: {
       name: "Cilium's formula restated: time read, moved, written back",
-      overshootPercent10G: percent(overshoots['10 Gbit/s']!.baseline.overshoot),
-      overshootPercent1G: percent(overshoots['1 Gbit/s']!.baseline.overshoot),
+      overshootPercent10G: percent(overshoots['10 Gbit/s']!.baseline.lost),
+      overshootPercent1G: percent(overshoots['1 Gbit/s']!.baseline.lost),
     },
     ratio: Number((best.get('from_pod: queued, stamped, ECN')! / emptyNs).toPrecision(3)),
   }),
