@@ -1,6 +1,6 @@
 import type { CounterEdge, Counters } from '../../scheduler/graph/counters.ts';
 import type { EdgeView } from '../../scheduler/graph/edge-views.ts';
-import type { EdgesReply } from '../../scheduler/api/replies.ts';
+import type { EdgesReply, StatusReply } from '../../scheduler/api/replies.ts';
 import {
   humanBitrate,
   humanBytes,
@@ -17,6 +17,7 @@ import { defineCommand } from '../command.ts';
 import { commonNamespace, emptyText, endText, type End } from '../endpoint-text.ts';
 import { exportGraph } from '../graph-export.ts';
 import { lossSentences } from '../loss-text.ts';
+import { schedulingText } from '../scheduling-text.ts';
 import { clientSection } from '../options/client.ts';
 import { outputOptions } from '../options/common.ts';
 import { edgeFilterOptions } from '../options/edge-filter.ts';
@@ -68,10 +69,14 @@ export default defineCommand({
       return 0;
     }
     const { by, namespace, name, limit } = options;
-    const reply = await askApi<EdgesReply>(options, '/v1/edges', { by, namespace, name, limit });
+    const [reply, status] = await Promise.all([
+      askApi<EdgesReply>(options, '/v1/edges', { by, namespace, name, limit }),
+      askApi<StatusReply>(options, '/v1/status'),
+    ]);
     await printResult(stdout, options.output, environment, {
       data: reply,
-      text: (style) => edgesText(reply, { ...style, empty: emptyText(options) }),
+      text: (style) =>
+        edgesText(reply, { ...style, empty: emptyText(options) }) + schedulingText(status, Date.now(), style),
     });
     return 0;
   },

@@ -13,9 +13,20 @@ export interface StatusReply {
   /** Why not ready, or what is wrong though it is. */
   readonly reason: string;
   readonly cluster: ClusterSummary;
+  readonly kubeScheduler: KubeSchedulerStatus;
   readonly agents: readonly AgentStatus[];
   readonly graph: { readonly workloadEdges: number; readonly podEdges: number; readonly endpoints: number };
   readonly lost: LostCounts;
+}
+
+/** Since the start. */
+export interface KubeSchedulerStatus {
+  /** Prioritize calls that were answered from a view. */
+  readonly calls: number;
+  /** Unix time, ms; undefined: none yet. */
+  readonly lastCallMs: number | undefined;
+  /** Pods that were seen to be bound (with an API server only), by what became of our answer. */
+  readonly bound: Readonly<Record<string, number>>;
 }
 
 export interface ClusterSummary {

@@ -9,7 +9,7 @@ import type { TrafficGraph } from '../graph/traffic-graph.ts';
 import { edgesReply, trafficByEnd, type EdgeFilter } from './edges-reply.ts';
 import type { Explainer } from './explain.ts';
 import { ApiError, Chunks, type Route } from './listener.ts';
-import type { Problem, StatusReply, TopReply } from './replies.ts';
+import type { KubeSchedulerStatus, Problem, StatusReply, TopReply } from './replies.ts';
 
 export interface ApiState {
   readonly graph: TrafficGraph;
@@ -19,6 +19,7 @@ export interface ApiState {
   readonly startedMs: number;
   readonly readiness: () => { readonly ready: boolean; readonly reason: string };
   readonly problems: () => readonly Problem[];
+  readonly kubeScheduler: () => KubeSchedulerStatus;
   readonly nowMs: () => number;
 }
 
@@ -64,6 +65,7 @@ function statusReply(state: ApiState): StatusReply {
       workloads: cluster.workloadCount,
       problems: state.problems(),
     },
+    kubeScheduler: state.kubeScheduler(),
     agents: agentStatus(graph),
     graph: {
       workloadEdges: [...rowNumbers(edges.workloads)].length,

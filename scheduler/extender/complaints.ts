@@ -15,7 +15,7 @@ export class Complaints {
   }
 
   /** @param kind one of a fixed set of phrases, never text of a peer: each is remembered for good. */
-  warn(kind: string, error?: unknown): void {
+  warn(kind: string, error?: unknown, fields: object = {}): void {
     const nowMs = this.#nowMs();
     const state = this.#kinds.get(kind) ?? { quietUntilMs: -Infinity, suppressed: 0 };
     this.#kinds.set(kind, state);
@@ -24,6 +24,7 @@ export class Complaints {
       return;
     }
     this.#logger.warn(kind, {
+      ...fields,
       ...(error === undefined ? {} : { error: messageOf(error) }),
       ...(state.suppressed === 0 ? {} : { suppressed: state.suppressed }),
     });

@@ -12,6 +12,8 @@ export interface ExtenderDeps {
   readonly metricsText: () => Promise<string>;
   /** Told of every prioritize answer that a view was there for; must be quick and bound what it keeps. */
   readonly onDecision?: (answer: Answer) => void;
+  /** Who asked about this pod had gone before the answer was written. Told after onDecision. */
+  readonly onLate?: (podUid: string) => void;
   readonly logger: Logger;
   /** Where the extender's own metrics are registered; default one of its own. */
   readonly registry?: Registry;

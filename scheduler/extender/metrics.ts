@@ -89,6 +89,10 @@ export function createExtenderMetrics(registry: Registry) {
       refused: closed.labels('refused'),
       broken: closed.labels('broken'),
     },
+    late: plain(
+      'netloom_extender_late_total',
+      "Answers that were written when the caller had already gone: kube-scheduler's httpTimeout was over.",
+    ),
     connections: new Gauge({ name: 'netloom_extender_connections', help: 'Open connections.', registers }),
     reloads: { ok: reloads.labels('ok'), failed: reloads.labels('failed') },
     certificateNotAfter: new Gauge({

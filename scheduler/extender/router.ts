@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { candidateNames, parseArgs, type ExtenderArgs, type PodFacts } from './args.ts';
 import { BodyPool, declaredLength, readBody, type BodyLimits } from './body.ts';
 import { parseCandidates } from './candidates.ts';
+import { isResetBefore, whenClosed } from './caller-gone.ts';
 import type { Complaints } from './complaints.ts';
 import { askedNodes, boundedText, DECISION_HOSTS } from './decision.ts';
 import type { ExtenderDeps } from './deps.ts';
@@ -18,6 +19,8 @@ interface Answer {
   readonly reply: Reply;
   /** The rest of the request is not wanted: the connection ends. */
   readonly close?: boolean;
+  /** Of the pod that a prioritize call was about. */
+  readonly podUid?: string;
 }
 
 type RouterOptions = Pick<ExtenderOptions, 'placement'> & {
@@ -45,6 +48,7 @@ export class Router {
   readonly #served: (request: IncomingMessage) => void;
   readonly #bodies = new BodyPool();
   readonly #bodyLimits: BodyLimits;
+  #called = false;
 
   constructor(
     options: RouterOptions,
@@ -80,16 +84,45 @@ export class Router {
         answer = await this.#call(verb, request, response, expectsContinue);
       else answer = await this.#tell(path);
       this.#metrics.outcomes[verb][answer?.outcome ?? 'aborted'].inc();
-      if (answer === undefined) return;
+      if (answer === undefined) {
+        this.#wentAway('extender: the caller went away before its request was complete', verb, startMs);
+        return;
+      }
+      if (verb !== 'prioritize' && verb !== 'filter') {
+        this.#send(request, response, answer, expectsContinue);
+        return;
+      }
+      if (await isResetBefore(request)) {
+        this.#late(verb, answer, startMs);
+        return;
+      }
       this.#send(request, response, answer, expectsContinue);
-      if (verb !== 'prioritize' && verb !== 'filter') return;
-      this.#metrics.seconds[verb].observe((performance.now() - startMs) / 1000);
+      const sentMs = performance.now();
+      this.#metrics.seconds[verb].observe((sentMs - startMs) / 1000);
+      if (answer.reply.status === 200) this.#firstCall(verb, request);
       if (answer.reply.status === 200) this.#served(request);
+      whenClosed(request, () => this.#late(verb, answer, startMs, sentMs));
     } catch (error) {
       this.#metrics.outcomes[verb].fault.inc();
       this.#complaints.warn('extender: a reply could not be sent', error);
       request.destroy();
     }
+  }
+
+  #late(verb: Verb, { podUid }: Answer, startMs: number, endMs?: number): void {
+    this.#metrics.late.inc();
+    this.#wentAway('extender: the caller went away before it was answered', verb, startMs, endMs);
+    if (podUid !== undefined) this.#deps.onLate?.(podUid);
+  }
+
+  #wentAway(what: string, verb: Verb, startMs: number, endMs = performance.now()): void {
+    this.#complaints.warn(what, undefined, { verb, afterMs: Math.round(endMs - startMs) });
+  }
+
+  #firstCall(verb: Verb, request: IncomingMessage): void {
+    if (this.#called) return;
+    this.#called = true;
+    this.#deps.logger.info('called for the first time', { verb, by: request.headers['user-agent'] });
   }
 
   async #call(
@@ -141,6 +174,7 @@ export class Router {
       return {
         outcome: answer.hosts.length === 0 ? 'no_opinion' : 'scored',
         reply: json(JSON.stringify(answer.hosts)),
+        podUid: boundedText(pod.uid),
       };
     } catch (error) {
       this.#complaints.warn('extender: prioritize failed, answered without an opinion', error);

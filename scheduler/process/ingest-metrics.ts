@@ -9,6 +9,7 @@ import type { EventWriterStats } from '../kubernetes/event-writer.ts';
 import type { KubeSourceStatus } from '../kubernetes/kube-source.ts';
 import type { ReportServerStats } from '../ingest/report-server.ts';
 import type { StoreStatus } from '../store/store.ts';
+import type { Fate } from './bound-pods.ts';
 
 export interface IngestState {
   readonly graph: TrafficGraph;
@@ -18,6 +19,7 @@ export interface IngestState {
   readonly store: StoreStatus | undefined;
   readonly kube: KubeSourceStatus | undefined;
   readonly events: EventWriterStats | undefined;
+  readonly bound: Readonly<Record<Fate, number>> | undefined;
   readonly sourceFaults: Readonly<Record<'cluster' | 'traffic', number>>;
   readonly decisions: { readonly size: number; readonly forgotten: number };
   readonly ready: boolean;
@@ -45,7 +47,7 @@ export async function ingestMetrics(state: IngestState): Promise<string> {
   return `${await registry.metrics()}\n`;
 }
 
-function families({ graph, cluster, book, server, store, kube, events, ...rest }: IngestState): Family[] {
+function families({ graph, cluster, book, server, store, kube, events, bound, ...rest }: IngestState): Family[] {
   const lost = Object.fromEntries(
     Object.entries(lostCounts(graph)).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
   );
@@ -93,6 +95,18 @@ function families({ graph, cluster, book, server, store, kube, events, ...rest }
     ['netloom_decisions_kept', 'Answers that explain can show.', rest.decisions.size],
     ['netloom_decisions_forgotten_total', 'Answers that had to go for newer ones.', rest.decisions.forgotten],
     ...(kube === undefined ? [] : kubeFamilies(kube)),
+    ...(bound === undefined
+      ? []
+      : [
+          [
+            'netloom_pods_bound_total',
+            'Pods that were seen to be bound, by what became of our answer: followed (on the best node of it), overruled (on ' +
+              'another), no_opinion, late (kube-scheduler had gone), not_asked (though it asked for earlier pods of the ' +
+              'workload; also one node left, or nominated), never_asked (for no pod of the workload). Without DaemonSets.',
+            bound,
+            'answer',
+          ] as Family,
+        ]),
     ...(events === undefined
       ? []
       : [

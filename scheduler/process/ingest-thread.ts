@@ -43,6 +43,9 @@ async function handle(message: ToIngest): Promise<void> {
     case 'decisions':
       ingest?.decided(message.answers);
       return;
+    case 'late':
+      ingest?.late(message.podUid);
+      return;
     case 'metrics':
       post({ type: 'metrics', id: message.id, text: await ingest!.metricsText().catch(() => '') });
       return;

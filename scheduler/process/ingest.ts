@@ -27,6 +27,7 @@ import { startReportServer, type ReportServer } from '../ingest/report-server.ts
 import { createStore, type GraphStore } from '../store/store.ts';
 import { CERTIFICATE_POLL_MS, CertificateReloader, notAfter } from '../tls/certificates.ts';
 import { readTlsMaterial, type TlsFiles, type TlsMaterial } from '../tls/material.ts';
+import { BoundPods } from './bound-pods.ts';
 import { ingestMetrics } from './ingest-metrics.ts';
 import { DECISIONS_EVERY_MS, type Readiness } from './messages.ts';
 import type { SchedulerOptions } from './options.ts';
@@ -43,6 +44,8 @@ export interface Ingest {
   readonly apiPort: number;
   /** Answers given to kube-scheduler since the call before. */
   decided(answers: readonly Answer[]): void;
+  /** kube-scheduler had gone when it was answered about this pod. */
+  late(podUid: string): void;
   metricsText(): Promise<string>;
   stop(): Promise<void>;
 }
@@ -94,6 +97,8 @@ class IngestProcess implements Ingest {
   #eventsUpToNodes = 0;
   /** Pods that were asked about and placed, until all their answers are here. */
   readonly #settling = new Map<string, NodeJS.Timeout>();
+  readonly #bound: BoundPods;
+  #calls: { readonly count: number; readonly lastMs: number | undefined } = { count: 0, lastMs: undefined };
   readonly #explainer: Explainer;
   #trafficRows: readonly TrafficRow[] = [];
   #trafficProblems: readonly Problem[] = [];
@@ -114,6 +119,12 @@ class IngestProcess implements Ingest {
     this.graph = new TrafficGraph(this.#resolver, { coverGraceMs: options.clientGraceMs });
     this.#views = new PlacementViewBuilder(this.graph, this.cluster);
     this.#explainer = new Explainer(this.graph, this.cluster, options.placement, this.decisions);
+    this.#bound = new BoundPods({
+      decisionOf: (uid) => this.decisions.ofUid(uid),
+      workloadOf: (pod) => this.cluster.workloadOf(pod),
+      nodeCount: () => this.cluster.nodeCount,
+      logger: deps.logger,
+    });
   }
 
   async start(): Promise<void> {
@@ -153,6 +164,7 @@ class IngestProcess implements Ingest {
         startedMs: this.#startedMs,
         readiness: () => this.#readiness,
         problems: () => this.#problems(),
+        kubeScheduler: () => ({ calls: this.#calls.count, lastCallMs: this.#calls.lastMs, bound: this.#bound.counts }),
         nowMs: now,
       }),
     });
@@ -187,6 +199,7 @@ class IngestProcess implements Ingest {
       store: this.#store?.status(),
       kube: this.#kube?.status(),
       events: this.#events?.stats,
+      bound: this.#kube === undefined ? undefined : this.#bound.counts,
       sourceFaults: {
         cluster: this.#sourceFault === undefined ? 0 : 1,
         traffic: this.#trafficFault === undefined ? 0 : 1,
@@ -224,6 +237,7 @@ class IngestProcess implements Ingest {
     this.#closers.push(() => source.stop());
     await source.start({
       apply: (events: readonly ClusterEvent[]) => {
+        if (this.#kube !== undefined && this.#resolver.ready) this.#noteBindings(events);
         this.#resolver.apply(events, now());
         for (const { op, record } of events) if (op === 'upsert' && record.type === 'pod') this.#settleSoon(record);
         this.#showSoon();
@@ -291,12 +305,24 @@ class IngestProcess implements Ingest {
     );
   }
 
+  #noteBindings(events: readonly ClusterEvent[]): void {
+    for (const { op, record } of events) {
+      if (op === 'upsert' && record.type === 'pod') this.#bound.changed(this.cluster.pod(record.uid), record, now());
+    }
+  }
+
   decided(answers: readonly Answer[]): void {
+    const last = answers.at(-1)?.decision;
+    if (last !== undefined) this.#calls = { count: this.#calls.count + answers.length, lastMs: last.atMs };
     for (const answer of answers) {
       this.decisions.add(answer);
       const pod = this.cluster.pod(answer.decision.podUid);
       if (pod !== undefined) this.#settleSoon(pod);
     }
+  }
+
+  late(podUid: string): void {
+    this.#bound.late(podUid);
   }
 
   /** The watch may show where a pod was put before the last answers about it have come over from the extender's thread. */
@@ -329,6 +355,7 @@ class IngestProcess implements Ingest {
 
   #tick(): void {
     this.book.expire(now());
+    this.#bound.tick(now());
     this.#server?.rangesChanged();
     this.#showView();
   }
@@ -410,6 +437,7 @@ class IngestProcess implements Ingest {
       })),
       ...(this.#snapshot?.summary === undefined ? [] : snapshotProblems(this.#snapshot.summary)),
       ...this.#trafficProblems,
+      ...this.#bound.problems(now()),
     ];
   }
 

@@ -32,6 +32,8 @@ export type FromIngest =
 
 export type ToIngest =
   | { readonly type: 'decisions'; readonly answers: readonly Answer[] }
+  /** Of pods whose decisions came too late for kube-scheduler; after these. */
+  | { readonly type: 'late'; readonly podUid: string }
   | { readonly type: 'metrics'; readonly id: number }
   | { readonly type: 'stop' };
 

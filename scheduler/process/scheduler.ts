@@ -61,6 +61,7 @@ export async function startScheduler(options: SchedulerOptions, deps: SchedulerD
         metricsText: async () => (await registry.metrics()) + (await ingest.metrics()),
         registry,
         onDecision: (answer) => ingest.noteDecision(answer),
+        onLate: (podUid) => ingest.noteLate(podUid),
         logger,
       },
     );
@@ -193,6 +194,10 @@ class IngestThread {
       this.#post({ type: 'decisions', answers: this.#decisions });
       this.#decisions = [];
     }, DECISIONS.everyMs);
+  }
+
+  noteLate(podUid: string): void {
+    this.#post({ type: 'late', podUid });
   }
 
   /** Prometheus text of the ingest thread, with what this side knows of it. */

@@ -1,0 +1,17 @@
+import { humanCount, humanDuration, type TextStyle } from '../lib/output/index.ts';
+import type { StatusReply } from '../scheduler/api/replies.ts';
+
+/** Whether kube-scheduler asks, and what is wrong with what the scheduler lives on: a line each, for below a table. Pure. */
+export function schedulingText({ kubeScheduler, cluster }: StatusReply, nowMs: number, style: TextStyle): string {
+  const { calls, lastCallMs } = kubeScheduler;
+  const asked =
+    lastCallMs === undefined
+      ? 'kube-scheduler has not asked yet.'
+      : `kube-scheduler asked ${humanCount(calls)} time${calls === 1 ? '' : 's'}, ` +
+        `last ${humanDuration(Math.max(0, nowMs - lastCallMs))} ago.`;
+  const problems = cluster.problems.map(({ what, count, sample }) => {
+    const rest = sample === '' ? '' : `, such as ${sample}`;
+    return style.paint('warning', `${what} (${humanCount(count)}${rest})`);
+  });
+  return [style.paint('dim', asked), ...problems, ''].join('\n');
+}
