@@ -1,5 +1,5 @@
 import type { Problem } from '../api/replies.ts';
-import { workloadKey, type PodRecord, type WorkloadRef } from '../cluster/model.ts';
+import { workloadKey, type ClusterEvent, type PodRecord, type WorkloadRef } from '../cluster/model.ts';
 import type { Decision } from '../extender/decision.ts';
 import type { Logger } from '../../lib/log.ts';
 
@@ -12,7 +12,10 @@ export const FATES = ['followed', 'overruled', 'no_opinion', 'late', 'not_asked'
 export type Fate = (typeof FATES)[number];
 
 export interface BoundPodsDeps {
-  readonly decisionOf: (podUid: string) => Decision | undefined;
+  /** The answer about the node where the pod stands. */
+  readonly decisionOf: (podUid: string, node: string) => Decision | undefined;
+  /** As it is known. */
+  readonly podOf: (uid: string) => PodRecord | undefined;
   readonly workloadOf: (pod: PodRecord) => WorkloadRef;
   readonly nodeCount: () => number;
   readonly logger: Logger;
@@ -79,8 +82,18 @@ export class BoundPods {
     this.#deps = deps;
   }
 
-  /** @param before the pod as it was known; one that was bound when it was first seen says nothing */
-  changed(before: PodRecord | undefined, after: PodRecord, nowMs: number): void {
+  /** Before they are applied. Of one pod several may come together, its first and its binding among them. */
+  changes(events: readonly ClusterEvent[], nowMs: number): void {
+    const earlier = new Map<string, PodRecord>();
+    for (const { op, record } of events) {
+      if (op !== 'upsert' || record.type !== 'pod') continue;
+      this.#changed(earlier.get(record.uid) ?? this.#deps.podOf(record.uid), record, nowMs);
+      earlier.set(record.uid, record);
+    }
+  }
+
+  /** One that was bound when it was first seen says nothing. */
+  #changed(before: PodRecord | undefined, after: PodRecord, nowMs: number): void {
     if (before === undefined || before.uid !== after.uid) return;
     if (before.node !== undefined || after.node === undefined) return;
     if (after.mirror || after.owner?.kind === 'DaemonSet' || after.owner?.kind === 'Node') return;
@@ -153,7 +166,7 @@ export class BoundPods {
 
   #fateOf({ uid, node }: PodRecord, workload: string): Fate {
     if (this.#late.delete(uid)) return 'late';
-    const decision = this.#deps.decisionOf(uid);
+    const decision = node === undefined ? undefined : this.#deps.decisionOf(uid, node);
     if (decision === undefined) return this.#asked.has(workload) ? 'not_asked' : 'never_asked';
     const [best] = decision.top;
     if (best === undefined) return 'no_opinion';

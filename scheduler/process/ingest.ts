@@ -120,7 +120,8 @@ class IngestProcess implements Ingest {
     this.#views = new PlacementViewBuilder(this.graph, this.cluster);
     this.#explainer = new Explainer(this.graph, this.cluster, options.placement, this.decisions);
     this.#bound = new BoundPods({
-      decisionOf: (uid) => this.decisions.ofUid(uid),
+      decisionOf: (uid, node) => this.decisions.ofUid(uid, node)?.decision,
+      podOf: (uid) => this.cluster.pod(uid),
       workloadOf: (pod) => this.cluster.workloadOf(pod),
       nodeCount: () => this.cluster.nodeCount,
       logger: deps.logger,
@@ -237,7 +238,7 @@ class IngestProcess implements Ingest {
     this.#closers.push(() => source.stop());
     await source.start({
       apply: (events: readonly ClusterEvent[]) => {
-        if (this.#kube !== undefined && this.#resolver.ready) this.#noteBindings(events);
+        if (this.#kube !== undefined && this.#resolver.ready) this.#bound.changes(events, now());
         this.#resolver.apply(events, now());
         for (const { op, record } of events) if (op === 'upsert' && record.type === 'pod') this.#settleSoon(record);
         this.#showSoon();
@@ -303,12 +304,6 @@ class IngestProcess implements Ingest {
       },
       Math.max(SOON_MS, this.#shown.costMs * VIEW_COST_FACTOR - (now() - this.#shown.atMs)),
     );
-  }
-
-  #noteBindings(events: readonly ClusterEvent[]): void {
-    for (const { op, record } of events) {
-      if (op === 'upsert' && record.type === 'pod') this.#bound.changed(this.cluster.pod(record.uid), record, now());
-    }
   }
 
   decided(answers: readonly Answer[]): void {

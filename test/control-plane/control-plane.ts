@@ -13,6 +13,7 @@ import { promisify } from 'node:util';
 import { Api } from './api.ts';
 import { Component } from './component.ts';
 import { Authority, createKey, type KeyPair } from './keys.ts';
+import { PrometheusText } from './prometheus-text.ts';
 
 const run = promisify(execFile);
 
@@ -38,11 +39,13 @@ export interface SchedulerOptions {
 export class ControlPlane {
   readonly folder: string;
   readonly #options: ControlPlaneOptions;
-  readonly #schedulers = new Set<Component>();
+  /** With a client of its secure port. */
+  readonly #schedulers = new Map<Component, Api>();
   #ca!: Authority;
   #apiserverArgs: readonly string[] = [];
   #schedulerKubeconfig = '';
   #admin!: KeyPair;
+  #schedulerServing!: KeyPair;
   /** kubeconfig of an administrator (system:masters). */
   kubeconfig = '';
   url = '';
@@ -77,6 +80,7 @@ export class ControlPlane {
       '/CN=kube-apiserver',
       'IP:127.0.0.1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes.default.svc',
     );
+    this.#schedulerServing = await this.#ca.issue('scheduler-serving', '/CN=kube-scheduler', 'IP:127.0.0.1');
     this.#admin = await this.#ca.issue('admin', '/O=system:masters/CN=admin');
     await createKey(this.#at('service-account.key'));
     this.kubeconfig = await this.#writeKubeconfig('admin', this.#admin);
@@ -158,6 +162,15 @@ export class ControlPlane {
     return this.#writeKubeconfig(file, await this.#ca.issue(file, subject));
   }
 
+  /** A certificate by the cluster's CA, whose file is `caFile`. */
+  issue(file: string, subject: string, names?: string): Promise<KeyPair> {
+    return this.#ca.issue(file, subject, names);
+  }
+
+  get caFile(): string {
+    return this.#ca.cert;
+  }
+
   /** Starts a kube-scheduler and waits until it serves. */
   async startScheduler(options: SchedulerOptions = {}): Promise<Component> {
     const [port] = await freePorts(1);
@@ -181,7 +194,9 @@ export class ControlPlane {
       [
         `--config=${config}`,
         ...['authentication', 'authorization'].map((what) => `--${what}-kubeconfig=${this.#schedulerKubeconfig}`),
-        ...['--bind-address=127.0.0.1', `--secure-port=${port}`, `--cert-dir=${this.#at('home')}`],
+        ...['--bind-address=127.0.0.1', `--secure-port=${port}`],
+        `--tls-cert-file=${this.#schedulerServing.cert}`,
+        `--tls-private-key-file=${this.#schedulerServing.key}`,
         ...this.#gates(),
         ...(options.args ?? []),
       ],
@@ -189,25 +204,20 @@ export class ControlPlane {
       { HOME: this.#at('home') },
     );
     scheduler.port = port;
-    this.#schedulers.add(scheduler);
-    // It signs its own certificate, so that it refuses ours tells as well as an answer that it serves.
-    const probe = new Api(port!, this.#ca.cert, this.#admin);
-    try {
-      await scheduler.until(() =>
-        probe.ask('GET', '/readyz').then(
-          ({ status }) => status === 200,
-          (error: NodeJS.ErrnoException) =>
-            error.code?.includes('SELF_SIGNED') === true || error.code?.includes('UNABLE_TO') === true,
-        ),
-      );
-    } finally {
-      probe.close();
-    }
+    const api = new Api(port!, this.#ca.cert, this.#admin);
+    this.#schedulers.set(scheduler, api);
+    await scheduler.until(async () => (await api.ask('GET', '/readyz')).status === 200);
     return scheduler;
+  }
+
+  /** What a kube-scheduler's /metrics says; it asks the API server who we are and whether we may. */
+  async schedulerMetrics(scheduler: Component): Promise<PrometheusText> {
+    return new PrometheusText(await this.#schedulers.get(scheduler)!.call<string>('GET', '/metrics'));
   }
 
   async stopScheduler(scheduler: Component): Promise<void> {
     await scheduler.stop();
+    this.#schedulers.get(scheduler)?.close();
     this.#schedulers.delete(scheduler);
   }
 
@@ -226,7 +236,7 @@ export class ControlPlane {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([...this.#schedulers].map((scheduler) => scheduler.stop()));
+    await Promise.all([...this.#schedulers.keys()].map((scheduler) => this.stopScheduler(scheduler)));
     await this.controllerManager?.stop();
     await this.apiserver?.stop();
     await this.etcd?.stop();

@@ -1,103 +1,130 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { copyFile, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
+import type { StatusReply } from '../../scheduler/api/replies.ts';
 import { Processes, until, type SchedulerProcess } from '../support/netloom.ts';
 import { binaries } from './binaries.ts';
 import { BlackHole } from './black-hole.ts';
+import type { Component } from './component.ts';
 import { ControlPlane } from './control-plane.ts';
+import { DroppingPath } from './dropping-path.ts';
 import { FaultProxy, type Fault } from './fault-proxy.ts';
 import { createNodes } from './nodes.ts';
+import { LOAD_TRAFFIC, PodLoad } from './pod-load.ts';
 
 const NODES = 100;
 const PODS = 30;
+/** Where this machine's load is not the subject: a call that fails fails at once, and one that is only slow is waited for. */
+const PATIENT = { httpTimeout: '20s' };
 
 let plane: ControlPlane;
+let folder: string;
 let netloom: SchedulerProcess;
+let netloomArgs: string[];
 let proxy: FaultProxy;
-let hole: BlackHole;
-let kubeconfig: string;
-let made = 0;
+let load: PodLoad;
+const kubeSchedulers = new Map<string, Component>();
 const processes = new Processes();
 
-interface PodObject {
-  readonly metadata: { readonly name: string };
-  readonly spec: { readonly nodeName?: string };
-  readonly status: {
-    readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];
-  };
-}
-
 beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), `nlt${process.pid}-faults-`));
   plane = await ControlPlane.start({ binaries: binaries() });
   await createNodes(
     plane.api,
     Array.from({ length: NODES }, (_, i) => ({ name: `node-${i}`, zone: `zone-${i % 3}` })),
   );
-  kubeconfig = await plane.kubeconfigOf('netloom', '/O=system:masters/CN=netloom');
-  netloom = await processes.scheduler(['--kubeconfig', kubeconfig]);
+  load = await PodLoad.create(plane.api);
+  await writeFile(join(folder, 'traffic.csv'), LOAD_TRAFFIC);
+  const kubeconfig = await plane.kubeconfigOf('netloom', '/O=system:masters/CN=netloom');
+  netloomArgs = ['--kubeconfig', kubeconfig, '--traffic', join(folder, 'traffic.csv'), '--events-up-to-nodes', '0'];
+  netloom = await processes.scheduler(netloomArgs);
   proxy = await FaultProxy.start(netloom.extender);
-  hole = await BlackHole.open();
   await startScheduler('through-proxy', proxy.address);
-  await startScheduler('into-black-hole', hole.address);
 });
 
 afterAll(async () => {
-  hole?.close();
   await plane?.stop();
   await proxy?.stop();
   await processes.cleanup();
+  await rm(folder, { recursive: true, force: true });
 });
 
 beforeEach(() => {
   proxy.fault = { kind: 'none' };
 });
 
-/** With the entry as we print it, at the given address. */
-async function startScheduler(name: string, address: string): Promise<void> {
-  const { stdout } = await processes.run(['scheduler', '--print-kube-scheduler-config', '--listen', address]);
-  const { extenders } = parse(stdout) as { extenders: object[] };
-  await plane.startScheduler({ name, extenders, config: { profiles: [{ schedulerName: name }] } });
+/** With the entry as we print it for these options, at the given address. */
+async function startScheduler(name: string, address: string, change: object = {}, args: string[] = []): Promise<void> {
+  const printed = await processes.run(['scheduler', '--print-kube-scheduler-config', '--listen', address, ...args]);
+  const { extenders } = parse(printed.stdout) as { extenders: object[] };
+  const entry = { ...extenders[0], ...change };
+  kubeSchedulers.set(
+    name,
+    await plane.startScheduler({ name, extenders: [entry], config: { profiles: [{ schedulerName: name }] } }),
+  );
 }
 
-/** Makes pods at once; all must be bound, and none may have been refused on the way. @returns pods a second */
-async function schedule(
-  schedulerName: string,
-  count = PODS,
-  during: () => Promise<void> = async () => {},
-): Promise<number> {
-  const batch = `batch-${made++}`;
-  const pods = '/api/v1/namespaces/default/pods';
-  const startMs = performance.now();
-  await Promise.all(
-    Array.from({ length: count }, (_, i) =>
-      plane.api.call('POST', pods, {
-        metadata: { name: `${batch}-${i}`, labels: { batch } },
-        spec: {
-          schedulerName,
-          terminationGracePeriodSeconds: 0,
-          containers: [{ name: 'c', image: 'x', resources: { requests: { cpu: '10m' } } }],
-        },
-      }),
-    ),
-  );
-  await during();
-  let refused: string[] = [];
-  await until(
-    `${count} pods are bound by ${schedulerName}`,
-    async () => {
-      const { items } = await plane.api.call<{ items: PodObject[] }>('GET', `${pods}?labelSelector=batch%3D${batch}`);
-      const conditions = items.flatMap(({ status }) => status.conditions ?? []);
-      refused = conditions.filter(({ status }) => status === 'False').map(({ message }) => message ?? '');
-      return items.filter(({ spec }) => spec.nodeName !== undefined).length === count;
-    },
-    120_000,
-  );
-  const seconds = (performance.now() - startMs) / 1000;
-  expect(refused).toEqual([]);
-  await plane.api.call('DELETE', `${pods}?labelSelector=batch%3D${batch}`, { gracePeriodSeconds: 0 });
-  return count / seconds;
+/** What kube-scheduler itself says: that each pod took one attempt, and none ended in an error. @returns what to print */
+async function expectOneAttemptEach(name: string): Promise<string> {
+  const metrics = await plane.schedulerMetrics(kubeSchedulers.get(name)!);
+  const attempts = 'scheduler_pod_scheduling_attempts';
+  expect(metrics.sum(`${attempts}_count`)).toBeGreaterThan(0);
+  expect(metrics.sum(`${attempts}_sum`)).toBe(metrics.sum(`${attempts}_count`));
+  for (const result of ['error', 'unschedulable']) {
+    expect(metrics.sum('scheduler_schedule_attempts_total', { result })).toBe(0);
+  }
+  const seconds = 'scheduler_scheduling_attempt_duration_seconds';
+  const ms = [0.5, 0.99].map((q) => `p${q * 100} <= ${Math.round(metrics.quantile(seconds, q) * 1000)} ms`);
+  return `${metrics.sum(`${attempts}_count`)} pods since its start, an attempt each, ${ms.join(', ')}`;
 }
+
+type Fates = Record<string, number>;
+
+/** Of pods that were bound, what became of our answers, once all are known. */
+async function fatesSince(before: Fates, pods: number): Promise<Fates> {
+  let fates: Fates = {};
+  await until(`${pods} pods are known to be bound`, async () => {
+    const now = await fatesNow();
+    fates = Object.fromEntries(Object.entries(now).map(([fate, count]) => [fate, count - (before[fate] ?? 0)]));
+    return Object.values(fates).reduce((sum, count) => sum + count, 0) === pods;
+  });
+  return fates;
+}
+
+/** A few pods that are asked about, all of them known afterwards. */
+async function warmUp(name: string): Promise<void> {
+  const before = await fatesNow();
+  await load.many(name, 3);
+  await fatesSince(before, 3);
+}
+
+async function fatesNow(): Promise<Fates> {
+  return (await netloom.get<StatusReply>('/v1/status')).kubeScheduler.bound;
+}
+
+async function problems(): Promise<string> {
+  return JSON.stringify((await netloom.get<StatusReply>('/v1/status')).cluster.problems);
+}
+
+const UNANSWERED = 'kube-scheduler places pods without our answers, though it used to ask';
 
 describe('a fault of the extender never keeps the real kube-scheduler from scheduling', () => {
+  test('that is well is asked once a pod, says so, and its answers are followed', async () => {
+    const [calls, before] = [proxy.calls, await fatesNow()];
+    await load.many('through-proxy', PODS);
+    expect(proxy.calls - calls).toBeLessThanOrEqual(PODS);
+    const fates = await fatesSince(before, PODS);
+    console.log(JSON.stringify(fates), await expectOneAttemptEach('through-proxy'));
+    expect(fates['followed']).toBeGreaterThan(0);
+    expect(netloom.process.log().filter(({ msg }) => msg === 'called for the first time')).toHaveLength(1);
+    const { stdout } = await processes.run(['graph', '--api', netloom.api]);
+    expect(stdout).toMatch(/kube-scheduler asked \d+ times, last .* ago\./);
+  });
+
   const garbage: [string, Fault][] = [
     ['answers after two seconds', { kind: 'slow', ms: 2_000 }],
     ['is silent', { kind: 'silent' }],
@@ -109,29 +136,147 @@ describe('a fault of the extender never keeps the real kube-scheduler from sched
     ['names nodes that are not there', { kind: 'answer', status: 200, body: '[{"Host":"nowhere","Score":10}]' }],
     ['answers fractions', { kind: 'answer', status: 200, body: '[{"Host":"node-1","Score":7.5}]' }],
   ];
-  test.each(garbage)('that %s', async (_what, fault) => {
+  test.each(garbage)('that %s: one call and one attempt a pod, and Netloom sees it', async (_what, fault) => {
+    const [calls, before] = [proxy.calls, await fatesNow()];
     proxy.fault = fault;
-    const before = proxy.calls;
-    const rate = await schedule('through-proxy');
-    console.log(`${JSON.stringify(fault)}: ${rate.toFixed(1)} pods/s`);
-    expect(proxy.calls - before).toBeGreaterThanOrEqual(PODS);
+    const rate = await load.many('through-proxy', PODS);
+    // Never more than one: kube-scheduler does not try again.
+    expect(proxy.calls - calls).toBeLessThanOrEqual(PODS);
+    expect(proxy.calls - calls).toBeGreaterThan(0);
+    const fates = await fatesSince(before, PODS);
+    const own = await expectOneAttemptEach('through-proxy');
+    console.log(`${JSON.stringify(fault)}: ${rate.toFixed(1)} pods/s; ${JSON.stringify(fates)}; ${own}`);
+    // Where the call gets through to us only its answer is lost: that shows as answers that are not followed.
+    if (fault.kind === 'silent' || fault.kind === 'answer') expect(fates['not_asked']).toBe(PODS);
   });
 
-  test('whose packets are dropped', async () => {
-    const rate = await schedule('into-black-hole', 60);
-    console.log(`black hole: ${rate.toFixed(1)} pods/s on ${NODES} nodes`);
+  test('to which packets are dropped from the first: told in log, status and graph, and over once it is asked again', async () => {
+    const hole = await BlackHole.open();
+    onTestFinished(() => hole.close());
+    await startScheduler('into-black-hole', hole.address);
+    const before = await fatesNow();
+    const rate = await load.many('into-black-hole', 60);
+    const fates = await fatesSince(before, 60);
+    const own = await expectOneAttemptEach('into-black-hole');
+    console.log(`black hole: ${rate.toFixed(1)} pods/s on ${NODES} nodes; ${own}`);
+    expect(fates).toMatchObject({ not_asked: 60 });
+    await until('it is told', async () => (await problems()).includes('kube-scheduler places pods without'), 30_000);
+    expect(netloom.process.log().some(({ level, msg }) => level === 'warn' && msg === UNANSWERED)).toBe(true);
+    expect((await processes.run(['graph', '--api', netloom.api])).stdout).toContain(
+      'kube-scheduler places pods without',
+    );
+    const warned = netloom.process.log().filter(({ msg }) => msg === UNANSWERED).length;
+    // A minute of it is one line.
+    expect(warned).toBe(1);
+    await startScheduler('well-again', netloom.extender, PATIENT);
+    await load.many('well-again', 3);
+    await until('it is over', async () => !(await problems()).includes('kube-scheduler places pods without'));
+    await netloom.process.says('kube-scheduler asks and gets answers again');
   });
 
-  test('that is frozen, thawed, killed and started again while pods arrive', async () => {
-    await schedule('through-proxy', PODS, async () => netloom.process.signal('SIGSTOP'));
+  test.skipIf(process.getuid?.() !== 0)(
+    'to which packets are dropped while its connection stands, and let through again (needs root)',
+    async () => {
+      const path = await DroppingPath.open(netloom.extender);
+      onTestFinished(() => path.close());
+      await startScheduler('dropping', path.address);
+      await warmUp('dropping');
+      const before = await fatesNow();
+      await path.drop();
+      const rate = await load.many('dropping', PODS);
+      expect(await fatesSince(before, PODS)).toMatchObject({ not_asked: PODS });
+      await path.restore();
+      await warmUp('dropping');
+      expect((await fatesSince(before, PODS + 3))['not_asked']).toBeLessThan(PODS + 3);
+      console.log(
+        `dropped on a standing connection: ${rate.toFixed(1)} pods/s; ${await expectOneAttemptEach('dropping')}`,
+      );
+    },
+  );
+
+  test('that is frozen: what it then answers too late is counted and told', async () => {
+    await startScheduler('frozen', netloom.extender);
+    await warmUp('frozen');
+    const before = await fatesNow();
+    netloom.process.signal('SIGSTOP');
+    await load.many('frozen', PODS);
     netloom.process.signal('SIGCONT');
-    await schedule('through-proxy', PODS, async () => {
-      const { ports } = netloom;
-      await netloom.end('SIGKILL');
-      netloom = await processes.scheduler(['--kubeconfig', kubeconfig], { ports });
+    const fates = await fatesSince(before, PODS);
+    // All that it was sent; a connection that was not made in time brought nothing.
+    expect(fates['late']! + fates['not_asked']!).toBe(PODS);
+    expect(fates['late']).toBeGreaterThan(0);
+    expect(await netloom.metric('netloom_extender_late_total')).toBeGreaterThan(0);
+    await netloom.process.says('extender: the caller went away before it was answered');
+    console.log(`frozen: ${JSON.stringify(fates)}; ${await expectOneAttemptEach('frozen')}`);
+  });
+
+  test('that is restarted again and again under load, in order and by kill, with its store', async () => {
+    const args = [...netloomArgs, '--store', join(folder, 'graph.db')];
+    let other = await processes.scheduler(args);
+    const { ports } = other;
+    await startScheduler('restarting', other.extender);
+    const ends: object[] = [];
+    const pods = await load.whilst('restarting', async () => {
+      for (const signal of ['SIGTERM', 'SIGKILL', 'SIGTERM', 'SIGKILL'] as const) {
+        ends.push(await other.end(signal));
+        other = await processes.scheduler(args, { ports });
+        await until('it is ready', async () => (await other.metric('netloom_cluster_ready')) === 1);
+      }
     });
-    await until('it is ready again', async () => (await netloom.metric('netloom_cluster_ready')) === 1);
-    await schedule('through-proxy');
+    expect(ends.map((end) => (end as { status: number | null }).status)).toEqual([0, null, 0, null]);
+    console.log(`restarted 4 times: ${pods} pods; ${await expectOneAttemptEach('restarting')}`);
+    await load.many('restarting', 3);
+    await other.end();
+  });
+
+  test('whose certificate is replaced under load: no call fails, and a bad file changes nothing', async () => {
+    const [cert, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')];
+    const install = async (n: number): Promise<string> => {
+      const pair = await plane.issue(`netloom-${n}`, `/CN=netloom-${n}`, 'IP:127.0.0.1');
+      for (const [from, to] of [
+        [pair.key, key],
+        [pair.cert, cert],
+      ] as const) {
+        await copyFile(from, `${to}.new`);
+        await rename(`${to}.new`, to);
+      }
+      return `netloom-${n}`;
+    };
+    await install(0);
+    const tls = ['--tls-cert', cert, '--tls-key', key, '--tls-client-ca', plane.caFile];
+    const secure = await processes.scheduler([...netloomArgs, ...tls]);
+    const client = await plane.issue('kube-scheduler-client', '/CN=kube-scheduler');
+    const served = () => servedName(secure.ports.extender, client);
+    const tlsConfig = { caFile: plane.caFile, certFile: client.cert, keyFile: client.key };
+    await startScheduler('secure', secure.extender, { tlsConfig, ...PATIENT }, tls);
+    expect(await served()).toBe('netloom-0');
+    const pods = await load.whilst('secure', async () => {
+      for (let n = 1; n <= 3; n++) {
+        const name = await install(n);
+        await until(`${name} is served`, async () => (await served()) === name);
+        if (n !== 2) continue;
+        await writeFile(cert, 'not a certificate');
+        await secure.process.says('extender certificate not changed: the new files cannot be used, the old ones stay');
+        expect(await served()).toBe(name);
+      }
+    });
+    const { kubeScheduler } = await secure.get<StatusReply>('/v1/status');
+    console.log(
+      `certificate replaced 3 times: ${pods} pods; ${JSON.stringify(kubeScheduler)}; ${await expectOneAttemptEach('secure')}`,
+    );
+    expect(await secure.process.says('called for the first time')).toMatchObject({
+      by: expect.stringContaining('Go-http-client'),
+    });
+    let fates: Fates = {};
+    await until('each pod is known', async () => {
+      fates = (await secure.get<StatusReply>('/v1/status')).kubeScheduler.bound;
+      return Object.values(fates).reduce((sum, count) => sum + count, 0) === pods;
+    });
+    // Each was asked about and answered in time, whatever the answer was.
+    expect(fates).toMatchObject({ late: 0, not_asked: 0, never_asked: 0 });
+    const { calls } = (await secure.get<StatusReply>('/v1/status')).kubeScheduler;
+    expect(calls).toBe(pods);
+    await secure.end();
   });
 
   test('whose API server went away and came back', async () => {
@@ -142,6 +287,26 @@ describe('a fault of the extender never keeps the real kube-scheduler from sched
       60_000,
     );
     expect(await netloom.metric('netloom_kube_failures_total')).toBeGreaterThan(0);
-    await schedule('through-proxy');
+    await netloom.process.says('the API server cannot be watched; what is known stays');
+    await netloom.process.says('watching again');
+    await load.many('through-proxy', PODS);
+    console.log(`API server away: ${await expectOneAttemptEach('through-proxy')}`);
   });
 });
+
+/** The subject of the certificate that a new connection gets. */
+function servedName(port: number, { cert, key }: { readonly cert: string; readonly key: string }): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const options = {
+      port,
+      host: '127.0.0.1',
+      rejectUnauthorized: false,
+      cert: readFileSync(cert),
+      key: readFileSync(key),
+    };
+    const socket = connect(options, () => {
+      resolve(String(socket.getPeerCertificate().subject.CN));
+      socket.destroy();
+    }).on('error', reject);
+  });
+}

@@ -13,6 +13,7 @@ let decisions: Map<string, Decision>;
 let said: string[];
 let pods: BoundPods;
 let made: number;
+let known: PodRecord | undefined;
 
 beforeEach(() => {
   [nowMs, made] = [0, 0];
@@ -25,6 +26,7 @@ function create(nodeCount: number): BoundPods {
   const logger: Logger = { ...silentLogger, warn: (text) => said.push(text), info: (text) => said.push(text) };
   return new BoundPods({
     decisionOf: (uid) => decisions.get(uid),
+    podOf: () => known,
     workloadOf: ({ namespace, owner }) => ({ namespace, kind: owner!.kind, name: owner!.name }),
     nodeCount: () => nodeCount,
     logger,
@@ -48,6 +50,11 @@ function pod(workload: string, node: string | undefined, kind = 'ReplicaSet'): P
   };
 }
 
+function see(before: PodRecord | undefined, after: PodRecord): void {
+  known = before;
+  pods.changes([{ op: 'upsert', record: after }], nowMs);
+}
+
 type Asked = 'in time' | 'late' | 'not';
 
 /** One pod is made and bound, and enough time goes by to judge it. */
@@ -58,7 +65,7 @@ function bind(workload: string, asked: Asked, node = NODES[made % NODES.length]!
     decisions.set(after.uid, { top: [{ Host: 'n1', Score: 80 }] } as unknown as Decision);
     if (asked === 'late') pods.late(after.uid);
   }
-  pods.changed({ ...after, node: undefined }, after, nowMs);
+  see({ ...after, node: undefined }, after);
   nowMs += SETTLED_MS;
   pods.tick(nowMs);
 }
@@ -77,7 +84,7 @@ describe('pods that were bound', () => {
     made++;
     const quiet = pod('cart', 'n1');
     decisions.set(quiet.uid, { top: [] } as unknown as Decision);
-    pods.changed({ ...quiet, node: undefined }, quiet, nowMs);
+    see({ ...quiet, node: undefined }, quiet);
     pods.tick(nowMs + SETTLED_MS);
     expect(pods.counts).toEqual({
       followed: 1,
@@ -92,7 +99,7 @@ describe('pods that were bound', () => {
   test('wait for the answer, which is told after the binding is', () => {
     made++;
     const after = pod('cart', 'n1');
-    pods.changed({ ...after, node: undefined }, after, nowMs);
+    see({ ...after, node: undefined }, after);
     pods.tick(SETTLED_MS - 1);
     expect(pods.counts.never_asked).toBe(0);
     decisions.set(after.uid, { top: [{ Host: 'n1', Score: 3 }] } as unknown as Decision);
@@ -100,11 +107,24 @@ describe('pods that were bound', () => {
     expect(pods.counts.followed).toBe(1);
   });
 
+  test('count also when all that happened to them comes together', () => {
+    made++;
+    const after = pod('cart', 'n1');
+    known = undefined;
+    const records = [{ ...after, node: undefined }, after, { ...after, phase: 'Running' as const }];
+    pods.changes(
+      [...records.map((record) => ({ op: 'upsert' as const, record })), { op: 'delete', record: after }],
+      nowMs,
+    );
+    pods.tick(SETTLED_MS);
+    expect(pods.counts.never_asked).toBe(1);
+  });
+
   test('count once, and not where they were bound when first seen, nor of DaemonSets', () => {
     made++;
     const after = pod('cart', 'n1');
-    pods.changed(undefined, after, nowMs);
-    pods.changed(after, { ...after, phase: 'Running' }, nowMs);
+    see(undefined, after);
+    see(after, { ...after, phase: 'Running' });
     bind('agent', 'not', 'n1', 'DaemonSet');
     expect(Object.values(pods.counts).reduce((a, b) => a + b)).toBe(0);
   });
@@ -162,7 +182,7 @@ describe('kube-scheduler that asks no more', () => {
     for (let i = 0; i < 30; i++) {
       made++;
       const after = pod('cart', NODES[i % 4]);
-      pods.changed({ ...after, node: undefined }, after, nowMs);
+      see({ ...after, node: undefined }, after);
     }
     pods.tick(nowMs + SETTLED_MS);
     expect(pods.counts.not_asked).toBe(30);
