@@ -210,6 +210,7 @@ async function measure({ names, percent }: Case, count: number, address: string 
     'GET',
     '/api/v1/pods?labelSelector=tier%3Dapp',
   );
+  let ended = false;
   const watching = (async () => {
     const path = `/api/v1/pods?watch=1&labelSelector=tier%3Dapp&resourceVersion=${list.metadata.resourceVersion}`;
     try {
@@ -223,11 +224,19 @@ async function measure({ names, percent }: Case, count: number, address: string 
     } catch {
       // Aborted at the end.
     }
+    ended = true;
   })();
   let scheduler: Component | undefined;
   try {
     scheduler = await start(address, percent);
-    await until('all pods are bound', () => bound.size === count, 300_000);
+    await until(
+      'all pods are bound',
+      () => {
+        if (ended) throw new Error(`the watch ended when ${bound.size} of ${count} pods were bound: try again`);
+        return bound.size === count;
+      },
+      300_000,
+    );
     const times = [...bound.values()].sort((a, b) => a - b);
     const [from, to] = [Math.floor(count * 0.1), Math.floor(count * 0.9)];
     const cpuMsPerPod = (scheduler.cpuSeconds() * 1000) / count;
