@@ -11,8 +11,6 @@ export class Component {
   readonly logFile: string;
   readonly #child: ChildProcess;
   readonly #exit: Promise<void>;
-  /** Where it listens, where that was chosen for it. */
-  port: number | undefined;
 
   /** @param env beside PATH and HOME */
   constructor(binary: string, args: readonly string[], logFile: string, env: Readonly<Record<string, string>> = {}) {

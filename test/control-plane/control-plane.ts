@@ -203,7 +203,6 @@ export class ControlPlane {
       this.#at(`${name}-${port}.log`),
       { HOME: this.#at('home') },
     );
-    scheduler.port = port;
     const api = new Api(port!, this.#ca.cert, this.#admin);
     this.#schedulers.set(scheduler, api);
     await scheduler.until(async () => (await api.ask('GET', '/readyz')).status === 200);

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { until as holds } from '../support/netloom.ts';
 import { Recorder, type ExtenderCall } from './recorder.ts';
-import { schedulerMetric } from './scheduler-metrics.ts';
 import { PATIENCE_MS, PEERS, PODS, Shop, zoneOf } from './shop.ts';
 
 const until = (what: string, does: () => boolean | Promise<boolean>) => holds(what, does, PATIENCE_MS);
@@ -107,7 +106,8 @@ export function kubeSchedulerCases(options: {
         const web = shop.name('web');
         await shop.deploy(web, 30, name, spec);
         await shop.placed(web, 30);
-        used.push(await schedulerMetric(component, 'scheduler_batch_attempts_total', 'result="hint_used"'));
+        const metrics = await shop.plane.schedulerMetrics(component);
+        used.push(metrics.sum('scheduler_batch_attempts_total', { result: 'hint_used' }));
         expect(shop.recorder.prioritized(`^${web}-`)).toHaveLength(extenders.length * 30);
         await shop.remove(web);
       }

@@ -126,7 +126,6 @@ export class Shop {
       ...(options.binary === undefined ? {} : { binary: options.binary }),
       extenders: options.extenders ?? [],
       config: { profiles: [{ schedulerName: name, ...options.profile }], ...options.config },
-      args: ['--authorization-always-allow-paths=/healthz,/readyz,/livez,/metrics'],
     });
     return { name, component };
   }
