@@ -17,6 +17,7 @@ export type {
   TestRun,
 } from './types.ts';
 export { ensureBpffs, isBpffs, mountBpffs, unmountBpffs } from './bpffs.ts';
+export { lockDirectory } from './dir-lock.ts';
 export { Btf, parseBtf } from './btf.ts';
 export { checkLayout, structLayout, type StructLayout } from './layout.ts';
 export { libbpfIsTested, libbpfVersion } from './libbpf.ts';

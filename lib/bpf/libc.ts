@@ -9,6 +9,7 @@ export interface Libc {
   munmap: Bound<[address: Pointer, length: number], number>;
   /** Variadic in C; with integers only, x86-64 and arm64 Linux pass them alike. */
   fcntl: Bound<[fd: number, command: number, argument: number], number>;
+  flock: Bound<[fd: number, operation: number], number>;
   getpagesize: Bound<[], number>;
   mount: Bound<[source: string, target: string, type: string, flags: number, data: string], number>;
   umount2: Bound<[target: string, flags: number], number>;
@@ -27,6 +28,7 @@ const SIGNATURES: Record<keyof Libc, readonly [result: string, ...args: string[]
   mmap: [POINTER, POINTER, 'size_t', 'int', 'int', 'int', 'int64'],
   munmap: ['int', POINTER, 'size_t'],
   fcntl: ['int', 'int', 'int', 'int'],
+  flock: ['int', 'int', 'int'],
   getpagesize: ['int'],
   mount: ['int', 'str', 'str', 'str', 'ulong', 'str'],
   umount2: ['int', 'str', 'int'],

@@ -1,4 +1,4 @@
-import { closeSync, unlinkSync } from 'node:fs';
+import { closeSync, renameSync, rmSync, unlinkSync } from 'node:fs';
 import { bpfError } from './errno.ts';
 import { addressOf, libbpf } from './libbpf.ts';
 import { Lifetime } from './lifetime.ts';
@@ -26,6 +26,14 @@ export class FdLink implements BpfLink {
     this.lifetime.assertOpen();
     pinFd(this.fd, path, `${this.kind} link`);
     this.#pins.push(path);
+  }
+
+  pinOver(path: string): void {
+    const beside = `${path}_next`;
+    rmSync(beside, { force: true });
+    this.pin(beside);
+    renameSync(beside, path);
+    this.#pins.splice(this.#pins.indexOf(beside), 1, path);
   }
 
   detach(): void {

@@ -104,6 +104,10 @@ class ClsactLink implements BpfLink {
     });
   }
 
+  pinOver(path: string): void {
+    this.pin(path);
+  }
+
   detach(): void {
     if (!this.#attached) return;
     this.#attached = false;

@@ -81,6 +81,8 @@ export interface BpfLink {
   readonly closed: boolean;
   /** Keeps the link after this process ends. `path` must lie on a bpffs. A clsact filter has no link: refused. */
   pin(path: string): void;
+  /** As `pin`, in the place of a link that is pinned there: at every moment one of the two is. */
+  pinOver(path: string): void;
   /** The program stops running: the pin made through this handle is removed too. Idempotent. */
   detach(): void;
   /** Gives up the handle: like `detach`, unless the link was pinned; then it goes on. Idempotent. */
