@@ -8,8 +8,9 @@ import {
   type BpfProgram,
 } from '../lib/bpf/index.ts';
 import type { AddressRange } from '../proto/report.ts';
-import { EDGE_COUNTS, LAYOUTS, LOSSES, RANGE_KEY, SETTINGS } from './bpf/layout.ts';
+import { EDGE_COUNTS, IDENTITY, LAYOUTS, LOSSES, RANGE_KEY, SETTINGS } from './bpf/layout.ts';
 import { runMisses } from './node/run-misses.ts';
+import { abiOf, PINNED_MAPS, type PinFolder } from './pins.ts';
 
 export const DEFAULT_MAX_EDGES = 65_536;
 /** Sizes of the maps in collector.bpf.c. */
@@ -23,6 +24,20 @@ export interface KernelOptions {
   readonly maxEdges?: number;
   /** Measure only the namespaces given by setScope; default: all of this kernel. */
   readonly scoped?: boolean;
+  /** Where maps and link outlive this process, and where those of the last one are taken up. Default: nothing is pinned. */
+  readonly pins?: PinFolder;
+}
+
+/** Who pinned maps are, and how they came to this process. */
+export interface KernelIdentity {
+  /**
+   * `new`: made by this process. `resumed`: left by another, whose program went on counting. `detached`: left by
+   * another, but meanwhile no program was attached. `replaced`: new, for what was pinned there did not fit.
+   */
+  readonly origin: 'new' | 'resumed' | 'detached' | 'replaced';
+  /** 16 bytes; undefined: what was reported of these counters is not known. */
+  readonly mapId: Uint8Array | undefined;
+  setMapId(mapId: Uint8Array | undefined): void;
 }
 
 /** Cumulative since the maps were made. */
@@ -44,6 +59,8 @@ export interface ProgramRuns {
 export interface CollectorKernel {
   /** Edges that fit. */
   readonly maxEdges: number;
+  /** undefined: nothing is pinned, so the counters go with this process. */
+  readonly identity: KernelIdentity | undefined;
   /** Adds what every live socket moved since the pass before to its edge. Resolves with the number of sockets seen. */
   countLiveSockets(): Promise<number>;
   /** All edges, cumulative; the views are reused between batches. */
@@ -60,27 +77,44 @@ export interface CollectorKernel {
 }
 
 /**
- * Loads and attaches the collector's programs: from the return on, every TCP connection that opens is counted.
- * @throws NetloomError BPF_LOAD_FAILED, BPF_LAYOUT_MISMATCH and what else lib/bpf names
+ * Loads and attaches the collector's programs: from the return on, every TCP connection that opens is counted. With
+ * `pins`, the program that is pinned there is replaced by this one, without a moment in which none is attached.
+ * @throws NetloomError BPF_LOAD_FAILED, BPF_LAYOUT_MISMATCH, BPF_PIN_FAILED and what else lib/bpf names
  */
 export async function loadCollector(options: KernelOptions = {}): Promise<CollectorKernel> {
+  const { pins } = options;
   const maxEdges = options.maxEdges ?? DEFAULT_MAX_EDGES;
-  const object = await loadBpf({
-    object: options.object ?? bpfObjectPath('collector'),
-    constants: { scoped: options.scoped === true ? 1 : 0 },
-    maxEntries: { edges: maxEdges },
-  });
+  const abi = abiOf({ edges: maxEdges, scope: MAX_SCOPE, cluster_ranges: MAX_RANGES });
+  const found = pins?.compare(abi) ?? 'none';
+  if (found === 'other') pins?.clear();
+  const wasAttached = pins?.isAttached === true;
+  let object: BpfObject | undefined;
   const stats = tryRunStats();
   try {
+    object = await loadBpf({
+      object: options.object ?? bpfObjectPath('collector'),
+      constants: { scoped: options.scoped === true ? 1 : 0 },
+      maxEntries: { edges: maxEdges },
+      ...(pins === undefined ? {} : { pins: { dir: pins.dir, maps: PINNED_MAPS } }),
+    });
     for (const [name, layout] of Object.entries(LAYOUTS)) checkLayout(object.btf, name, layout);
     const onState = object.program('on_state');
     const countLive = object.program('count_live');
     const livePass = countLive.attachIter(object.map('sockets'));
-    onState.attachTracing();
-    return new LoadedCollector(object, [onState, countLive], livePass, maxEdges, stats);
+    const link = onState.attachTracing();
+    let identity: PinnedIdentity | undefined;
+    if (pins !== undefined) {
+      const origin = found === 'same' ? (wasAttached ? 'resumed' : 'detached') : found === 'other' ? 'replaced' : 'new';
+      identity = new PinnedIdentity(object.map('identity'), abi, origin);
+      link.pinOver(pins.linkPath);
+    }
+    const collector = new LoadedCollector(object, [onState, countLive], livePass, maxEdges, stats, identity);
+    if (found === 'same') await collector.takeUp();
+    return collector;
   } catch (error) {
     stats.close();
-    object.close();
+    object?.close();
+    if (found !== 'same') pins?.clear();
     throw error;
   }
 }
@@ -97,8 +131,35 @@ function tryRunStats(): { close(): void } {
 const INDEX_ZERO = new Uint8Array(4);
 const IN_SET = new Uint8Array([1]);
 
+class PinnedIdentity implements KernelIdentity {
+  readonly origin: KernelIdentity['origin'];
+  readonly #map: BpfMap;
+  readonly #abi: Uint8Array;
+
+  constructor(map: BpfMap, abi: Uint8Array, origin: KernelIdentity['origin']) {
+    this.#map = map;
+    this.#abi = abi;
+    this.origin = origin;
+    if (origin === 'new' || origin === 'replaced') this.setMapId(undefined);
+  }
+
+  get mapId(): Uint8Array | undefined {
+    const { offset, size } = IDENTITY.fields.map_id;
+    const mapId = this.#map.lookup(INDEX_ZERO)?.slice(offset, offset + size);
+    return mapId?.some((byte) => byte !== 0) === true ? mapId : undefined;
+  }
+
+  setMapId(mapId: Uint8Array | undefined): void {
+    const value = new Uint8Array(IDENTITY.size);
+    if (mapId !== undefined) value.set(mapId, IDENTITY.fields.map_id.offset);
+    value.set(this.#abi, IDENTITY.fields.abi.offset);
+    this.#map.update(INDEX_ZERO, value);
+  }
+}
+
 class LoadedCollector implements CollectorKernel {
   readonly maxEdges: number;
+  readonly identity: KernelIdentity | undefined;
   private readonly object: BpfObject;
   private readonly programs: readonly BpfProgram[];
   private readonly livePass: { run(): Promise<number> };
@@ -116,7 +177,9 @@ class LoadedCollector implements CollectorKernel {
     livePass: { run(): Promise<number> },
     maxEdges: number,
     stats: { close(): void },
+    identity: KernelIdentity | undefined,
   ) {
+    this.identity = identity;
     this.object = object;
     this.programs = programs;
     this.livePass = livePass;
@@ -126,6 +189,17 @@ class LoadedCollector implements CollectorKernel {
     this.lossMap = object.map('losses');
     this.scope = new KeySet(object.map('scope'));
     this.ranges = new KeySet(object.map('cluster_ranges'));
+  }
+
+  /** Goes on with what the last agent had set; until others are given, that holds. */
+  async takeUp(): Promise<void> {
+    const settings = this.object.map('settings').lookup(INDEX_ZERO);
+    if (settings !== undefined) {
+      const view = new DataView(settings.buffer, settings.byteOffset, SETTINGS.size);
+      this.pass = view.getUint32(SETTINGS.fields.pass.offset, true);
+      this.foldOutside = view.getUint32(SETTINGS.fields.fold_outside.offset, true) === 1;
+    }
+    await Promise.all([this.scope.takeUp(), this.ranges.takeUp()]);
   }
 
   async countLiveSockets(): Promise<number> {
@@ -202,8 +276,19 @@ class KeySet {
     this.map = map;
   }
 
+  /** What is in it already. */
+  async takeUp(): Promise<void> {
+    const { keySize } = this.map;
+    await this.map.readAll((keys, _values, count) => {
+      for (let i = 0; i < count; i++) {
+        const key = new Uint8Array(keys.buffer, keys.byteOffset + i * keySize, keySize).slice();
+        this.held.set(textOf(key), key);
+      }
+    });
+  }
+
   replace(keys: readonly Uint8Array[]): void {
-    const next = new Map(keys.map((key) => [Buffer.from(key).toString('latin1'), key] as const));
+    const next = new Map(keys.map((key) => [textOf(key), key] as const));
     for (const [text, key] of this.held) {
       if (!next.has(text)) this.map.delete(key);
     }
@@ -212,6 +297,10 @@ class KeySet {
     }
     this.held = next;
   }
+}
+
+function textOf(key: Uint8Array): string {
+  return Buffer.from(key).toString('latin1');
 }
 
 function rangeKey(range: AddressRange): Uint8Array {

@@ -248,6 +248,10 @@ export const ERROR_CODES = {
     meaning: 'A row of the traffic file cannot be read.',
     remedy: 'Correct the line that is named; the form is described in docs/traffic-format.md.',
   },
+  AGENT_PINS_IN_USE: {
+    meaning: 'Another agent runs with the same folder of pins; two would count the same sockets into the same maps.',
+    remedy: 'End the other agent, or give this one a folder of its own with --pins.',
+  },
   AGENT_LISTEN_FAILED: {
     meaning: "The agent's metrics listener cannot be opened.",
     remedy: 'Choose another address with --metrics-listen, or end the program that listens there.',

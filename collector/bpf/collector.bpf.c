@@ -15,6 +15,10 @@
  * A peer that ends with a reset acknowledges with it what it took, but the kernel does not look (tcp_reset()): what was in
  * flight then counts as delivered. A client that reads its answer and resets did take it; of one that gives up in the
  * middle this is at most a window too much.
+ *
+ * Maps and link may be pinned, so that counting goes on without an agent. The next agent attaches its own program
+ * before it removes the old one: for a moment two programs see each event, one after the other on the same CPU, under
+ * the socket's lock. So every event must leave the same behind whether it is handled once or twice.
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
@@ -45,7 +49,8 @@ struct socket_counts {
 	__u32 segments_sent;
 	__u32 segments_received;
 	__u32 retransmits;
-	__u32 reserved2;
+	/* snd_una at ESTABLISHED: tells this opening from another one of the same socket. */
+	__u32 opened_at;
 };
 
 struct {
@@ -94,6 +99,13 @@ struct {
 	__type(value, struct collector_settings);
 } settings SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct collector_identity);
+} identity SEC(".maps");
+
 static const __u32 zero = 0;
 
 static __always_inline void lose(__u64 connections, __u64 bytes, __u64 storages)
@@ -118,6 +130,7 @@ static __always_inline struct edge_counts *edge_of(const struct edge_key *key)
 
 	if (edge)
 		return edge;
+	fresh.born_ms = bpf_ktime_get_ns() / 1000000;
 	/* NOEXIST, then look again: two CPUs may race for the first connection. */
 	bpf_map_update_elem(&edges, key, &fresh, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&edges, key);
@@ -214,30 +227,33 @@ static __always_inline bool edge_key_of(struct sock *sk, __u8 role, struct edge_
 	return true;
 }
 
+/*
+ * Twice for one opening is as good as once. A socket without storage is counted as a loss, not as a connection: nothing
+ * would tell the second time from the first.
+ */
 static __always_inline void connection_opened(struct sock *sk, __u8 role, bool syn_sent)
 {
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 	struct edge_key key = {};
 	struct socket_counts *counts;
 	struct edge_counts *edge;
+	__u32 opened_at;
 
-	if (!edge_key_of(sk, role, &key))
+	if (!tcp || !edge_key_of(sk, role, &key))
 		return;
-
-	edge = edge_of(&key);
-	if (edge) {
-		__sync_fetch_and_add(&edge->connections, 1);
-		edge->updated_ns = bpf_ktime_get_ns();
-	} else {
-		lose(1, 0, 0);
-	}
+	opened_at = tcp->snd_una;
 
 	counts = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!counts) {
 		lose(0, 0, 1);
 		return;
 	}
-	/* A socket that was disconnected and connected again still has its old storage: everything is set anew. */
 	bpf_spin_lock(&counts->lock);
+	if (counts->state == STORAGE_LIVE && counts->opened_at == opened_at) {
+		bpf_spin_unlock(&counts->lock);
+		return;
+	}
+	/* A socket that was disconnected and connected again still has its old storage: everything is set anew. */
 	counts->state = STORAGE_LIVE;
 	counts->fin_sent = 0;
 	counts->syn_sent = syn_sent;
@@ -247,7 +263,16 @@ static __always_inline void connection_opened(struct sock *sk, __u8 role, bool s
 	counts->segments_sent = 0;
 	counts->segments_received = 0;
 	counts->retransmits = 0;
+	counts->opened_at = opened_at;
 	bpf_spin_unlock(&counts->lock);
+
+	edge = edge_of(&key);
+	if (edge) {
+		__sync_fetch_and_add(&edge->connections, 1);
+		edge->updated_ns = bpf_ktime_get_ns();
+	} else {
+		lose(1, 0, 0);
+	}
 }
 
 /* Both ends called: the lower address, then port, passes for the client, so that both ends say the same. */

@@ -36,7 +36,7 @@ struct edge_counts {
 	__u32 min_rtt_us; /* least of the sockets seen in `rtt_pass`; 0: not known */
 	__u32 smoothed_rtt_us;
 	__u32 rtt_pass;
-	__u32 reserved;
+	__u32 born_ms; /* low bits of CLOCK_MONOTONIC: tells an edge from one of the same key that was deleted */
 };
 
 /* Cumulative. Bytes of connections without an edge are counted here, so nothing vanishes unseen. */
@@ -50,6 +50,12 @@ struct collector_losses {
 struct collector_settings {
 	__u32 pass; /* number of the pass over live sockets; starts a new minimum of RTTs */
 	__u32 fold_outside; /* 1: cluster_ranges is filled, fold remote addresses outside of it */
+};
+
+/* Of pinned maps, which one agent leaves to the next. Written by user space; all zero: not known. */
+struct collector_identity {
+	__u8 map_id[16];
+	__u8 abi[16];
 };
 
 /* Key of cluster_ranges. */

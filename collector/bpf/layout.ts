@@ -1,7 +1,7 @@
 import type { StructLayout } from '../../lib/bpf/layout.ts';
 
 /**
- * The structs of edges.h as user space reads them. Compared with the object's BTF before the first read, so that a
+ * The structs of edges.h, and of the program's own, as user space reads them. Compared with the object's BTF before the first read, so that a
  * change of one side alone stops the agent instead of making it report nonsense.
  */
 export const EDGE_KEY = {
@@ -29,7 +29,7 @@ export const EDGE_COUNTS = {
     min_rtt_us: { offset: 56, size: 4 },
     smoothed_rtt_us: { offset: 60, size: 4 },
     rtt_pass: { offset: 64, size: 4 },
-    reserved: { offset: 68, size: 4 },
+    born_ms: { offset: 68, size: 4 },
   },
 } as const satisfies StructLayout;
 
@@ -50,6 +50,32 @@ export const SETTINGS = {
   },
 } as const satisfies StructLayout;
 
+export const IDENTITY = {
+  size: 32,
+  fields: {
+    map_id: { offset: 0, size: 16 },
+    abi: { offset: 16, size: 16 },
+  },
+} as const satisfies StructLayout;
+
+/** Only programs read it, but pinned ones outlive the agent that loaded them. */
+const SOCKET_COUNTS = {
+  size: 80,
+  fields: {
+    lock: { offset: 0, size: 4 },
+    state: { offset: 4, size: 1 },
+    fin_sent: { offset: 5, size: 1 },
+    syn_sent: { offset: 6, size: 1 },
+    key: { offset: 8, size: 40 },
+    bytes_sent: { offset: 48, size: 8 },
+    bytes_received: { offset: 56, size: 8 },
+    segments_sent: { offset: 64, size: 4 },
+    segments_received: { offset: 68, size: 4 },
+    retransmits: { offset: 72, size: 4 },
+    opened_at: { offset: 76, size: 4 },
+  },
+} as const satisfies StructLayout;
+
 export const RANGE_KEY = {
   size: 20,
   fields: {
@@ -58,14 +84,22 @@ export const RANGE_KEY = {
   },
 } as const satisfies StructLayout;
 
-/** Struct names of edges.h with the layouts above. */
+/** Struct names with the layouts above. */
 export const LAYOUTS: Readonly<Record<string, StructLayout>> = {
   edge_key: EDGE_KEY,
   edge_counts: EDGE_COUNTS,
   collector_losses: LOSSES,
   collector_settings: SETTINGS,
+  collector_identity: IDENTITY,
+  socket_counts: SOCKET_COUNTS,
   range_key: RANGE_KEY,
 };
+
+/**
+ * Counts up when figures in pinned maps come to mean something else without lying elsewhere: then what an older agent
+ * left is not taken up.
+ */
+export const ABI = 1;
 
 /** Bit of `role`: `remote` is a prefix (/24 of IPv4, /48 of IPv6), not one address. */
 export const REMOTE_FOLDED = 0x80;
