@@ -57,7 +57,7 @@ const ROLES: Readonly<Record<Feature, Role>> = {
   sock_ops: later('no way to measure where tracing is not available; this version has none anyway'),
   cgroup_skb: later('UDP cannot be counted; this version does not count it anyway'),
   ringbuf: later('nothing: no event is sent one by one'),
-  bpffs: later('a restarted agent starts with new counters, as this version always does'),
+  bpffs: { used: true, without: 'an agent that restarts forgets the connections that are open (--pins needs one)' },
   tcx: later('bandwidth limits would use clsact; this version enforces none'),
   clsact: later('bandwidth limits could not be enforced before Linux 6.6; this version enforces none'),
 };

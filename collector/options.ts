@@ -33,6 +33,10 @@ export interface AgentOptions {
   readonly uplinkNetns?: string | undefined;
   /** Edges that the kernel's map holds, 112 B each. Default 65,536. */
   readonly maxEdges?: number | undefined;
+  /** Folder on a bpffs in which maps and program outlive this agent. Default: none, counting ends with it. */
+  readonly pins?: string | undefined;
+  /** Folder for what the next agent on the same pins must know. Default /run/netloom. */
+  readonly state?: string | undefined;
   /** Where Prometheus may ask. Default: nowhere. */
   readonly metrics?: Address | undefined;
   /** Absent: plain text. */

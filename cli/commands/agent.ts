@@ -13,6 +13,8 @@ export default defineCommand({
     'Reads what every socket of this node moved from the kernel, without a program per packet, and reports it ' +
       'to the scheduler once an interval. Needs root, or the capabilities BPF and PERFMON; `netloom doctor` tells ' +
       'what this machine can measure.',
+    'With --pins an agent that ends leaves its program and maps in the kernel, and the next one goes on with them. ' +
+      '--detach removes them for good.',
   ],
   examples: [
     { text: 'Measure the whole node.', command: 'netloom agent --node worker-1 --scheduler 10.0.0.5:9753' },
@@ -20,10 +22,30 @@ export default defineCommand({
       text: 'Read everything from a file, but report more often.',
       command: 'netloom agent --config /etc/netloom.yaml --interval 1s',
     },
+    { text: 'Leave nothing in the kernel.', command: 'netloom agent --detach --pins /sys/fs/bpf/netloom' },
   ],
   section: agentSection,
+  flags: {
+    detach: {
+      type: 'bool',
+      configurable: false,
+      help: 'Measure nothing; remove program and maps that agents left in --pins, the folder, and their state.',
+      group: 'Over restarts',
+    },
+  },
   longRunning: true,
-  async run({ options, log, signal }) {
+  async run({ options, log, signal, stdout }) {
+    if (options.detach) {
+      const { pins, state } = options;
+      if (pins === undefined) {
+        throw new NetloomError('USAGE', '--detach has nothing to remove without --pins', {
+          remedy: 'Give the folder with --pins DIR. An agent without pins leaves nothing in the kernel.',
+        });
+      }
+      const { detach } = await import('../../collector/detach.ts');
+      stdout.write(`${detach({ pins, state })}\n`);
+      return 0;
+    }
     const { startAgent } = await import('../../collector/agent.ts');
     const { uplink, uplinkSpeed, metricsListen, insecure } = options;
     if (!insecure && tlsOf(options) === undefined && !isLoopbackHost(options.scheduler.host)) {
@@ -43,6 +65,8 @@ export default defineCommand({
         uplinkSpeedBps: uplinkSpeed,
         uplinkNetns: options.uplinkNetns,
         maxEdges: options.mapEntries,
+        pins: options.pins,
+        state: options.state,
         metrics: metricsListen,
         tls: tlsOf(options),
         version: VERSION,

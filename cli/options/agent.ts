@@ -9,6 +9,7 @@ export const agentSection = defineSection({
     node: {
       type: 'string',
       required: true,
+      unless: 'detach',
       placeholder: 'NAME',
       help: 'Kubernetes name of the node that this agent measures.',
       group: 'Reporting',
@@ -62,6 +63,19 @@ export const agentSection = defineSection({
       max: 4194304,
       help: 'Edges that the kernel keeps room for; what does not fit is counted as lost.',
       group: 'Measuring',
+    },
+    pins: {
+      type: 'path',
+      help:
+        'Folder on a bpffs in which maps and program outlive the agent: counting goes on while it restarts or is ' +
+        'upgraded, and the next agent reports all of it, once. Without it connections that are open at a restart are forgotten.',
+      group: 'Over restarts',
+    },
+    state: {
+      type: 'path',
+      default: '/run/netloom',
+      help: 'Folder for what the next agent on the same pins must know of this one: how far it has reported.',
+      group: 'Over restarts',
     },
     uplink: {
       type: 'list',

@@ -43,6 +43,16 @@ export class ColumnBuilder {
     this.figures = new Float64Array(FIGURES * initialCapacity);
   }
 
+  /** Rows pushed in this period. */
+  get length(): number {
+    return this.n;
+  }
+
+  /** Adds a row's cumulative figures, in the order of EdgeFigures, to those in `into` from `at`. */
+  addCumulative(row: number, into: Float64Array, at: number): void {
+    for (let i = 0; i < CUMULATIVE_FIGURES; i++) into[at + i]! += this.figures[FIGURES * row + i]!;
+  }
+
   /** `key`: an edge_key of edges.h at `offset`. */
   push(key: DataView, offset: number, figures: Readonly<EdgeFigures>): void {
     if (this.n === this.capacity) this.grow();
@@ -124,6 +134,8 @@ export class ColumnBuilder {
 }
 
 const FIGURES = 8;
+/** The first of them; RTTs are gauges. */
+const CUMULATIVE_FIGURES = 6;
 
 interface Numbers {
   readonly length: number;

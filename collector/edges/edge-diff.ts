@@ -15,19 +15,39 @@ const CUMULATIVE = [
 ] as const;
 const WIDTH = CUMULATIVE.length;
 const WORD = 2 ** 32;
+/** In movedAtMs, of a slot without a key: never idle. */
+const FORGOTTEN = Infinity;
+
+/** A row of `save`: key, born_ms (u32), 4 bytes 0, the cumulative figures (f64). Little-endian. */
+const ROW_BORN = EDGE_KEY.size;
+const ROW_FIGURES = EDGE_KEY.size + 8;
+export const BASELINE_ROW_BYTES = ROW_FIGURES + 8 * WIDTH;
+const ROWS_A_CHUNK = 1024;
+
+/** What was emitted of each edge of a map, all in all. */
+export interface Baseline {
+  /** Rows of BASELINE_ROW_BYTES. */
+  readonly rows: number;
+  /** They, in pieces of whole rows; each is reused for the next. */
+  chunks(): Iterable<Uint8Array>;
+}
 
 /**
  * Turns cumulative readings of the kernel's `edges` map into what each period added.
  *
- * Invariant: the sum of all that was emitted for a key equals its highest reading, per figure. A reading below the
+ * Invariant: the sum of all that was emitted for an edge equals its highest reading, per figure. A reading below the
  * one before is held back: the kernel may count a FIN's sequence number as a byte for some microseconds, and takes it back.
- * Hence a key that the agent deletes from the map must be forgotten here at the same moment: it starts at zero again.
+ * An edge that was deleted from the map and came back is another one, which its birth tells, and starts at zero.
  */
 export class EdgeDiff {
   private readonly table: KeyTable;
   private seen: Float64Array;
   /** Monotonic time of the last reading that moved. */
   private movedAtMs: Float64Array;
+  /** Low 32 bits of the time when the kernel made the edge. */
+  private born: Uint32Array;
+  /** Slot of each row in the builder. */
+  private rowSlots: Uint32Array;
   private readonly builder = new ColumnBuilder();
   private readonly figures: EdgeFigures = emptyFigures();
 
@@ -35,6 +55,8 @@ export class EdgeDiff {
     this.table = new KeyTable(EDGE_KEY.size, initialCapacity);
     this.seen = new Float64Array(WIDTH * this.table.capacity);
     this.movedAtMs = new Float64Array(this.table.capacity);
+    this.born = new Uint32Array(this.table.capacity);
+    this.rowSlots = new Uint32Array(this.table.capacity);
   }
 
   /** Edges known. */
@@ -65,18 +87,60 @@ export class EdgeDiff {
 
   /** Whether a value read now holds nothing that was not emitted yet. */
   isEmitted(slot: number, value: DataView): boolean {
+    if (value.getUint32(COUNTS.born_ms.offset, true) !== this.born[slot]) return false;
     return CUMULATIVE.every((offset, figure) => reading(value, offset) <= this.seen[WIDTH * slot + figure]!);
   }
 
   /** The edge left the kernel's map. */
   forget(slot: number): void {
     this.table.remove(slot);
-    this.movedAtMs[slot] = Infinity;
+    this.movedAtMs[slot] = FORGOTTEN;
+  }
+
+  /** As of the last `finish`, also in the middle of a pass. To be used before anything else is called. */
+  save(): Baseline {
+    const { table, builder } = this;
+    return { rows: table.size, chunks: () => this.rowChunks(builder.length) };
+  }
+
+  /** Takes up what another saved, into an empty one. `bytes`: rows. Edges that the map no longer has do no harm. */
+  restore(bytes: Uint8Array, nowMs: number): void {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (let at = 0; at < bytes.byteLength; at += BASELINE_ROW_BYTES) {
+      const slot = this.newSlot(view, at, view.getUint32(at + ROW_BORN, true), nowMs);
+      for (let i = 0; i < WIDTH; i++) this.seen[WIDTH * slot + i] = view.getFloat64(at + ROW_FIGURES + 8 * i, true);
+    }
+  }
+
+  private *rowChunks(pendingRows: number): Generator<Uint8Array> {
+    const chunk = new Uint8Array(Math.min(ROWS_A_CHUNK, Math.max(1, this.table.size)) * BASELINE_ROW_BYTES);
+    const view = new DataView(chunk.buffer);
+    // What this pass has read so far belongs to a period that nobody was told of: it is taken off again.
+    const pending = new Float64Array(pendingRows === 0 ? 0 : WIDTH * this.table.slotEnd);
+    for (let row = 0; row < pendingRows; row++) this.builder.addCumulative(row, pending, WIDTH * this.rowSlots[row]!);
+    let at = 0;
+    for (let slot = 0; slot < this.table.slotEnd; slot++) {
+      if (this.movedAtMs[slot] === FORGOTTEN) continue;
+      this.table.copyKey(slot, view, at);
+      view.setUint32(at + ROW_BORN, this.born[slot]!, true);
+      for (let i = 0; i < WIDTH; i++) {
+        const figure = this.seen[WIDTH * slot + i]! - (pending[WIDTH * slot + i] ?? 0);
+        // Below zero: seen twice in this pass, and deleted and made anew in between.
+        view.setFloat64(at + ROW_FIGURES + 8 * i, Math.max(0, figure), true);
+      }
+      at += BASELINE_ROW_BYTES;
+      if (at < chunk.length) continue;
+      yield chunk;
+      at = 0;
+    }
+    if (at > 0) yield chunk.subarray(0, at);
   }
 
   private read(keys: DataView, keyAt: number, values: DataView, valueAt: number, nowMs: number): void {
+    const born = values.getUint32(valueAt + COUNTS.born_ms.offset, true);
     let slot = this.table.find(keys, keyAt);
-    if (slot < 0) slot = this.newSlot(keys, keyAt, nowMs);
+    if (slot < 0) slot = this.newSlot(keys, keyAt, born, nowMs);
+    else if (this.born[slot] !== born) this.startAnew(slot, born, nowMs);
     const base = WIDTH * slot;
     const { figures } = this;
     figures.bytesSent = this.advance(base, reading(values, valueAt + COUNTS.bytes_sent.offset));
@@ -98,6 +162,10 @@ export class EdgeDiff {
     figures.minRttUs = values.getUint32(valueAt + COUNTS.min_rtt_us.offset, true);
     figures.smoothedRttUs = values.getUint32(valueAt + COUNTS.smoothed_rtt_us.offset, true);
     this.movedAtMs[slot] = nowMs;
+    if (this.builder.length === this.rowSlots.length) {
+      this.rowSlots = widened(this.rowSlots, new Uint32Array(2 * this.rowSlots.length));
+    }
+    this.rowSlots[this.builder.length] = slot;
     this.builder.push(keys, keyAt, figures);
   }
 
@@ -108,15 +176,21 @@ export class EdgeDiff {
     return now - before;
   }
 
-  private newSlot(keys: DataView, keyAt: number, nowMs: number): number {
+  private newSlot(keys: DataView, keyAt: number, born: number, nowMs: number): number {
     const slot = this.table.add(keys, keyAt);
     if (this.table.capacity > this.movedAtMs.length) {
       this.seen = widened(this.seen, new Float64Array(WIDTH * this.table.capacity));
       this.movedAtMs = widened(this.movedAtMs, new Float64Array(this.table.capacity));
+      this.born = widened(this.born, new Uint32Array(this.table.capacity));
     }
-    this.seen.fill(0, WIDTH * slot, WIDTH * (slot + 1));
-    this.movedAtMs[slot] = nowMs;
+    this.startAnew(slot, born, nowMs);
     return slot;
+  }
+
+  private startAnew(slot: number, born: number, nowMs: number): void {
+    this.seen.fill(0, WIDTH * slot, WIDTH * (slot + 1));
+    this.born[slot] = born;
+    this.movedAtMs[slot] = nowMs;
   }
 }
 

@@ -17,6 +17,11 @@ export interface UplinkOptions {
   readonly sysClassNet?: string;
 }
 
+/** Counters of a device, wire bytes since it was made. */
+export interface DeviceReading extends DeviceCounters {
+  readonly name: string;
+}
+
 /** Devices of a node beyond this many (a mistake in the routes) are not reported. */
 const MAX_UPLINKS = 64;
 
@@ -30,6 +35,15 @@ export class UplinkReader {
   constructor(options: UplinkOptions = {}) {
     this.options = options;
     this.before = this.look().counters;
+  }
+
+  /** The counters up to which `read` has told; for `restore` of another reader. */
+  save(): readonly DeviceReading[] {
+    return [...this.before].map(([name, { txBytes, rxBytes }]) => ({ name, txBytes, rxBytes }));
+  }
+
+  restore(readings: readonly DeviceReading[]): void {
+    this.before = new Map(readings.map(({ name, txBytes, rxBytes }) => [name, { txBytes, rxBytes }]));
   }
 
   /** What each uplink moved since the last call. A new device starts with this call; one whose counters went back was made anew and counts from zero. */

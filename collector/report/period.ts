@@ -50,7 +50,8 @@ const UPLINK_BYTES = 200;
 
 type Parts = Omit<StoredPeriod, 'bytes'>;
 
-function stored(parts: Parts): StoredPeriod {
+/** With what it takes in memory. */
+export function stored(parts: Parts): StoredPeriod {
   const bytes = OVERHEAD_BYTES + parts.uplinks.length * UPLINK_BYTES + edgeColumnsBytes(parts.edges);
   return { ...parts, bytes };
 }

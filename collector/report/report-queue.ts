@@ -18,6 +18,18 @@ export interface NumberedPeriod {
   readonly period: StoredPeriod;
 }
 
+/** All that a queue holds, as `save` gives it: enough for another one to go on in its place. */
+export interface SavedQueue {
+  /** Ascending in `seq`. */
+  readonly sent: readonly NumberedPeriod[];
+  readonly waiting: readonly StoredPeriod[];
+  /** Losses that go with the next report. */
+  readonly carried: Losses;
+  readonly nextSeq: number;
+  /** Numbers given since, each to the oldest of `waiting`: how many of its edges it took. */
+  readonly numbered: readonly { readonly seq: number; readonly edges: number }[];
+}
+
 export interface ReportQueueStats {
   /** Reports sent at least once and not acknowledged. */
   readonly unacknowledged: number;
@@ -65,15 +77,73 @@ export class ReportQueue {
   #droppedEdges = 0;
   #droppedBytes = 0;
   #refusedReports = 0;
+  #revision = 0;
+  #isRestored = false;
+  /** No period was offered since `restore`. */
+  #isUntold = false;
+  /** The next period is in doubt. */
+  #doubtNext = false;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
     this.#maxEdges = edgesWithin(maxBytes / 2);
   }
 
+  /** Another one after every change that `save` tells and that is not a number given to the oldest waiting period. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** The highest number given. */
+  get lastSeq(): number {
+    return this.#nextSeq - 1;
+  }
+
+  /** Shares the periods, which never change. */
+  save(): SavedQueue {
+    return {
+      sent: [...this.#sent],
+      waiting: [...this.#waiting],
+      carried: this.#carried,
+      nextSeq: this.#nextSeq,
+      numbered: [],
+    };
+  }
+
+  /**
+   * Takes up what another one saved, into an empty one. What may have been sent goes out again under the same number.
+   * Throws RangeError, and is then of no use, if the numbers do not fit.
+   */
+  restore({ sent, waiting, carried, nextSeq, numbered }: SavedQueue): void {
+    this.#sent = [...sent];
+    this.#waiting = [...waiting];
+    this.#sentBytes = sent.reduce((bytes, { period }) => bytes + period.bytes, 0);
+    this.#waitingBytes = waiting.reduce((bytes, period) => bytes + period.bytes, 0);
+    this.#carried = carried;
+    this.#nextSeq = nextSeq;
+    for (const { seq, edges } of numbered) {
+      const first = this.#waiting[0];
+      if (first === undefined || seq !== this.#nextSeq || edges > first.edges.n) {
+        throw new RangeError(`report ${seq} of ${edges} edges is not the next`);
+      }
+      const [head, rest] = edges < first.edges.n ? splitPeriod(first, edges) : [first, undefined];
+      this.#number(head, rest);
+    }
+    this.#isUntold = true;
+    this.#isRestored = true;
+    this.#shrink();
+  }
+
   /** Takes a period that ended at `endMs`. Its arrays belong to the queue from now on. */
   offer(period: MeasuredPeriod, endMs: number): void {
     const item = storePeriod(period, endMs);
+    this.#revision++;
+    this.#isUntold = false;
+    if (this.#doubtNext) {
+      this.#doubtNext = false;
+      this.#drop(item);
+      return;
+    }
     this.#waiting.push(item);
     this.#waitingBytes += item.bytes;
     this.#shrink();
@@ -83,6 +153,7 @@ export class ReportQueue {
   welcome(committedSeq: number, maxEdges: number): void {
     this.#handedOut = 0;
     this.#welcomed = true;
+    if (this.#isRestored && committedSeq >= this.#nextSeq) this.#doubt();
     this.#forget(committedSeq);
     this.#committedSeq = committedSeq;
     this.#nextSeq = Math.max(this.#nextSeq, committedSeq + 1);
@@ -126,15 +197,21 @@ export class ReportQueue {
     const isLarge = first.edges.n > this.#maxEdges;
     const [head, rest] = isLarge ? splitPeriod(first, this.#maxEdges) : [first, undefined];
     if (this.#sent.length > 0 && this.#sentBytes + head.bytes > this.#maxBytes / 2) return undefined;
-    this.#waiting.splice(0, 1, ...(rest === undefined ? [] : [rest]));
-    this.#waitingBytes += (rest?.bytes ?? 0) - first.bytes;
+    const numbered = this.#number(head, rest);
+    this.#handedOut++;
+    // Two parts take a little more than the whole.
+    this.#shrink(1);
+    return numbered;
+  }
+
+  /** `head` and `rest`: the oldest waiting period. */
+  #number(head: StoredPeriod, rest: StoredPeriod | undefined): NumberedPeriod {
+    const [first] = this.#waiting.splice(0, 1, ...(rest === undefined ? [] : [rest]));
+    this.#waitingBytes += (rest?.bytes ?? 0) - first!.bytes;
     const numbered = { seq: this.#nextSeq++, period: withLosses(head, this.#carried) };
     this.#carried = NO_LOSSES;
     this.#sent.push(numbered);
     this.#sentBytes += head.bytes;
-    this.#handedOut++;
-    // Two parts take a little more than the whole.
-    this.#shrink(1);
     return numbered;
   }
 
@@ -145,10 +222,26 @@ export class ReportQueue {
     this.#sentBytes -= refused.period.bytes;
     this.#handedOut = Math.max(0, this.#handedOut - 1);
     this.#refusedReports++;
-    const losses = lossesOfDropping(refused.period);
-    this.#carried = addLosses(this.#carried, losses);
-    this.#countDropped(losses, refused.period.losses);
+    this.#revision++;
+    this.#drop(refused.period);
     return refused;
+  }
+
+  #drop(period: StoredPeriod): void {
+    const losses = lossesOfDropping(period);
+    this.#carried = addLosses(this.#carried, losses);
+    this.#countDropped(losses, period.losses);
+  }
+
+  /**
+   * The scheduler has numbers of these counters that were given after what was restored here was saved. What they
+   * held is read from the kernel once more, up to the next period: it is not told again, and counted as dropped.
+   */
+  #doubt(): void {
+    this.#revision++;
+    for (const period of this.#waiting.splice(0)) this.#drop(period);
+    this.#waitingBytes = 0;
+    this.#doubtNext = this.#isUntold;
   }
 
   stats(): ReportQueueStats {
@@ -177,6 +270,7 @@ export class ReportQueue {
    * tell us as committed: numbers above that can be given anew, to parts that fit.
    */
   #unsend(): void {
+    this.#revision++;
     this.#nextSeq = this.#sent[0]!.seq;
     this.#waiting.unshift(...this.#sent.map(({ period }) => period));
     this.#waitingBytes += this.#sentBytes;
@@ -192,6 +286,7 @@ export class ReportQueue {
   #shrink(keptShare = KEPT_SHARE): void {
     const room = this.#maxBytes - this.#sentBytes;
     if (this.#waitingBytes <= room) return;
+    this.#revision++;
     const enough = room * keptShare;
     this.#mergeOldest(this.#waiting.length >>> 1);
     if (this.#waitingBytes > enough) this.#mergeOldest(this.#waiting.length);

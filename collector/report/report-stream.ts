@@ -12,7 +12,7 @@ import {
 import { monotonicClock, type Clock } from './clock.ts';
 import { hangUp, openConnection, type ClientTls } from './connection.ts';
 import { checkPeriod, type MeasuredPeriod } from './period.ts';
-import { ReportQueue, type NumberedPeriod, type ReportQueueStats } from './report-queue.ts';
+import { ReportQueue, type NumberedPeriod, type ReportQueueStats, type SavedQueue } from './report-queue.ts';
 import type { Ending, StreamState } from './stream-state.ts';
 
 export interface ReportStreamLimits {
@@ -60,6 +60,13 @@ export interface ReportStreamOptions {
   readonly onRanges?: (ranges: readonly AddressRange[]) => void;
   readonly onWelcome?: (welcome: Welcome) => void;
   readonly limits?: Partial<ReportStreamLimits>;
+  /** What another stream had left to do. Throws RangeError if it does not fit together. */
+  readonly resume?: SavedQueue;
+  /**
+   * A report got its number and is sent for the first time when this returns. What `save` gives now tells it: whoever
+   * keeps that can go on after any end of this process, without a byte lost or told twice. Must not throw.
+   */
+  readonly onNumbered?: (report: NumberedPeriod) => void;
   /** Sent with every call, such as a token. */
   readonly headers?: () => Readonly<Record<string, string>>;
 }
@@ -84,6 +91,9 @@ export interface ReportStream {
   /** Sends what it can within `flushMs` (default 0), then ends. What is left is in the stats. */
   close(options?: { readonly flushMs?: number }): Promise<void>;
   stats(): ReportStreamStats;
+  /** What is left to do, also after `close`: see ReportQueue. */
+  save(): SavedQueue;
+  readonly revision: number;
 }
 
 export function createReportStream(options: ReportStreamOptions): ReportStream {
@@ -123,6 +133,7 @@ class GrpcReportStream implements ReportStream {
     this.#random = options.random ?? Math.random;
     this.#log = options.logger.child({ scheduler: options.target });
     this.#queue = new ReportQueue(this.#limits.maxBufferedBytes);
+    if (options.resume !== undefined) this.#queue.restore(options.resume);
   }
 
   start(): void {
@@ -164,6 +175,14 @@ class GrpcReportStream implements ReportStream {
       failedAttempts: this.#failedAttempts,
       lastError: this.#lastError,
     };
+  }
+
+  save(): SavedQueue {
+    return this.#queue.save();
+  }
+
+  get revision(): number {
+    return this.#queue.revision;
   }
 
   // ---- connecting
@@ -322,8 +341,10 @@ class GrpcReportStream implements ReportStream {
     const state = this.#state;
     if (state.kind !== 'streaming' || state.writing) return;
     if (this.#oneAtATime && this.#queue.outstanding > 0) return;
+    const { lastSeq } = this.#queue;
     const next = this.#queue.next();
     if (next === undefined) return;
+    if (this.#queue.lastSeq !== lastSeq) this.#options.onNumbered?.(next);
     // offer() refused what cannot be encoded.
     const bytes = this.#encode(next);
     state.writing = true;

@@ -142,7 +142,7 @@ const TRIALS: readonly Trial[] = [
   {
     feature: 'bpffs',
     purpose: 'counters that outlive a restart of the agent',
-    kernel: 'a bpffs on /sys/fs/bpf, or CAP_SYS_ADMIN to mount one',
+    kernel: 'a bpffs on /sys/fs/bpf',
     capabilities: [],
     attempt: requireBpffs,
   },
@@ -240,6 +240,5 @@ function tryBatchLookup(): void {
 
 function requireBpffs(): void {
   if (isBpffs('/sys/fs/bpf')) return;
-  if (missingCapabilities(['CAP_SYS_ADMIN']).length === 0) return;
-  throw new SetupError('no bpffs is mounted on /sys/fs/bpf, and this process may not mount one');
+  throw new SetupError('no bpffs is mounted on /sys/fs/bpf');
 }

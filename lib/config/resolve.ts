@@ -89,6 +89,7 @@ export function resolveOptions(input: ResolveInput): Resolved {
   for (const [key, spec] of Object.entries(specs)) {
     if (spec.required !== true || values[key] !== undefined || problems.some((problem) => tells(problem, key)))
       continue;
+    if (spec.unless !== undefined && values[spec.unless] === true) continue;
     const others =
       section === undefined || !isConfigurable(spec)
         ? ''

@@ -37,6 +37,8 @@ export interface OptionSpec<T extends OptionType = OptionType, V extends string 
   readonly default?: string | number | boolean;
   /** Must be given somewhere; excludes a default. */
   readonly required?: boolean;
+  /** Key of a boolean option with which a required one is not needed (and may be undefined). */
+  readonly unless?: string;
   /** Smallest and largest value, same notation. For numbers: of each value. */
   readonly min?: string | number;
   readonly max?: string | number;

@@ -9,6 +9,7 @@ import type { AgentOptions } from '../../collector/options.ts';
 import type { Period } from '../../collector/period.ts';
 import type { ReportStreamOptions } from '../../collector/report/report-stream.ts';
 import { silentLogger } from '../../lib/log.ts';
+import { NO_LOSSES } from '../../proto/report.ts';
 import { Actor } from './collector-support/actor-process.ts';
 import { makePair, netnsPath } from './collector-support/namespaces.ts';
 
@@ -46,6 +47,8 @@ class FakeStream {
       offer: (period: Period) => void this.periods.push(period),
       close: async () => void (this.closed = true),
       stats: () => stats,
+      save: () => ({ sent: [], waiting: [], carried: NO_LOSSES, nextSeq: 1, numbered: [] }),
+      revision: 0,
     };
   };
 

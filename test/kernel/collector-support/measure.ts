@@ -28,11 +28,11 @@ export class Measurement {
   readonly lost = { mapFullConnections: 0, mapFullBytes: 0, storageFailed: 0, readFailed: 0 };
   last: Period | undefined;
 
-  private constructor(kernel: CollectorKernel, idleMs?: number) {
+  constructor(kernel: CollectorKernel, idleMs?: number) {
     this.kernel = kernel;
     this.collector = new Collector({
       kernel,
-      uplinks: { read: () => [] },
+      uplinks: { read: () => [], save: () => [], restore: () => undefined },
       logger: silentLogger,
       ...(idleMs === undefined ? {} : { idleMs }),
     });
