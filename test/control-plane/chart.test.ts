@@ -107,6 +107,8 @@ const MATRIX: readonly (readonly [what: string, values: object])[] = [
   ['second kube-scheduler', { ...SECOND, kubeScheduler: { enabled: true, percentageOfNodesToScore: 10 } }],
   ['no agents', { agent: { enabled: false } }],
   ['persistence', { ...PLAIN, scheduler: { persistence: { enabled: true, storageClassName: 'fast', size: '10Gi' } } }],
+  ['agents without pins', { ...PLAIN, agent: { pins: { enabled: false } } }],
+  ['pins elsewhere', { ...PLAIN, agent: { pins: { hostPath: '/var/bpf/net', stateHostPath: '/var/run/net' } } }],
   ['RuntimeDefault', { ...PLAIN, agent: { seccomp: { type: 'RuntimeDefault' } } }],
   ['profile of the nodes', { ...PLAIN, agent: { seccomp: { type: 'Localhost', localhostProfile: 'a/b.json' } } }],
   [
@@ -189,6 +191,29 @@ describe('every object', () => {
     await plane.kubectl('delete', 'namespace', 'strict', '--wait=false');
   });
 
+  test('pins lie where the host has them, in a folder that the agent makes; nothing of the host is seen without', async () => {
+    const agentOf = async (values: object) => {
+      const objects = objectsOf(await render(values));
+      const { spec } = find(objects, 'DaemonSet').spec.template;
+      const config = find(objects, 'ConfigMap', 'net-netloom-agent').data['netloom.yaml'] as string;
+      const hostPaths = (spec.volumes as Parsed[]).flatMap(({ name, hostPath }) =>
+        hostPath === undefined || name === 'seccomp' ? [] : [[name, hostPath.path, hostPath.type]],
+      );
+      return { hostPaths, mounts: spec.containers[0].volumeMounts as Parsed[], config: parse(config).agent };
+    };
+    const pinned = await agentOf({ ...PLAIN, agent: { pins: { hostPath: '/var/bpf/net' } } });
+    expect(pinned.hostPaths).toEqual([
+      ['bpffs', '/var/bpf', 'Directory'],
+      ['state', '/run/netloom', 'DirectoryOrCreate'],
+    ]);
+    expect(pinned.mounts).toContainEqual({ name: 'bpffs', mountPath: '/sys/fs/bpf' });
+    expect(pinned.mounts).toContainEqual({ name: 'state', mountPath: '/run/netloom' });
+    expect(pinned.config).toMatchObject({ pins: '/sys/fs/bpf/net', state: '/run/netloom' });
+    const bare = await agentOf({ ...PLAIN, agent: { pins: { enabled: false } } });
+    expect(bare.hostPaths).toEqual([]);
+    expect(bare.config).not.toHaveProperty('pins');
+  });
+
   test.each([
     ['an unknown key', { ...PLAIN, schedular: {} }, /schedular/],
     ['an unknown key deep inside', { ...PLAIN, agent: { seccomp: { kind: 'x' } } }, /seccomp.*kind/s],
@@ -196,6 +221,7 @@ describe('every object', () => {
     ['an option that is out of bounds', { ...PLAIN, scheduler: { config: { maxNamed: 0 } } }, /maxNamed.*1/s],
     ['an option that the chart sets', { ...PLAIN, scheduler: { config: { listen: '0.0.0.0:1' } } }, /listen/],
     ['a duration without a unit', { ...PLAIN, agent: { config: { interval: '10' } } }, /interval.*pattern/s],
+    ['pins on the bpffs itself', { ...PLAIN, agent: { pins: { hostPath: '/bpf' } } }, /hostPath.*pattern/s],
     [
       "the cluster's own scheduler",
       { ...PLAIN, kubeScheduler: { schedulerName: 'default-scheduler' } },

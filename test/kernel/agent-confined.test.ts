@@ -1,10 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, it } from 'vitest';
-import { BIN, Processes, until } from '../support/netloom.ts';
+import { ensureBpffs, unmountBpffs } from '../../lib/bpf/index.ts';
+import { silentLogger } from '../../lib/log.ts';
+import { startReportServer } from '../../scheduler/ingest/report-server.ts';
+import { MemorySink } from '../../scheduler/ingest/report-sink.ts';
+import { BIN, Processes, until, type Running } from '../support/netloom.ts';
 import { Actor } from './collector-support/actor-process.ts';
 import { makePair, netnsPath, sh } from './collector-support/namespaces.ts';
 
@@ -85,6 +89,86 @@ it.skipIf(process.arch !== 'x64')(
     );
     expect(agent.log().filter(({ level }) => level === 'error')).toEqual([]);
     expect(await agent.end()).toEqual({ status: 0, signal: null });
+  },
+);
+
+it.skipIf(process.arch !== 'x64')(
+  'with the rights of the chart an agent pins, and the next one goes on with what is pinned',
+  async () => {
+    const pair = makePair();
+    cleanups.push(() => pair.remove());
+    const client = await Actor.start(pair.a);
+    cleanups.push(() => client.stop());
+    const server = await Actor.start(pair.b);
+    cleanups.push(() => server.stop());
+    const dir = await mkdtemp(join(tmpdir(), 'nlt-confined-'));
+    cleanups.push(() => rm(dir, { recursive: true }));
+    // As the host has it; the agent makes its own folder on it.
+    const bpffs = join(dir, 'bpf');
+    ensureBpffs(bpffs);
+    cleanups.push(() => unmountBpffs(bpffs));
+    const [pins, state, scope] = [join(bpffs, 'netloom'), join(dir, 'state'), join(dir, 'scope')];
+    await writeFile(scope, `${netnsPath(pair.b)}\n`);
+    const booked = { received: 0, connections: 0, mapIds: new Set<string>() };
+    const reports = await startReportServer({
+      listen: '127.0.0.1:0',
+      logger: silentLogger,
+      ranges: () => [],
+      sink: new MemorySink((_node, { edges, mapId }) => {
+        booked.mapIds.add(Buffer.from(mapId).toString('hex'));
+        for (let row = 0; row < edges.n; row++) {
+          booked.received += edges.bytesReceived[row]!;
+          booked.connections += edges.connections[row]!;
+        }
+      }),
+    });
+    cleanups.push(() => reports.close());
+    const startAgent = async (): Promise<Running> => {
+      const agent = processes.startProgram(
+        'setpriv',
+        confined(
+          BIN,
+          ...[
+            'agent',
+            '--node',
+            'alpha',
+            '--scheduler',
+            reports.address,
+            '--interval',
+            '100ms',
+            '--log-format',
+            'json',
+          ],
+          ...['--scope', scope, '--pins', pins, '--state', state],
+        ),
+      );
+      await agent.says('measuring');
+      return agent;
+    };
+    const first = await startAgent();
+    await server.do({ op: 'listen', host: '10.77.0.2', port: 9900 });
+    const conn = await client.do<number>({ op: 'connect', host: '10.77.0.2', port: 9900 });
+    await client.do({ op: 'write', conn, bytes: 3_000 });
+    await until('the first agent has told', () => booked.received === 3_000);
+    await first.end('SIGKILL');
+    await client.do({ op: 'write', conn, bytes: 200 });
+    const second = await startAgent();
+    await client.do({ op: 'write', conn, bytes: 10 });
+    await until('the second agent has told', () => booked.received >= 3_210);
+    expect(await second.end()).toEqual({ status: 0, signal: null });
+    expect(booked).toMatchObject({ received: 3_210, connections: 1 });
+    expect(booked.mapIds.size).toBe(1);
+    for (const agent of [first, second]) {
+      expect(agent.log().filter(({ level }) => level === 'error' || level === 'warn')).toEqual([]);
+    }
+    const detach = await processes.program(
+      'setpriv',
+      confined(BIN, 'agent', '--detach', '--pins', pins, '--state', state),
+    );
+    expect(detach).toMatchObject({ status: 0, stderr: '' });
+    // Some kernels put files of their own there.
+    expect(await readdir(bpffs)).not.toContain('netloom');
+    expect(await readdir(state)).toEqual([]);
   },
 );
 
