@@ -1,6 +1,6 @@
 /**
  * What the agent costs a node: resident memory with 10,000 edges, at its first and second start (the second finds
- * the compile cache), and CPU with 20,000 live sockets at the default interval of 10 s.
+ * the compile cache) and on pins (a new agent, then one that takes all edges up), and CPU with 20,000 live sockets at the default interval of 10 s.
  *
  *   node bench/agent-cost.ts [--periods N]
  *
@@ -13,6 +13,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { ensureBpffs, unmountBpffs } from '../lib/bpf/index.ts';
 import { silentLogger } from '../lib/log.ts';
 import { MemorySink } from '../scheduler/ingest/report-sink.ts';
 import { startReportServer } from '../scheduler/ingest/report-server.ts';
@@ -60,8 +61,11 @@ try {
   const bareNodeKb = await bareNode();
 
   const memory: { start: string; rssKb: number; peakKb: number; edges: number }[] = [];
-  for (const start of ['first', 'second']) {
-    const agent = await startAgent(serversOnly, 1000);
+  const bpffs = join(folder, 'bpf');
+  ensureBpffs(bpffs);
+  const pins = ['--pins', join(bpffs, 'netloom'), '--state', join(folder, 'state')];
+  for (const start of ['first', 'second', 'new pins', 'resumed']) {
+    const agent = await startAgent(serversOnly, 1000, start === 'new pins' || start === 'resumed' ? pins : []);
     await connect();
     for (let i = 0; i < 6; i++) {
       await client.do({ op: 'meshWrite', bytes: 100 });
@@ -115,6 +119,9 @@ try {
       figures: {
         rssMb: mb(second.rssKb),
         rssMbFirstStart: mb(memory[0]!.rssKb),
+        rssMbPins: mb(memory[2]!.rssKb),
+        rssMbResumed: mb(memory[3]!.rssKb),
+        peakRssMbResumed: mb(memory[3]!.peakKb),
         rssMbAt20000Edges: mb(rssKb),
         edges: second.edges,
         cpuPercent: percent(share),
@@ -132,13 +139,16 @@ try {
   await Promise.all(actors.map((actor) => actor.stop()));
   await server.close();
   pair.remove();
+  unmountBpffs(join(folder, 'bpf'));
   rmSync(folder, { recursive: true });
 }
 
-async function startAgent(scope: string, intervalMs: number): Promise<ChildProcess> {
+async function startAgent(scope: string, intervalMs: number, more: readonly string[] = []): Promise<ChildProcess> {
   const child = spawn(
     join(ROOT, 'bin', 'netloom'),
-    ['agent', '--node', 'bench', '--scheduler', server.address, '--interval', `${intervalMs}ms`, '--scope', scope],
+    ['agent', '--node', 'bench', '--scheduler', server.address, '--interval', `${intervalMs}ms`]
+      .concat(['--scope', scope])
+      .concat(more),
     // A cache of its own: the first start is a first start.
     { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, XDG_CACHE_HOME: folder } },
   );
