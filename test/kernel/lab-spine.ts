@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   labDown,
@@ -16,6 +17,8 @@ import type { Counters } from '../../scheduler/graph/counters.ts';
 import { Processes, until, type Running, type SchedulerProcess } from '../support/netloom.ts';
 
 const INTERVAL_MS = 1_000;
+
+type LabNode = Lab['state']['nodes'][number];
 
 interface Bytes {
   readonly bytesOut: number;
@@ -43,40 +46,67 @@ export class LabSpine {
   readonly lab: Lab;
   readonly scheduler: SchedulerProcess;
   readonly #processes: Processes;
-  readonly #agents: readonly Running[];
+  readonly #startAgent: (node: LabNode) => Running;
+  #agents: readonly Running[];
 
-  private constructor(lab: Lab, processes: Processes, scheduler: SchedulerProcess, agents: readonly Running[]) {
+  private constructor(
+    lab: Lab,
+    processes: Processes,
+    scheduler: SchedulerProcess,
+    startAgent: (node: LabNode) => Running,
+  ) {
     this.lab = lab;
     this.scheduler = scheduler;
     this.#processes = processes;
-    this.#agents = agents;
+    this.#startAgent = startAgent;
+    this.#agents = lab.state.nodes.map(startAgent);
   }
 
-  /** Paused: the agents see every connection from its beginning. */
-  static async start(name: string, scenario: string | Scenario): Promise<LabSpine> {
+  /**
+   * Paused: the agents see every connection from its beginning. `pins`: a folder on a bpffs, where each agent pins
+   * below its node's name; its state goes to `state`.
+   */
+  static async start(
+    name: string,
+    scenario: string | Scenario,
+    { pins, state, store }: { pins?: string; state?: string; store?: string } = {},
+  ): Promise<LabSpine> {
     const processes = new Processes();
     try {
       const lab = await labUp({ name, scenario, paused: true });
       const options = { env: labEnv(lab) };
-      const scheduler = await processes.scheduler(['--snapshot', snapshotFile(lab)], options);
-      const agents = lab.state.nodes.map((node) =>
+      const scheduler = await processes.scheduler(
+        ['--snapshot', snapshotFile(lab)].concat(store === undefined ? [] : ['--store', store]),
+        options,
+      );
+      const startAgent = (node: LabNode): Running =>
         processes.start(
           ['agent', '--node', node.name, '--scheduler', scheduler.agents, '--interval', `${INTERVAL_MS}ms`]
             .concat(['--scope', scopeFile(lab, node.name), '--uplink-netns', node.netns])
+            .concat(pins === undefined ? [] : ['--pins', join(pins, node.name)])
+            .concat(state === undefined ? [] : ['--state', state])
             .concat(['--log-format', 'json']),
           options,
-        ),
-      );
+        );
+      const spine = new LabSpine(lab, processes, scheduler, startAgent);
       await until('all agents report', async () => {
         const status = await scheduler.get<StatusReply>('/v1/status');
-        return status.agents.filter((agent) => agent.state === 'reporting').length === agents.length;
+        return status.agents.filter((agent) => agent.state === 'reporting').length === spine.#agents.length;
       });
-      return new LabSpine(lab, processes, scheduler, agents);
+      return spine;
     } catch (error) {
       await processes.cleanup();
       await labDown({ name }).catch(() => {});
       throw error;
     }
+  }
+
+  /** Ends every agent and starts another in its place, `awayMs` later. */
+  async replaceAgents(signal: NodeJS.Signals, awayMs: number): Promise<void> {
+    await Promise.all(this.#agents.map((agent) => agent.end(signal)));
+    await sleep(awayMs);
+    this.#agents = this.lab.state.nodes.map(this.#startAgent);
+    await Promise.all(this.#agents.map((agent) => agent.says('measuring')));
   }
 
   /** What processes said that ended by themselves or complained. */
