@@ -84,12 +84,12 @@ async function start(
   const file = pins === undefined ? undefined : new StateFile(options.state ?? DEFAULT_STATE_DIR, pins.dir);
   const from = startingPoint(kernel.identity, file, logger);
   const { mapId } = from;
-  const keeper: { current?: StateKeeper } = {};
+  let keeper: StateKeeper | undefined;
   const collector = new Collector({
     kernel,
     logger,
     uplinks,
-    ...(file === undefined ? {} : { keptMs: () => keeper.current?.keptMs ?? Number.NEGATIVE_INFINITY }),
+    ...(file === undefined ? {} : { keptMs: () => keeper?.keptMs ?? Number.NEGATIVE_INFINITY }),
   });
   const state = from.kind === 'resumed' ? onProcessClock(from.state) : undefined;
   if (from.kind === 'unknown') await collector.skipToPresent();
@@ -111,19 +111,11 @@ async function start(
         ).serveMetrics(options.metrics, { collector, maxEdges: kernel.maxEdges, scope });
   if (metrics !== undefined) closers.push(() => metrics.close());
 
-  if (file !== undefined && kernel.identity !== undefined) {
-    const { identity } = kernel;
-    const kept = (keeper.current = new StateKeeper({ file, identity, mapId, collector, queue: () => stream, logger }));
-    closers.push(() => {
-      kept.save();
-      kept.close();
-    });
-  }
   const stream: ReportStream = (deps.createStream ?? createReportStream)({
     target: hostPort(options.scheduler),
     hello: { node: options.node, mapId, intervalMs: options.intervalMs, version: options.version ?? '' },
     logger,
-    onNumbered: (report) => keeper.current?.noteNumber(report),
+    onNumbered: (report) => keeper?.noteNumber(report),
     onRanges: (ranges) => {
       if (ranges.length > MAX_RANGES)
         logger.warn('too many cluster ranges: nothing is folded', { ranges: ranges.length });
@@ -138,11 +130,18 @@ async function start(
     ...(options.tls === undefined ? {} : { tls: tlsFiles(options.tls) }),
     ...(options.maxUnackedBytes === undefined ? {} : { limits: { maxBufferedBytes: options.maxUnackedBytes } }),
   });
-  // Nobody is there to acknowledge anything while the stream is broken.
-  closers.push(() => stream.close({ flushMs: stream.stats().state === 'streaming' ? FLUSH_MS : 0 }));
+  if (file !== undefined && kernel.identity !== undefined) {
+    keeper = new StateKeeper({ file, identity: kernel.identity, mapId, collector, queue: stream, logger });
+    // Whatever happens before the first report: the next agent knows that nothing was reported yet.
+    keeper.save();
+  }
+  closers.push(async () => {
+    // Nobody is there to acknowledge anything while the stream is broken.
+    await stream.close({ flushMs: stream.stats().state === 'streaming' ? FLUSH_MS : 0 });
+    keeper?.save();
+    keeper?.close();
+  });
   metrics?.observeStream(() => stream.stats());
-  // Whatever happens before the first report: the next agent knows that nothing was reported yet.
-  keeper.current?.save();
 
   const report = async (): Promise<void> => {
     try {
@@ -150,7 +149,7 @@ async function start(
       metrics?.observe(period);
       stream.offer(period);
       // While nothing is sent nothing is kept, and only what is kept may make room.
-      if (collector.isCrowded) keeper.current?.saveIfBehind();
+      if (collector.isCrowded) keeper?.saveIfBehind();
     } catch (error) {
       logger.error('a period could not be reported', { problem: messageOf(error) });
     }

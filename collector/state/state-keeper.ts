@@ -12,8 +12,7 @@ export interface StateKeeperOptions {
   readonly identity: Pick<KernelIdentity, 'setMapId'>;
   readonly mapId: Uint8Array;
   readonly collector: Pick<Collector, 'save'>;
-  /** The stream, which is made after this. */
-  readonly queue: () => { save(): SavedQueue; readonly revision: number };
+  readonly queue: { save(): SavedQueue; readonly revision: number };
   readonly logger: Logger;
 }
 
@@ -36,7 +35,7 @@ export class StateKeeper {
   /** For ReportStreamOptions.onNumbered. Never throws. */
   noteNumber({ seq, period }: NumberedPeriod): void {
     const { file, queue } = this.#options;
-    if (this.#revision === queue().revision) {
+    if (this.#revision === queue.revision) {
       try {
         file.append(seq, period.edges.n);
         return;
@@ -49,16 +48,16 @@ export class StateKeeper {
 
   /** Unless the queue is as it is in the file. Never throws. */
   saveIfBehind(): void {
-    if (this.#revision !== this.#options.queue().revision) this.save();
+    if (this.#revision !== this.#options.queue.revision) this.save();
   }
 
   /** Never throws. */
   save(): void {
     const { file, mapId, collector, queue, identity, logger } = this.#options;
-    const { revision } = queue();
+    const { revision } = queue;
     try {
       const state = collector.save();
-      file.write({ mapId, collector: onBootClock(state), queue: queueOn(queue().save(), bootOffsetMs()) });
+      file.write({ mapId, collector: onBootClock(state), queue: queueOn(queue.save(), bootOffsetMs()) });
       this.#revision = revision;
       this.keptMs = state.endMs;
       if (!this.#failed) return;

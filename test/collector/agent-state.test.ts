@@ -180,7 +180,7 @@ class World {
       identity,
       mapId: new Uint8Array(16).fill(mapId),
       collector,
-      queue: () => queue,
+      queue,
       logger: silentLogger,
     });
     keeper.save();
