@@ -1,9 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { openSync, closeSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const STOP_MS = 10_000;
+/** Of util-linux. */
+const SETPRIV = '/usr/bin/setpriv';
 
 /** One process of the control plane, with its log in a file. */
 export class Component {
@@ -17,8 +19,14 @@ export class Component {
     this.name = basename(binary);
     this.logFile = logFile;
     const log = openSync(logFile, 'a');
-    this.#child = spawn(binary, args, {
+    // Whatever ends this process, a kill too, ends what it started (prctl(2), PR_SET_PDEATHSIG).
+    const [command, ...rest] = existsSync(SETPRIV)
+      ? [SETPRIV, '--pdeathsig', 'KILL', binary, ...args]
+      : [binary, ...args];
+    this.#child = spawn(command, rest, {
       stdio: ['ignore', log, log],
+      // A group of its own: an interrupt at the terminal is ours to handle, in order.
+      detached: true,
       env: { PATH: process.env['PATH'] ?? '', ...env },
     });
     closeSync(log);
