@@ -75,7 +75,7 @@ async function openStage(
 ): Promise<{ stage: Stage; scheduler: SchedulerUnderDemo }> {
   // `netloom lab down` ends what belongs to a lab; a scheduler without one must not outlive its demo.
   const start = (survives: boolean) => (snapshot: string, env: NodeJS.ProcessEnv) =>
-    startScheduler(snapshot, env, onExit, survives);
+    startScheduler(['--snapshot', snapshot], env, onExit, survives);
   if (!options.recorded) {
     try {
       await checkMeasuring();

@@ -22,16 +22,19 @@ const DEFAULT_PORTS = [9750, 9753, 9751];
 const START_MS = 30_000;
 const POLL_MS = 50;
 
-/** @throws NetloomError DEMO_FAILED */
+/**
+ * @param source of the cluster's state: `--snapshot FILE` or `--kubeconfig FILE`
+ * @throws NetloomError DEMO_FAILED
+ */
 export async function startScheduler(
-  snapshot: string,
+  source: readonly string[],
   env: NodeJS.ProcessEnv,
   onExit: (what: string) => void,
   survives: boolean,
 ): Promise<SchedulerUnderDemo> {
   const [extenderPort, agentsPort, apiPort] = (await freePorts(DEFAULT_PORTS)) as [number, number, number];
   const child = await startNetloom(
-    ['scheduler', '--snapshot', snapshot, '--listen', `127.0.0.1:${extenderPort}`]
+    ['scheduler', ...source, '--listen', `127.0.0.1:${extenderPort}`]
       .concat(['--listen-agents', `127.0.0.1:${agentsPort}`, '--listen-api', `127.0.0.1:${apiPort}`])
       .concat(['--log-level', 'warn']),
     env,
