@@ -62,7 +62,7 @@ export default defineCommand({
         insecureAgents: options.insecure,
         ...(snapshot === undefined ? {} : { snapshot }),
         ...(kubeconfig !== undefined || inCluster
-          ? { kubernetes: { kubeconfig, eventsUpToNodes: options.eventsUpToNodes } }
+          ? { kubernetes: { kubeconfig, eventsUpToNodes: options.eventsUpToNodes, peerWaitMs: options.peerWait } }
           : {}),
         ...(traffic === undefined ? {} : { traffic }),
         ...(store === undefined ? {} : { store }),

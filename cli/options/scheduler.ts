@@ -98,6 +98,16 @@ export const schedulerSection = defineSection({
       help: "Time for which a client's view of an edge waits for the view of the server's node, which counts.",
       group: 'Cluster and traffic',
     },
+    peerWait: {
+      type: 'duration',
+      default: '60ms',
+      min: '0',
+      max: '80ms',
+      help:
+        'Longest time for which the answer for a pod waits until the API server shows where the pod went that was ' +
+        'asked about just before, if the two talk to each other. 0: never.',
+      group: 'Scoring',
+    },
     scoreRange: {
       type: 'int',
       values: ['80', '10'],

@@ -13,6 +13,8 @@ export interface PodFacts {
   readonly mirror: boolean;
   /** netloom.io/placement: "off" */
   readonly placementOff: boolean;
+  /** A member of a PodGroup: asked about hypothetically, again and again, before any of the group is bound. */
+  readonly inGroup: boolean;
 }
 
 /** k8s.io/kube-scheduler/extender/v1 ExtenderArgs, as far as it is used. */
@@ -95,6 +97,7 @@ function asPod(pod: Json): PodFacts {
     };
   }
   const annotations = objectOr(field(metadata, 'annotations'), 'Pod.metadata.annotations') ?? NOTHING;
+  const spec = field(pod, 'spec');
   return {
     uid: text(field(metadata, 'uid'), 'Pod.metadata.uid'),
     namespace: text(field(metadata, 'namespace'), 'Pod.metadata.namespace'),
@@ -103,6 +106,7 @@ function asPod(pod: Json): PodFacts {
     labels: objectOr(field(metadata, 'labels'), 'Pod.metadata.labels') ?? NOTHING,
     placementOff: field(annotations, PLACEMENT) === 'off',
     mirror: Object.hasOwn(annotations, 'kubernetes.io/config.mirror'),
+    inGroup: isObject(spec) && isObject(field(spec, 'schedulingGroup')),
   };
 }
 

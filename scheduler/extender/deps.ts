@@ -2,6 +2,7 @@ import type { Registry } from 'prom-client';
 import type { Logger } from '../../lib/log.ts';
 import type { PlacementView } from '../placement/index.ts';
 import type { Answer } from './decision.ts';
+import type { UnseenPods } from './unseen-pods.ts';
 
 /** What the extender asks of the process around it. */
 export interface ExtenderDeps {
@@ -14,6 +15,8 @@ export interface ExtenderDeps {
   readonly onDecision?: (answer: Answer) => void;
   /** Who asked about this pod had gone before the answer was written. Told after onDecision. */
   readonly onLate?: (podUid: string) => void;
+  /** Told by its owner what views show; default: answers never wait. */
+  readonly unseen?: UnseenPods;
   readonly logger: Logger;
   /** Where the extender's own metrics are registered; default one of its own. */
   readonly registry?: Registry;

@@ -1,4 +1,5 @@
 /** The scheduler extender: the HTTP service that kube-scheduler calls for every pod it places. */
+export { UnseenPods } from './unseen-pods.ts';
 export type { Decision } from './decision.ts';
 export { createExtenderMetrics } from './metrics.ts';
 export { DEFAULT_EXTENDER_OPTIONS, type ExtenderOptions } from './options.ts';

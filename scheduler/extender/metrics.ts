@@ -64,6 +64,12 @@ export function createExtenderMetrics(registry: Registry) {
     labelNames: ['result'] as const,
     registers,
   });
+  const waits = new Counter({
+    name: 'netloom_extender_peer_waits_total',
+    help: 'Prioritize calls that waited for a view to show a peer bound just before: seen, or late (answered without).',
+    labelNames: ['result'] as const,
+    registers,
+  });
   const plain = (name: string, help: string) => new Counter({ name, help, registers });
   const outcomes = Object.fromEntries(
     VERBS.map((verb) => [
@@ -80,6 +86,8 @@ export function createExtenderMetrics(registry: Registry) {
     >,
     namesIn: plain('netloom_extender_names_received_total', 'Candidate names in prioritize calls.'),
     namesOut: plain('netloom_extender_names_answered_total', 'Nodes named in prioritize replies.'),
+    waits: { seen: waits.labels('seen'), late: waits.labels('late') },
+    waitSeconds: plain('netloom_extender_peer_wait_seconds_total', 'Time that prioritize calls waited for peers.'),
     listenerFaults: plain(
       'netloom_extender_decision_faults_total',
       'Decisions that could not be kept for explanation.',

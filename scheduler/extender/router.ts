@@ -9,9 +9,10 @@ import { askedNodes, boundedText, DECISION_HOSTS } from './decision.ts';
 import type { ExtenderDeps } from './deps.ts';
 import { passAll } from './filter.ts';
 import type { ExtenderMetrics, Outcome, Verb } from './metrics.ts';
+import type { PlacementView } from '../placement/index.ts';
 import type { ExtenderOptions } from './options.ts';
 import { prioritize } from './prioritize.ts';
-import type { PlacementView } from '../placement/index.ts';
+import { workloadOf } from './workload-of.ts';
 import { JSON_TYPE, refusal, send, sendAndClose, TEXT_TYPE, type Reply } from './reply.ts';
 
 interface Answer {
@@ -148,29 +149,36 @@ export class Router {
       }
       case 'whole':
         try {
-          return verb === 'prioritize' ? this.#prioritize(body.bytes) : this.#filter(body.bytes);
+          return verb === 'prioritize' ? await this.#prioritize(body.bytes) : this.#filter(body.bytes);
         } finally {
           body.done();
         }
     }
   }
 
-  #prioritize(body: Buffer): Answer {
+  async #prioritize(body: Buffer): Promise<Answer> {
     const startMs = performance.now();
     try {
-      const view = this.#deps.view();
+      let view = this.#deps.view();
       if (view === undefined) {
         const parsed = parseArgs(body);
         return 'reason' in parsed ? badRequest(parsed.reason) : { outcome: 'not_ready', reply: json('[]') };
       }
-      const parsed = parseCandidates(body, view.names);
+      let parsed = parseCandidates(body, view.names);
       if ('reason' in parsed) return badRequest(parsed.reason);
+      if (await this.#waitForPeers(parsed.pod, view)) {
+        view = this.#deps.view() ?? view;
+        // Other calls came in between: the candidates were valid until then.
+        parsed = parseCandidates(body, view.names);
+        if ('reason' in parsed) return badRequest(parsed.reason);
+      }
       const { pod, candidates } = parsed;
       const answer = prioritize(pod, candidates, view, this.#options.placement);
       this.#metrics.namesIn.inc(candidates.length);
       this.#metrics.namesOut.inc(answer.hosts.length);
       if (answer.silence !== undefined) this.#metrics.silence[answer.silence].inc();
       this.#decided(pod, answer, candidates, view, startMs);
+      if (!pod.inGroup) this.#deps.unseen?.note(pod.uid, answer.workload, startMs);
       return {
         outcome: answer.hosts.length === 0 ? 'no_opinion' : 'scored',
         reply: json(JSON.stringify(answer.hosts)),
@@ -180,6 +188,21 @@ export class Router {
       this.#complaints.warn('extender: prioritize failed, answered without an opinion', error);
       return { outcome: 'fault', reply: json('[]') };
     }
+  }
+
+  /** Until a view shows the pods asked about just before that this one talks to; false: there are none. */
+  async #waitForPeers(pod: PodFacts, view: PlacementView): Promise<boolean> {
+    const { unseen } = this.#deps;
+    if (unseen === undefined || pod.inGroup || pod.placementOff) return false;
+    const { index } = workloadOf(view.names, pod);
+    if (index === undefined) return false;
+    const startMs = performance.now();
+    const peers = unseen.drawing(view, index, pod.uid, startMs);
+    if (peers.length === 0) return false;
+    const seen = await unseen.wait(peers);
+    this.#metrics.waits[seen ? 'seen' : 'late'].inc();
+    this.#metrics.waitSeconds.inc((performance.now() - startMs) / 1000);
+    return true;
   }
 
   #filter(body: Buffer): Answer {

@@ -1,6 +1,7 @@
 /** Placement: which nodes are good for one more pod of a workload. Pure; everything else in this folder is inner detail. */
 export { explainScore, type ScoreExplanation } from './explain.ts';
 export type { ScoreRequest, Silence } from './evaluate.ts';
+export { knownTraffic, trafficOf } from './gains.ts';
 export { scoreNodes, type NamedNode, type Scores } from './score.ts';
 export {
   DEFAULT_PLACEMENT_SETTINGS,

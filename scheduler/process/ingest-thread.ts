@@ -17,7 +17,7 @@ let ingest: Ingest | undefined;
 try {
   ingest = await startIngest(options, {
     logger,
-    onView: (view) => post({ type: 'view', view }, transferOf(view)),
+    onView: (view, placed) => post({ type: 'view', view, placed }, transferOf(view)),
     onReadiness: (readiness) => post({ type: 'readiness', readiness }),
   });
   post({ type: 'started', agentsPort: ingest.agentsPort, apiPort: ingest.apiPort });

@@ -35,7 +35,8 @@ import { formatListen } from './listen-text.ts';
 
 export interface IngestDeps {
   readonly logger: Logger;
-  readonly onView: (view: ViewMessage) => void;
+  /** @param placed UIDs of pods that were bound since the view before */
+  readonly onView: (view: ViewMessage, placed: readonly string[]) => void;
   readonly onReadiness: (readiness: Readiness) => void;
 }
 
@@ -56,8 +57,10 @@ const GRAPH_VIEW_MS = 1_000;
 /** Also without a change: confidence falls while nobody reports, and a view holds what it was when it was built. */
 const QUIET_VIEW_MS = 5_000;
 const VIEW_COST_FACTOR = 2;
-/** Events of one change of the cluster come together. */
-const SOON_MS = 5;
+/** Events of one change of the cluster come together; the next pod may be waiting for them. */
+const SOON_MS = 2;
+/** Between two views; who waits for one that is left out waits in vain, once. */
+const MAX_PLACED = 4_096;
 /** Ranges walk all pods: at most this often. */
 const RANGES_MS = 2_000;
 /** From seeing a pod placed to telling about it: all answers that came before have arrived by then. */
@@ -108,6 +111,7 @@ class IngestProcess implements Ingest {
   #trafficFault: string | undefined;
   #ranges: { readonly version: number; readonly atMs: number; readonly ranges: readonly AddressRange[] } | undefined;
   #shown = { cluster: -1, graph: -1, atMs: Number.NEGATIVE_INFINITY, costMs: 0 };
+  #placed: string[] = [];
   #viewTimer: NodeJS.Timeout | undefined;
   agentsPort = 0;
   apiPort = 0;
@@ -239,6 +243,7 @@ class IngestProcess implements Ingest {
     await source.start({
       apply: (events: readonly ClusterEvent[]) => {
         if (this.#kube !== undefined && this.#resolver.ready) this.#bound.changes(events, now());
+        this.#notePlaced(events);
         this.#resolver.apply(events, now());
         for (const { op, record } of events) if (op === 'upsert' && record.type === 'pod') this.#settleSoon(record);
         this.#showSoon();
@@ -292,6 +297,17 @@ class IngestProcess implements Ingest {
       },
     });
     this.#closers.push(() => reloader.stop());
+  }
+
+  /** Before they are applied. What a list brings may have been bound long ago. */
+  #notePlaced(events: readonly ClusterEvent[]): void {
+    if (!this.#resolver.ready) return;
+    for (const { op, record } of events) {
+      if (op !== 'upsert' || record.type !== 'pod' || record.node === undefined) continue;
+      const before = this.cluster.pod(record.uid);
+      if (before === undefined || before.node !== undefined) continue;
+      if (this.#placed.length < MAX_PLACED) this.#placed.push(record.uid);
+    }
   }
 
   /** What was bound just now counts for the next pod, milliseconds later; a burst of events makes one view. */
@@ -376,7 +392,7 @@ class IngestProcess implements Ingest {
       atMs: nowMs,
       costMs: performance.now() - from,
     };
-    this.#deps.onView(view);
+    this.#deps.onView(view, this.#placed.splice(0));
   }
 
   #applyTraffic(): void {

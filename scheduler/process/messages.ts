@@ -27,7 +27,8 @@ export type FromIngest =
       readonly details: Pick<ErrorDetails, 'place' | 'expected' | 'found' | 'remedy'>;
     }
   | { readonly type: 'readiness'; readonly readiness: Readiness }
-  | { readonly type: 'view'; readonly view: ViewMessage }
+  /** `placed`: UIDs of pods that were bound since the view before. */
+  | { readonly type: 'view'; readonly view: ViewMessage; readonly placed: readonly string[] }
   | { readonly type: 'metrics'; readonly id: number; readonly text: string };
 
 export type ToIngest =

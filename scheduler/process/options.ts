@@ -11,6 +11,8 @@ export interface ListenAddress {
 export interface KubernetesOptions extends KubeClientOptions {
   /** Events on pods tell their placement while the cluster has at most so many nodes. */
   readonly eventsUpToNodes: number;
+  /** Longest wait of an answer for a view that shows a peer of the pod which was bound just before; 0: none. */
+  readonly peerWaitMs: number;
 }
 
 export interface SchedulerOptions {

@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import { NetloomError } from '../../lib/errors.ts';
 import type { LogFormat, LogLevel, Logger } from '../../lib/log.ts';
 import type { Answer } from '../extender/decision.ts';
-import { startExtender } from '../extender/index.ts';
+import { startExtender, UnseenPods } from '../extender/index.ts';
 import { PlacementViewReceiver } from '../placement/view-receiver.ts';
 import { DECISIONS_EVERY_MS, type FromIngest, type IngestData, type Readiness, type ToIngest } from './messages.ts';
 import type { SchedulerOptions } from './options.ts';
@@ -42,9 +42,15 @@ const ENTERING: Readiness = { ready: false, reason: 'entering the first view' };
 export async function startScheduler(options: SchedulerOptions, deps: SchedulerDeps): Promise<Scheduler> {
   const { logger } = deps;
   const firstView = Promise.withResolvers<void>();
-  const receiver = new PlacementViewReceiver(() => firstView.resolve());
+  // A file is written when somebody writes it: waiting for that would be in vain.
+  const unseen = new UnseenPods(options.kubernetes?.peerWaitMs ?? 0);
+  const placed: string[] = [];
+  const receiver = new PlacementViewReceiver(() => {
+    firstView.resolve();
+    unseen.seen(placed.splice(0));
+  });
   const registry = new Registry();
-  const ingest = new IngestThread(options, deps, receiver);
+  const ingest = new IngestThread(options, deps, receiver, (uids) => placed.push(...uids));
   const ports = await ingest.start();
   try {
     const extender = await startExtender(
@@ -60,6 +66,7 @@ export async function startScheduler(options: SchedulerOptions, deps: SchedulerD
         ready: () => (receiver.current === undefined && ingest.readiness.ready ? ENTERING : ingest.readiness),
         metricsText: async () => (await registry.metrics()) + (await ingest.metrics()),
         registry,
+        unseen,
         onDecision: (answer) => ingest.noteDecision(answer),
         onLate: (podUid) => ingest.noteLate(podUid),
         logger,
@@ -94,6 +101,8 @@ class IngestThread {
   readonly #options: SchedulerOptions;
   readonly #deps: SchedulerDeps;
   readonly #receiver: PlacementViewReceiver;
+  /** Told before the view that shows them. */
+  readonly #onPlaced: (podUids: readonly string[]) => void;
   #worker: Worker | undefined;
   #ports: Ports | undefined;
   #stopping = false;
@@ -107,10 +116,16 @@ class IngestThread {
   decisionsDropped = 0;
   readiness: Readiness = { ready: false, reason: 'starting' };
 
-  constructor(options: SchedulerOptions, deps: SchedulerDeps, receiver: PlacementViewReceiver) {
+  constructor(
+    options: SchedulerOptions,
+    deps: SchedulerDeps,
+    receiver: PlacementViewReceiver,
+    onPlaced: (podUids: readonly string[]) => void,
+  ) {
     this.#options = options;
     this.#deps = deps;
     this.#receiver = receiver;
+    this.#onPlaced = onPlaced;
   }
 
   async start(): Promise<Ports> {
@@ -137,6 +152,7 @@ class IngestThread {
             this.readiness = message.readiness;
             return;
           case 'view':
+            this.#onPlaced(message.placed);
             this.#receiver.receive(message.view);
             return;
           case 'metrics':

@@ -1,0 +1,102 @@
+import { knownTraffic, trafficOf, type PlacementView } from '../placement/index.ts';
+
+interface Unseen {
+  /** "namespace/Kind/name" */
+  readonly workload: string;
+  readonly sinceMs: number;
+}
+
+interface Waiter {
+  readonly left: Set<string>;
+  readonly end: (seen: boolean) => void;
+}
+
+/** A bind takes milliseconds; what is not seen by then was not bound, or the watch is far behind. */
+const KEPT_MS = 1_000;
+const MAX_KEPT = 1_024;
+/** Of a pod's own traffic: who has less of it draws the pod nowhere that would be worth a wait. */
+const DRAWING_SHARE = 0.05;
+/** After so many waits in vain in a row none is tried until a pod is seen again: the watch is behind, or nothing is bound. */
+const MOST_MISSES = 3;
+
+/**
+ * Pods that were answered for and that no view shows on a node yet. kube-scheduler binds a pod while it asks about the
+ * next. Where the two talk to each other (an application that is installed arrives as a whole), an answer at once would
+ * not know where the first one went, and scatter them. So it waits until a view shows the first, and no longer than
+ * `waitMs`; for no pod twice in vain, and not at all while waiting does not help.
+ */
+export class UnseenPods {
+  readonly #waitMs: number;
+  readonly #unseen = new Map<string, Unseen>();
+  readonly #waiters = new Set<Waiter>();
+  #misses = 0;
+
+  /** @param waitMs 0: never wait */
+  constructor(waitMs: number) {
+    this.#waitMs = waitMs;
+  }
+
+  /** A pod was answered for. */
+  note(podUid: string, workload: string, nowMs: number): void {
+    if (this.#waitMs === 0) return;
+    this.#unseen.delete(podUid);
+    this.#unseen.set(podUid, { workload, sinceMs: nowMs });
+    for (const [uid, { sinceMs }] of this.#unseen) {
+      if (this.#unseen.size <= MAX_KEPT && nowMs - sinceMs < KEPT_MS) return;
+      this.#unseen.delete(uid);
+    }
+  }
+
+  /** The newest view shows these on their nodes. */
+  seen(podUids: readonly string[]): void {
+    for (const uid of podUids) {
+      if (!this.#unseen.delete(uid)) continue;
+      this.#misses = 0;
+      for (const waiter of this.#waiters) {
+        if (waiter.left.delete(uid) && waiter.left.size === 0) waiter.end(true);
+      }
+    }
+  }
+
+  /** Which of them a new pod of the workload might be drawn to. */
+  drawing(view: PlacementView, workload: number, podUid: string, nowMs: number): string[] {
+    if (this.#unseen.size === 0 || this.#misses >= MOST_MISSES || workload >= view.workloadCount) return [];
+    const least = DRAWING_SHARE * knownTraffic(view, workload);
+    const uids: string[] = [];
+    for (const [uid, unseen] of this.#unseen) {
+      if (uid === podUid || nowMs - unseen.sinceMs >= KEPT_MS) continue;
+      const peer = view.names.workloadIndex.get(unseen.workload);
+      if (peer !== undefined && peer !== workload && trafficBetween(view, workload, peer) > least) uids.push(uid);
+    }
+    return uids;
+  }
+
+  /** Resolves when views show all of them, or after waitMs; to whether they do. */
+  wait(podUids: readonly string[]): Promise<boolean> {
+    return new Promise((resolve) => {
+      const waiter: Waiter = {
+        left: new Set(podUids),
+        end: (seen) => {
+          clearTimeout(timer);
+          this.#waiters.delete(waiter);
+          resolve(seen);
+        },
+      };
+      const timer = setTimeout(() => {
+        this.#misses++;
+        for (const uid of waiter.left) this.#unseen.delete(uid);
+        waiter.end(false);
+      }, this.#waitMs);
+      this.#waiters.add(waiter);
+    });
+  }
+}
+
+/** Bytes per second, both ways and in both roles. */
+function trafficBetween(view: PlacementView, workload: number, peer: number): number {
+  let sum = 0;
+  for (let e = view.peerStart[workload]!; e < view.peerStart[workload + 1]!; e++) {
+    if (view.peer[e] === peer) sum += trafficOf(view.peerBytesPerSecond[e]);
+  }
+  return sum;
+}
