@@ -7,6 +7,7 @@ interface PodObject {
     readonly uid: string;
     readonly resourceVersion: string;
     readonly deletionTimestamp?: string;
+    readonly deletionGracePeriodSeconds?: number;
     readonly annotations?: Readonly<Record<string, string>>;
   };
   readonly spec: { readonly nodeName?: string; readonly containers: readonly { readonly name: string }[] };
@@ -66,6 +67,8 @@ export class StatusWriter {
   #take(pod: PodObject): void {
     const { deletionTimestamp, uid } = pod.metadata;
     if (pod.spec.nodeName === undefined) return;
+    // Without a grace period the API server itself removes it.
+    if (deletionTimestamp !== undefined && pod.metadata.deletionGracePeriodSeconds === 0) return;
     if (deletionTimestamp === undefined && pod.status.phase !== 'Pending') return;
     this.#queue.set(uid, pod);
     while (this.#working < AT_ONCE && this.#queue.size > 0) void this.#work();
