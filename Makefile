@@ -3,11 +3,11 @@
 MAKEFLAGS += --no-print-directory
 NODE := scripts/node
 
-.PHONY: help setup build demo test test-all bench lint format docs clean
+.PHONY: help setup build demo demo-cluster test test-all bench lint format docs clean
 
 help: ## Show this
 	@echo 'Usage: make TARGET'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
 
 setup: ## Bring Node 24, npm packages and missing apt packages; nothing if all is there
 	@scripts/setup.sh
@@ -17,6 +17,9 @@ build: setup ## Compile the eBPF programs
 
 demo: setup ## Two minutes: a small cluster, what Netloom learns of it, what it answers (KEEP=1 leaves it running)
 	@KEEP='$(KEEP)' scripts/demo.sh
+
+demo-cluster: setup ## The same in front of a real kube-scheduler; builds Kubernetes once, needs Go (KEEP=1 as above)
+	@KEEP='$(KEEP)' scripts/demo-cluster.sh
 
 test: setup ## Types, lint, format and all tests but the slow ones
 	@$(NODE) scripts/test.ts
