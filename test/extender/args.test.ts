@@ -42,6 +42,7 @@ describe('what kube-scheduler sends', () => {
         name: 'wire-0',
         controller: undefined,
         labels: {},
+        inGroup: false,
         mirror: false,
         placementOff: false,
       },
