@@ -70,7 +70,7 @@ export async function show(shop: ShopOnPlane, stdout: Stdout): Promise<void> {
   await shop.apply();
   const before = localOf(shop);
   stdout.write(`${pictureText(placedOf(shop), style)}\n`);
-  say(localText(before));
+  stdout.write(`${wrap(localText(before), 80)}\n`);
 
   heading('2. What Netloom learns meanwhile');
   say('Every node reports what its pods moved, once a second. After a few reports Netloom knows the shop:');
@@ -113,6 +113,10 @@ export async function show(shop: ShopOnPlane, stdout: Stdout): Promise<void> {
 
   heading('5. Why is it there?');
   const { pod } = shop.pods().find(({ workload }) => workload === EXPLAINED)!;
+  say(
+    'Netloom keeps what it answered (the last line), and shows it with what one more pod of the kind would get now; the ' +
+      'pod itself carries an Event.',
+  );
   stdout.write(`  $ netloom explain pod ${NAMESPACE}/${pod}\n\n`);
   const explanation = await netloom.get<ExplainReply>('/v1/explain', { pod: `${NAMESPACE}/${pod}` });
   stdout.write(explainText(explanation, style));

@@ -83,6 +83,10 @@ export function beforeAfterText(before: Local, after: Local, crossing: number, s
     row('crosses nodes', rate(before.node), rate(after.node)),
     row('crosses zones', rate(before.zone), rate(after.zone)),
     '',
+    after.node > before.node
+      ? `Traffic that crosses nodes fell from ${rate(before.node)} to ${rate(after.node)}.`
+      : `Traffic that crosses nodes did not fall: ${rate(before.node)} before, ${rate(after.node)} after.`,
+    '',
   ].join('\n');
 }
 
@@ -91,6 +95,9 @@ export function programText(printed: string, indent = '  '): string {
   return `${printed
     .trimEnd()
     .split('\n')
-    .map((line) => (indent.length + line.length <= WIDTH ? indent + line : wrap(line.trimStart(), WIDTH, indent)))
+    .map((line) => {
+      if (indent.length + line.length <= WIDTH) return indent + line;
+      return wrap(line.trimStart(), WIDTH, indent + /^ */.exec(line)![0]);
+    })
     .join('\n')}\n`;
 }

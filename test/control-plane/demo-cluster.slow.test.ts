@@ -29,7 +29,7 @@ function start(env: NodeJS.ProcessEnv = {}): Show {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let text = '';
-  for (const stream of [child.stdout!, child.stderr!]) {
+  for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
   }
   return { child, text: () => text, ended: new Promise((resolve) => child.once('close', resolve)) };

@@ -16,6 +16,8 @@ export interface LocalShares {
 
 /** Connections to the API server that take part in scaling down. */
 const CLEARING_AT_ONCE = 12;
+/** Deployments to running pods: 22 writes each, on whatever machine. */
+const CREATE_MS = 600_000;
 const SCALE_TYPE = 'application/merge-patch+json';
 
 interface ReplicaSet {
@@ -62,7 +64,7 @@ export class ShopCopies {
       ),
     );
     const { state } = this.#watch;
-    await this.#watch.until('all pods run', () => this.pods.every((pod) => this.#runs(pod)), 120_000);
+    await this.#watch.until('all pods run', () => this.pods.every((pod) => this.#runs(pod)), CREATE_MS);
     if (state.podCount !== this.pods.length) throw new Error(`${state.podCount} pods, expected ${this.pods.length}`);
   }
 
