@@ -199,7 +199,7 @@ export class Router {
     const startMs = performance.now();
     const peers = unseen.drawing(view, index, pod.uid, startMs);
     if (peers.length === 0) return false;
-    const seen = await unseen.wait(peers);
+    const seen = await unseen.wait(peers, startMs);
     this.#metrics.waits[seen ? 'seen' : 'late'].inc();
     this.#metrics.waitSeconds.inc((performance.now() - startMs) / 1000);
     return true;

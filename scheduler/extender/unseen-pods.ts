@@ -14,8 +14,13 @@ interface Waiter {
 /** A bind takes milliseconds; what is not seen by then was not bound, or the watch is far behind. */
 const KEPT_MS = 1_000;
 const MAX_KEPT = 1_024;
-/** Of a pod's own traffic: who has less of it draws the pod nowhere that would be worth a wait. */
+/** Of a pod's own traffic: a replica that has less of it draws the pod nowhere that would be worth a wait. */
 const DRAWING_SHARE = 0.05;
+/**
+ * kube-scheduler stands still while we wait. An application that is installed waits about a bind's time a pod (5 to 20 ms),
+ * which the full budget pays for; what arrives without an end is slowed by no more than the share.
+ */
+const BUDGET = { fullMs: 500, share: 0.04 } as const;
 /** After so many waits in vain in a row none is tried until a pod is seen again: the watch is behind, or nothing is bound. */
 const MOST_MISSES = 3;
 
@@ -23,13 +28,15 @@ const MOST_MISSES = 3;
  * Pods that were answered for and that no view shows on a node yet. kube-scheduler binds a pod while it asks about the
  * next. Where the two talk to each other (an application that is installed arrives as a whole), an answer at once would
  * not know where the first one went, and scatter them. So it waits until a view shows the first, and no longer than
- * `waitMs`; for no pod twice in vain, and not at all while waiting does not help.
+ * `waitMs`; for no pod twice in vain, and not at all while waiting does not help or has taken too much time.
  */
 export class UnseenPods {
   readonly #waitMs: number;
   readonly #unseen = new Map<string, Unseen>();
   readonly #waiters = new Set<Waiter>();
   #misses = 0;
+  #budgetMs: number = BUDGET.fullMs;
+  #budgetAtMs = 0;
 
   /** @param waitMs 0: never wait */
   constructor(waitMs: number) {
@@ -61,24 +68,28 @@ export class UnseenPods {
   /** Which of them a new pod of the workload might be drawn to. */
   drawing(view: PlacementView, workload: number, podUid: string, nowMs: number): string[] {
     if (this.#unseen.size === 0 || this.#misses >= MOST_MISSES || workload >= view.workloadCount) return [];
+    if (this.#budget(nowMs) < 1) return [];
     const least = DRAWING_SHARE * knownTraffic(view, workload);
     const uids: string[] = [];
     for (const [uid, unseen] of this.#unseen) {
       if (uid === podUid || nowMs - unseen.sinceMs >= KEPT_MS) continue;
       const peer = view.names.workloadIndex.get(unseen.workload);
-      if (peer !== undefined && peer !== workload && trafficBetween(view, workload, peer) > least) uids.push(uid);
+      if (peer !== undefined && peer !== workload && trafficWithReplica(view, workload, peer) > least) uids.push(uid);
     }
     return uids;
   }
 
-  /** Resolves when views show all of them, or after waitMs; to whether they do. */
-  wait(podUids: readonly string[]): Promise<boolean> {
+  /** Resolves when views show all of them, or after waitMs or the budget; to whether they do. */
+  wait(podUids: readonly string[], nowMs: number): Promise<boolean> {
+    const startMs = performance.now();
+    const mostMs = Math.min(this.#waitMs, Math.max(0, this.#budget(nowMs)));
     return new Promise((resolve) => {
       const waiter: Waiter = {
         left: new Set(podUids),
         end: (seen) => {
           clearTimeout(timer);
           this.#waiters.delete(waiter);
+          this.#budgetMs -= performance.now() - startMs;
           resolve(seen);
         },
       };
@@ -86,17 +97,24 @@ export class UnseenPods {
         this.#misses++;
         for (const uid of waiter.left) this.#unseen.delete(uid);
         waiter.end(false);
-      }, this.#waitMs);
+      }, mostMs);
       this.#waiters.add(waiter);
     });
   }
+
+  #budget(nowMs: number): number {
+    const grown = Math.max(0, nowMs - this.#budgetAtMs) * BUDGET.share;
+    this.#budgetMs = Math.min(BUDGET.fullMs, this.#budgetMs + grown);
+    this.#budgetAtMs = nowMs;
+    return this.#budgetMs;
+  }
 }
 
-/** Bytes per second, both ways and in both roles. */
-function trafficBetween(view: PlacementView, workload: number, peer: number): number {
+/** Bytes per second with one replica of the peer, both ways and in both roles. */
+function trafficWithReplica(view: PlacementView, workload: number, peer: number): number {
   let sum = 0;
   for (let e = view.peerStart[workload]!; e < view.peerStart[workload + 1]!; e++) {
     if (view.peer[e] === peer) sum += trafficOf(view.peerBytesPerSecond[e]);
   }
-  return sum;
+  return sum / Math.max(1, view.replicas[peer]!);
 }

@@ -92,17 +92,41 @@ describe('pods that no view shows yet', () => {
 
   it('are waited for in vain once', async () => {
     const unseen = noted();
-    expect(await unseen.wait(['a'])).toBe(false);
+    expect(await unseen.wait(['a'], 0)).toBe(false);
     expect(unseen.drawing(EMPTY, cart, 'b', 1)).toEqual([]);
   });
 
   it('are not waited for after three waits in vain, until one is seen', async () => {
     const unseen = noted();
-    for (const uid of ['x', 'y', 'z']) expect(await unseen.wait([uid])).toBe(false);
+    for (const uid of ['x', 'y', 'z']) expect(await unseen.wait([uid], 0)).toBe(false);
     expect(unseen.drawing(EMPTY, cart, 'b', 1)).toEqual([]);
     unseen.seen(['a']);
     unseen.note('c', FRONTEND, 2);
     expect(unseen.drawing(EMPTY, cart, 'b', 3)).toEqual(['c']);
+  });
+
+  it('draw nobody where one replica of many is only a little of the traffic', () => {
+    const workloads = SHOP.workloads.map(({ key }) => ({ key, replicas: key === FRONTEND ? 40 : 1 }));
+    expect(noted().drawing(buildView({ ...SHOP, workloads }), cart, 'b', 0)).toEqual([]);
+  });
+
+  it('hold kube-scheduler up for a small part of the time only, whatever arrives', async () => {
+    const unseen = new UnseenPods(80);
+    let waits = 0;
+    // No time passes here but what is waited: the budget is used up, and does not fill again.
+    for (let i = 0; i < 60; i++) {
+      unseen.note(`uid-${i}`, FRONTEND, 0);
+      const [uid] = unseen.drawing(EMPTY, cart, 'b', 0);
+      if (uid === undefined) break;
+      waits++;
+      const wait = unseen.wait([uid], 0);
+      setTimeout(() => unseen.seen([uid]), 30);
+      await wait;
+    }
+    expect(waits).toBeGreaterThan(1);
+    expect(waits).toBeLessThan(20);
+    expect(unseen.drawing(EMPTY, cart, 'b', 0)).toEqual([]);
+    expect(unseen.drawing(EMPTY, cart, 'b', 900)).not.toEqual([]);
   });
 
   it('are kept in a bounded number, and not at all where nobody waits', () => {
