@@ -69,19 +69,16 @@ type PodOwner = Extract<AddressOwner, { kind: 'Pod' }>;
 type StaticOwner = Extract<AddressOwner, { kind: 'Node' | 'Service' }>;
 
 interface Interval {
+  readonly key: AddressKey;
   readonly owner: PodOwner;
   readonly startMs: number;
   /** Infinity while it lasts. */
   endMs: number;
 }
-interface EndedInterval {
-  readonly key: AddressKey;
-  readonly interval: Interval;
-}
 interface PodEntry {
   readonly owner: PodOwner;
-  /** What it owns now. */
-  readonly open: Map<AddressKey, Interval>;
+  /** What it owns now, in arrays without room to spare: a hundred thousand pods have an address or two each. */
+  open: readonly Interval[];
 }
 
 /** Names of outside and unknown addresses are remembered to this number, so that a scan of addresses cannot fill the memory. */
@@ -95,7 +92,7 @@ export class AddressBook {
   /** Intervals of an address in order of their start; nearly always one. */
   private readonly intervals = new Map<AddressKey, Interval[]>();
   private readonly pods = new Map<string, PodEntry>();
-  private readonly ended: EndedInterval[] = [];
+  private readonly ended: Interval[] = [];
   private endedHead = 0;
   private readonly nodeAddresses = new OwnedAddresses();
   private readonly gateways = new OwnedAddresses();
@@ -165,10 +162,11 @@ export class AddressBook {
     const { ended } = this;
     while (this.endedHead < ended.length) {
       const tooMany = ended.length - this.endedHead > this.maxEnded;
-      const { key, interval } = ended[this.endedHead]!;
+      const interval = ended[this.endedHead]!;
       if (!tooMany && interval.endMs >= nowMs - this.historyMs) break;
       if (tooMany) this.dropped++;
       this.endedHead++;
+      const { key } = interval;
       const intervals = this.intervals.get(key);
       if (intervals === undefined) continue;
       const at = intervals.indexOf(interval);
@@ -205,51 +203,49 @@ export class AddressBook {
       return;
     }
     if (entry === undefined) {
-      entry = { owner: { kind: 'Pod', id: ++this.lastId, pod: record }, open: new Map() };
+      entry = { owner: { kind: 'Pod', id: ++this.lastId, pod: record }, open: [] };
       this.pods.set(record.uid, entry);
     }
     entry.owner.pod = record;
-    const shown = new Set<AddressKey>();
+    const shown: AddressKey[] = [];
     for (const text of record.addresses) {
       const bytes = parseAddress(text);
       if (bytes === undefined) continue;
       const key = addressKey(bytes);
-      shown.add(key);
-      if (!entry.open.has(key)) this.begin(entry, key, nowMs);
+      shown.push(key);
+      if (!entry.open.some((interval) => interval.key === key)) this.begin(entry, key, nowMs);
     }
-    if (entry.open.size > shown.size) {
-      for (const [key, interval] of entry.open) if (!shown.has(key)) this.end(entry, key, interval, nowMs);
-    }
+    for (const interval of entry.open) if (!shown.includes(interval.key)) this.end(entry, interval, nowMs);
   }
 
   private begin(entry: PodEntry, key: AddressKey, nowMs: number): void {
-    let intervals = this.intervals.get(key);
-    if (intervals === undefined) this.intervals.set(key, (intervals = []));
-    const last = intervals.at(-1);
+    const intervals = this.intervals.get(key);
+    const last = intervals?.at(-1);
     if (last !== undefined && last.endMs === Infinity) {
       this.conflicts++;
       const loser = this.pods.get(last.owner.pod.uid);
-      if (loser !== undefined) this.end(loser, key, last, nowMs);
+      if (loser !== undefined) this.end(loser, last, nowMs);
     }
-    const interval: Interval = { owner: entry.owner, startMs: nowMs, endMs: Infinity };
-    intervals.push(interval);
-    entry.open.set(key, interval);
+    const interval: Interval = { key, owner: entry.owner, startMs: nowMs, endMs: Infinity };
+    if (intervals === undefined) this.intervals.set(key, [interval]);
+    else intervals.push(interval);
+    entry.open = [...entry.open, interval];
     this.live++;
     this.prefixes.addPodAddress(key);
   }
 
-  private end(entry: PodEntry, key: AddressKey, interval: Interval, nowMs: number): void {
+  private end(entry: PodEntry, interval: Interval, nowMs: number): void {
     interval.endMs = nowMs;
-    entry.open.delete(key);
+    entry.open = entry.open.filter((other) => other !== interval);
     this.live--;
-    this.ended.push({ key, interval });
-    this.prefixes.removePodAddress(key);
+    this.ended.push(interval);
+    this.prefixes.removePodAddress(interval.key);
   }
 
   private endPod(uid: string, nowMs: number): void {
     const entry = this.pods.get(uid);
     if (entry === undefined) return;
-    for (const [key, interval] of entry.open) this.end(entry, key, interval, nowMs);
+    for (const interval of entry.open) this.end(entry, interval, nowMs);
     this.pods.delete(uid);
   }
 

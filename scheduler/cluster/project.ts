@@ -13,6 +13,7 @@ import type {
   PodRecord,
   ServiceRecord,
 } from './model.ts';
+import { Interner } from './interner.ts';
 import { nodeAllocatable, podRequests } from './requests.ts';
 
 /** Of the core API group, and no controllers. */
@@ -166,6 +167,7 @@ function projectPod(
   namespace: string,
   name: string,
   odd: Oddities,
+  interner: Interner,
 ): PodRecord {
   const spec = asObject(object['spec']);
   const status = asObject(object['status']);
@@ -174,22 +176,26 @@ function projectPod(
   for (const entry of asArray(status?.['podIPs'])) {
     addAddress(addresses, asObject(entry)?.['ip'], 'status.podIPs', odd);
   }
+  const node = asText(spec?.['nodeName']);
+  const owner = controllingOwner(metadata);
+  const requests = podRequests(spec);
   const hostIp = parseAddress(asText(status?.['hostIP']) ?? '');
   const phase = asText(status?.['phase']);
   if (phase !== undefined && !PHASES.has(phase)) odd.note(`status.phase ${excerpt(phase)} is not known`);
   return {
     type: 'pod',
     uid: asText(metadata['uid']) ?? `Pod/${namespace}/${name}`,
-    namespace,
+    namespace: interner.text(namespace),
     name,
-    node: asText(spec?.['nodeName']),
-    addresses,
+    node: node === undefined ? undefined : interner.text(node),
+    // push() takes room for 17: a copy has what it needs.
+    addresses: addresses.slice(),
     // Trimmed exports may lack spec.hostNetwork; a pod that has its host's address is on the host's network.
     hostNetwork: spec?.['hostNetwork'] === true || (hostIp !== undefined && addresses[0] === formatAddress(hostIp)),
     phase: phase !== undefined && PHASES.has(phase) ? (phase as PodPhase) : phase === undefined ? 'Pending' : 'Unknown',
-    owner: controllingOwner(metadata),
-    labels: asLabels(metadata['labels']),
-    requests: podRequests(spec),
+    owner: owner === undefined ? undefined : interner.value(`owner/${owner.kind}/${owner.name}/${owner.uid}`, owner),
+    labels: interner.labels(asLabels(metadata['labels'])),
+    requests: interner.value(`requests/${requests.milliCpu}/${requests.memoryBytes}/${requests.pods}`, requests),
     mirror: asObject(metadata['annotations'])?.['kubernetes.io/config.mirror'] !== undefined,
   };
 }
@@ -260,8 +266,9 @@ function looksLikeController(kind: string, object: JsonObject, owner: OwnerRef |
 
 /**
  * @param impliedKind the kind of objects that do not say theirs: items of a `PodList` as the API server returns it.
+ * @param interner of whoever keeps many records, so that these share what is equal
  */
-export function projectObject(value: unknown, impliedKind?: string): Projection {
+export function projectObject(value: unknown, impliedKind?: string, interner = new Interner()): Projection {
   const object = asObject(value);
   if (object === undefined) {
     return { outcome: 'unusable', reason: 'not an object', sample: excerpt(value) };
@@ -302,7 +309,7 @@ export function projectObject(value: unknown, impliedKind?: string): Projection 
     };
   }
   if (kind === 'Pod') {
-    const record = projectPod(object, metadata, namespace, name, odd);
+    const record = projectPod(object, metadata, namespace, name, odd, interner);
     return { outcome: 'record', record, odd: named(odd, kind, metadata, object) };
   }
   if (kind === 'Service') {

@@ -8,6 +8,7 @@ import { asObject, asText, excerpt } from './json-access.ts';
 import { JsonScanner, ScanError, type DocumentHead, type Section } from './json-scanner.ts';
 import type { ClusterRecord } from './model.ts';
 import { readNativeElement, SNAPSHOT_FORMAT, SNAPSHOT_VERSION } from './native-format.ts';
+import { Interner } from './interner.ts';
 import { projectObject, type Projection } from './project.ts';
 import { recordKey } from './records.ts';
 import { Tally, type TallyEntry } from './tally.ts';
@@ -48,6 +49,7 @@ class Collector {
   readonly ignored = new Tally();
   readonly unusable = new Tally();
   readonly odd = new Tally();
+  readonly #interner = new Interner();
   readonly counts = { namespace: 0, node: 0, pod: 0, service: 0, controller: 0 };
   repeated = 0;
   native = false;
@@ -59,7 +61,10 @@ class Collector {
 
   item(value: unknown, section: Section | undefined, impliedKind: string | undefined): void {
     if (section !== undefined) this.native = true;
-    this.take(section === undefined ? projectObject(value, impliedKind) : readNativeElement(section, value), value);
+    this.take(
+      section === undefined ? projectObject(value, impliedKind, this.#interner) : readNativeElement(section, value),
+      value,
+    );
   }
 
   document(head: DocumentHead, sections: boolean): void {
