@@ -2,15 +2,10 @@ import { type IncomingMessage, request as requestPlain } from 'node:http';
 import { request as requestTls, type RequestOptions } from 'node:https';
 import { createGunzip } from 'node:zlib';
 import type { Readable } from 'node:stream';
-import { messageOf, NetloomError } from '../../lib/errors.ts';
 import { VERSION } from '../../lib/version.ts';
+import { readCredentials, type Credentials, type CredentialsPlace } from './credentials.ts';
 
-export interface KubeClientOptions {
-  /** Path of a kubeconfig; undefined: the ServiceAccount of the pod that this runs in. */
-  readonly kubeconfig: string | undefined;
-  /** Folder before /var/run/secrets/kubernetes.io/serviceaccount; for tests. */
-  readonly root?: string;
-}
+export type KubeClientOptions = CredentialsPlace;
 
 export interface KubeReply {
   readonly status: number;
@@ -30,46 +25,26 @@ export interface KubeApi {
 const KEEPALIVE_MS = 15_000;
 
 /**
- * Requests to the API server that a kubeconfig, or the pod's ServiceAccount, names. Certificates, tokens, exec
- * plugins and proxies are client-node's work; it reads a token file again every minute, so tokens may be rotated.
+ * Requests to the API server that a kubeconfig, or the pod's ServiceAccount, names. Tokens, certificates and the
+ * kubeconfig itself may be replaced: once either side refuses the other's credentials, all is read again for the next
+ * request. Whoever asks asks again anyway, with a pause.
  */
 export class KubeClient implements KubeApi {
-  readonly server: string;
-  readonly #config: Credentials;
+  readonly #place: CredentialsPlace;
+  #credentials: Credentials;
 
-  private constructor(server: string, config: Credentials) {
-    this.server = server;
-    this.#config = config;
+  private constructor(place: CredentialsPlace, credentials: Credentials) {
+    this.#place = place;
+    this.#credentials = credentials;
   }
 
   /** @throws NetloomError KUBECONFIG_UNUSABLE */
   static async create(options: KubeClientOptions): Promise<KubeClient> {
-    // 90 MB and a quarter of a second, which only who asks for an API server pays.
-    const { KubeConfig } = await import('@kubernetes/client-node');
-    const config = new KubeConfig();
-    const { kubeconfig } = options;
-    const place = kubeconfig ?? 'the ServiceAccount of this pod';
-    try {
-      if (kubeconfig === undefined) config.loadFromCluster(options.root ?? '');
-      else config.loadFromFile(kubeconfig);
-    } catch (error) {
-      throw new NetloomError('KUBECONFIG_UNUSABLE', 'the API server to watch is not known', {
-        place,
-        expected:
-          kubeconfig === undefined ? 'to run in a pod with a mounted token, or --kubeconfig FILE' : 'a kubeconfig',
-        found: messageOf(error),
-        cause: error,
-      });
-    }
-    const cluster = config.getCurrentCluster();
-    if (cluster === null || !URL.canParse(cluster.server)) {
-      throw new NetloomError('KUBECONFIG_UNUSABLE', 'the API server to watch is not known', {
-        place,
-        expected: 'a current context that names a cluster with a server',
-        found: `current-context ${JSON.stringify(config.getCurrentContext())}, server ${JSON.stringify(cluster?.server)}`,
-      });
-    }
-    return new KubeClient(cluster.server, config);
+    return new KubeClient(options, await readCredentials(options));
+  }
+
+  get server(): string {
+    return this.#credentials.server;
   }
 
   get(path: string, signal: AbortSignal): Promise<KubeReply> {
@@ -90,15 +65,23 @@ export class KubeClient implements KubeApi {
         ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': body.length }),
       },
     };
-    await this.#config.applyToHTTPSOptions(options);
-    const url = new URL(this.server.replace(/\/+$/, '') + path);
+    const credentials = this.#credentials;
+    await credentials.apply(options);
+    const url = new URL(credentials.server.replace(/\/+$/, '') + path);
     const request = url.protocol === 'http:' ? requestPlain : requestTls;
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const call = request(url, { ...options, signal }, resolve);
-      call.on('error', reject);
-      call.on('socket', (socket) => socket.setKeepAlive(true, KEEPALIVE_MS));
-      call.end(body);
-    });
+    let response: IncomingMessage;
+    try {
+      response = await new Promise<IncomingMessage>((resolve, reject) => {
+        const call = request(url, { ...options, signal }, resolve);
+        call.on('error', reject);
+        call.on('socket', (socket) => socket.setKeepAlive(true, KEEPALIVE_MS));
+        call.end(body);
+      });
+    } catch (error) {
+      if (isTlsFailure(error)) await this.#readAgain(credentials);
+      throw error;
+    }
+    if (response.statusCode === 401) await this.#readAgain(credentials);
     const retryAfter = Number(response.headers['retry-after']);
     return {
       status: response.statusCode ?? 0,
@@ -106,16 +89,27 @@ export class KubeClient implements KubeApi {
       body: response.headers['content-encoding'] === 'gzip' ? unzip(response) : response,
     };
   }
+
+  /** Of ten collections that are refused together the first one's is read again. */
+  async #readAgain(refused: Credentials): Promise<void> {
+    if (this.#credentials !== refused) return;
+    // What cannot be read now may be in the middle of being replaced; the refusal itself is told by whoever asked.
+    const read = await readCredentials(this.#place).catch(() => undefined);
+    if (read !== undefined && this.#credentials === refused) this.#credentials = read;
+  }
+}
+
+/** The server's certificate is not trusted, or ours was refused in the handshake (node:tls, OpenSSL's X509 codes). */
+function isTlsFailure(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code !== undefined && /^(ERR_(SSL|TLS)_|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)/.test(code);
 }
 
 function unzip(response: IncomingMessage): Readable {
   const unzipped = createGunzip();
   response.on('error', (error) => unzipped.destroy(error));
   response.on('aborted', () => unzipped.destroy(new Error('the connection was cut')));
+  // Who gives up the one gives up the other, or its connection would stay open.
+  unzipped.on('close', () => response.destroy());
   return response.pipe(unzipped);
-}
-
-/** Of client-node's KubeConfig, what is called after loading. */
-interface Credentials {
-  applyToHTTPSOptions(options: RequestOptions): Promise<void>;
 }

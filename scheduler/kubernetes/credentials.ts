@@ -1,0 +1,86 @@
+import { readFile } from 'node:fs/promises';
+import type { RequestOptions } from 'node:https';
+import { dirname, resolve } from 'node:path';
+import { messageOf, NetloomError } from '../../lib/errors.ts';
+import { asArray, asObject, asText } from '../cluster/json-access.ts';
+
+export interface CredentialsPlace {
+  /** Path of a kubeconfig; undefined: the ServiceAccount of the pod that this runs in. */
+  readonly kubeconfig: string | undefined;
+  /** Folder before /var/run/secrets/kubernetes.io/serviceaccount; for tests. */
+  readonly root?: string;
+}
+
+/** Which API server, and who we are to it, as read once from files. */
+export interface Credentials {
+  readonly server: string;
+  /** Sets what proves who we are, what proves the server, and the way to it. @throws when a file or plugin fails */
+  apply(options: RequestOptions): Promise<void>;
+}
+
+/**
+ * Certificates, exec plugins and proxies are client-node's work. The token of a file is read for every request, so that
+ * the newest is used: client-node knows no `tokenFile` of a kubeconfig, and holds that of a pod for a minute, in which a
+ * revoked one is refused.
+ * @throws NetloomError KUBECONFIG_UNUSABLE
+ */
+export async function readCredentials({ kubeconfig, root }: CredentialsPlace): Promise<Credentials> {
+  // 90 MB and a quarter of a second, which only who asks for an API server pays.
+  const { KubeConfig } = await import('@kubernetes/client-node');
+  const config = new KubeConfig();
+  let tokenFile: string | undefined;
+  try {
+    if (kubeconfig === undefined) {
+      config.loadFromCluster(root ?? '');
+      tokenFile = asText(asObject(asObject(config.getCurrentUser()?.authProvider)?.['config'])?.['tokenFile']);
+    } else {
+      const text = await readFile(kubeconfig, 'utf8');
+      config.loadFromString(text);
+      config.makePathsAbsolute(dirname(kubeconfig));
+      tokenFile = await tokenFileOf(text, config.getCurrentUser()?.name, dirname(kubeconfig));
+    }
+  } catch (error) {
+    throw unusable(
+      kubeconfig,
+      kubeconfig === undefined ? 'to run in a pod with a mounted token, or --kubeconfig FILE' : 'a kubeconfig',
+      messageOf(error),
+      error,
+    );
+  }
+  const cluster = config.getCurrentCluster();
+  if (cluster === null || !URL.canParse(cluster.server)) {
+    throw unusable(
+      kubeconfig,
+      'a current context that names a cluster with a server',
+      `current-context ${JSON.stringify(config.getCurrentContext())}, server ${JSON.stringify(cluster?.server)}`,
+    );
+  }
+  return {
+    server: cluster.server,
+    async apply(options) {
+      await config.applyToHTTPSOptions(options);
+      if (tokenFile === undefined) return;
+      const token = (await readFile(tokenFile, 'utf8')).trim();
+      if (token === '') throw new Error(`the token file ${tokenFile} is empty`);
+      options.headers = { ...(options.headers as Record<string, string>), Authorization: `Bearer ${token}` };
+    },
+  };
+}
+
+/** As client-go: relative to the kubeconfig's folder, and before a `token` beside it (clientcmd/api/types.go, AuthInfo). */
+async function tokenFileOf(text: string, user: string | undefined, folder: string): Promise<string | undefined> {
+  const { parse } = await import('yaml');
+  const users = asArray(asObject(parse(text))?.['users']).map(asObject);
+  const found = users.find((entry) => entry?.['name'] === user);
+  const file = asText(asObject(found?.['user'])?.['tokenFile']);
+  return file === undefined ? undefined : resolve(folder, file);
+}
+
+function unusable(kubeconfig: string | undefined, expected: string, found: string, cause?: unknown): NetloomError {
+  return new NetloomError('KUBECONFIG_UNUSABLE', 'the API server to watch is not known', {
+    place: kubeconfig ?? 'the ServiceAccount of this pod',
+    expected,
+    found,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
