@@ -1,9 +1,9 @@
-import { text } from 'node:stream/consumers';
 import type { Readable } from 'node:stream';
 import { fullJitterMs } from '../../lib/backoff.ts';
 import type { Logger } from '../../lib/log.ts';
 import { asArray, asCount, asObject, asText, type JsonObject } from '../cluster/json-access.ts';
 import type { ClusterEvent, ClusterRecord } from '../cluster/model.ts';
+import { Interner } from '../cluster/interner.ts';
 import { projectObject } from '../cluster/project.ts';
 import { recordKey, sameData } from '../cluster/records.ts';
 import { ApiRefusal, type Status } from './api-refusal.ts';
@@ -84,6 +84,22 @@ export interface ReflectorDeps {
 }
 
 /**
+ * Refusals of a watch after which its version is given up, and the collection listed again: waiting alone would never
+ * mend a version that the server cannot read, or that of another server's past.
+ */
+const LOST_VERSION: ReadonlySet<number> = new Set([400, 404, 406, 422]);
+/**
+ * So many watches on which nothing came: the version may lie in this server's future (etcd was restored from a backup),
+ * for then it sends nothing, without an error.
+ */
+const MUTE_WATCHES = 2;
+/** The API server asks for a second or a few (priority and fairness); a proxy that asks for hours is not obeyed. */
+const MOST_RETRY_AFTER_MS = 60_000;
+
+/** Nothing came on a connection for too long. */
+class Silence extends Error {}
+
+/**
  * Keeps one collection as the API server has it: lists it in pages, then watches from there on with bookmarks; lists
  * again only when the server no longer knows the version (410), and what was delivered stays until then. Objects are
  * reduced as they come: none is kept whole. As client-go's Reflector (tools/cache/reflector.go).
@@ -94,12 +110,15 @@ export class Reflector {
   readonly #deps: ReflectorDeps;
   readonly #limits: ReflectorLimits;
   readonly #abort = new AbortController();
+  readonly #interner = new Interner();
   #known: Map<string, ClusterRecord> = new Map();
   #version: string | undefined;
   #page = 0;
   #attempt = 0;
+  /** Watches in a row that were answered and then brought nothing, not even a bookmark. */
+  #mute = 0;
   #running: Promise<void> | undefined;
-  /** When the server was last heard of on the watch; undefined: never. */
+  /** Of when what is known is: the start of the list, then whatever came last on the watch; undefined: not listed yet. */
   heardMs: number | undefined;
 
   constructor(resource: Resource, deps: ReflectorDeps) {
@@ -120,12 +139,10 @@ export class Reflector {
   async #run(): Promise<void> {
     const { signal } = this.#abort;
     while (!signal.aborted) {
-      const startedMs = this.#deps.now();
       try {
         this.#version ??= await this.#list();
-        await this.#watch(this.#version);
-        if (this.#deps.now() - startedMs >= this.#limits.steadyMs) this.#attempt = 0;
-        else await this.#pause(0);
+        const steady = await this.#watch(this.#version);
+        if (!steady) await this.#pause(0);
       } catch (error) {
         if (signal.aborted) return;
         await this.#afterFailure(error);
@@ -144,8 +161,13 @@ export class Reflector {
     }
     this.counts.failures++;
     sink.failed(this.resource, error);
+    if (error instanceof ApiRefusal && LOST_VERSION.has(error.code)) this.#version = undefined;
+    if (this.#mute >= MUTE_WATCHES) {
+      this.#mute = 0;
+      this.#version = undefined;
+    }
     const retryAfterMs = error instanceof ApiRefusal ? (error.retryAfter ?? 0) * 1000 : 0;
-    await this.#pause(Math.min(retryAfterMs, this.#limits.mostBackoffMs * 2));
+    await this.#pause(Math.min(retryAfterMs, MOST_RETRY_AFTER_MS));
   }
 
   /** Waits with backoff, at least `leastMs`; ends at once when stopped. */
@@ -169,6 +191,7 @@ export class Reflector {
     const { pageSizes } = this.#limits;
     const limit = pageSizes[Math.min(this.#page, pageSizes.length - 1)]!;
     const listed = new Map<string, ClusterRecord>();
+    const startedMs = this.#deps.now();
     let next = '';
     for (;;) {
       const from = next === '' ? '' : `&continue=${encodeURIComponent(next)}`;
@@ -194,23 +217,30 @@ export class Reflector {
       this.#page = 0;
       const before = this.#known;
       this.#known = listed;
+      this.heardMs = startedMs;
       await this.#deps.sink.listed(this.resource, before, listed);
       return version;
     }
   }
 
-  /** Returns when the server ends the watch; it is opened again from `#version`. */
-  async #watch(version: string): Promise<void> {
-    const { watchSeconds, idleMs, maxLineBytes } = this.#limits;
+  /**
+   * Until the server ends the watch; it is opened again from `#version`.
+   * @returns whether it stood long enough for the next to be opened at once
+   */
+  async #watch(version: string): Promise<boolean> {
+    const { watchSeconds, idleMs, maxLineBytes, steadyMs } = this.#limits;
     const [least, most] = watchSeconds;
     const seconds = Math.round(least + (this.#deps.random ?? Math.random)() * (most - least));
     const path =
       `${this.resource.path}?watch=1&allowWatchBookmarks=true&timeoutSeconds=${seconds}` +
       `&resourceVersion=${encodeURIComponent(version)}`;
-    await this.#ask(
-      path,
-      async (reply, alive) => {
+    const heardBeforeMs = this.heardMs;
+    let openedMs = Number.POSITIVE_INFINITY;
+    let taken = 0;
+    try {
+      await this.#ask(path, idleMs, async (reply, alive) => {
         await this.#refuseUnless200(reply);
+        openedMs = this.#deps.now();
         this.counts.watches++;
         this.#heard();
         this.#deps.sink.current(this.resource);
@@ -219,21 +249,32 @@ export class Reflector {
           this.#heard();
           const events: ClusterEvent[] = [];
           try {
-            for (const line of batch) this.#take(JSON.parse(line), events);
+            for (const line of batch) {
+              this.#take(JSON.parse(line), events);
+              taken++;
+            }
           } finally {
             if (events.length > 0) this.#deps.sink.apply(events);
           }
         }
-      },
-      idleMs,
-    );
+      });
+    } catch (error) {
+      // Opened only to hear that the version is too old: what is known is as old as before.
+      if (taken === 0 && error instanceof ApiRefusal) this.heardMs = heardBeforeMs;
+      if (taken === 0 && error instanceof Silence && openedMs < Number.POSITIVE_INFINITY) this.#mute++;
+      throw error;
+    } finally {
+      if (taken > 0) this.#mute = 0;
+      if (this.#deps.now() - openedMs >= steadyMs) this.#attempt = 0;
+    }
+    return this.#deps.now() - openedMs >= steadyMs;
   }
 
   #take(message: unknown, events: ClusterEvent[]): void {
     const event = asObject(message);
     const object = asObject(event?.['object']);
     const type = event?.['type'];
-    if (type === 'ERROR') throw new ApiRefusal(statusOf(object), undefined);
+    if (type === 'ERROR') throw new ApiRefusal(statusOf(object), retryAfterOf(object));
     const version = asText(asObject(object?.['metadata'])?.['resourceVersion']);
     if (type === 'BOOKMARK') this.counts.bookmarks++;
     else {
@@ -260,7 +301,7 @@ export class Reflector {
   }
 
   #project(object: unknown): ClusterRecord | undefined {
-    const projection = projectObject(object, this.resource.kind);
+    const projection = projectObject(object, this.resource.kind, this.#interner);
     if (projection.outcome === 'record') return projection.record;
     this.counts.unusable++;
     return undefined;
@@ -271,27 +312,29 @@ export class Reflector {
   }
 
   async #json(path: string): Promise<JsonObject> {
-    return this.#ask(
-      path,
-      async (reply) => {
-        await this.#refuseUnless200(reply);
-        const body = asObject(JSON.parse(await text(reply.body)));
-        if (body === undefined) throw new Error(`${path} answered no JSON object`);
-        return body;
-      },
-      this.#limits.idleMs,
-    );
+    return this.#ask(path, this.#limits.idleMs, async (reply, alive) => {
+      await this.#refuseUnless200(reply);
+      const chunks: Buffer[] = [];
+      for await (const chunk of reply.body as AsyncIterable<Buffer>) {
+        alive();
+        chunks.push(chunk);
+      }
+      const body = asObject(JSON.parse(Buffer.concat(chunks).toString('utf8')));
+      if (body === undefined) throw new Error(`${path} answered no JSON object`);
+      return body;
+    });
   }
 
   async #refuseUnless200(reply: KubeReply): Promise<void> {
     if (reply.status === 200) return;
-    throw new ApiRefusal({ ...statusOf(await statusBody(reply.body)), code: reply.status }, reply.retryAfter);
+    const said = await statusBody(reply.body);
+    throw new ApiRefusal({ ...statusOf(said), code: reply.status }, reply.retryAfter ?? retryAfterOf(said));
   }
 
   /** One request that is given up when `alive` was not called for idleMs; its connection is closed whatever happens. */
-  async #ask<T>(path: string, use: (reply: KubeReply, alive: () => void) => Promise<T>, idleMs: number): Promise<T> {
+  async #ask<T>(path: string, idleMs: number, use: (reply: KubeReply, alive: () => void) => Promise<T>): Promise<T> {
     const idle = new AbortController();
-    const timer = setTimeout(() => idle.abort(new Error(`${path} was silent for ${idleMs / 1000} s`)), idleMs);
+    const timer = setTimeout(() => idle.abort(new Silence(`nothing came for ${idleMs / 1000} s`)), idleMs);
     const stopped = () => idle.abort(new Error('stopped'));
     this.#abort.signal.addEventListener('abort', stopped);
     if (this.#abort.signal.aborted) stopped();
@@ -321,6 +364,11 @@ function statusOf(object: JsonObject | undefined): Status {
     reason: asText(object?.['reason']) ?? '',
     message: asText(object?.['message']) ?? '',
   };
+}
+
+/** Seconds (meta/v1 StatusDetails). */
+function retryAfterOf(status: JsonObject | undefined): number | undefined {
+  return asCount(asObject(status?.['details'])?.['retryAfterSeconds']);
 }
 
 /** Of an error the server's own words, as far as it has any; a proxy may answer HTML. */
