@@ -6,6 +6,7 @@ import {
   renderTable,
   type TextStyle,
 } from '../lib/output/index.ts';
+import { warningLines } from './warning-text.ts';
 import type { ExplainReply } from '../scheduler/api/replies.ts';
 import type { NodeExplanation, PeerExplanation, ScoreExplanation } from '../scheduler/placement/explain.ts';
 
@@ -17,7 +18,8 @@ export function explainText(reply: ExplainReply, style: TextStyle): string {
       ? `A new pod of ${reply.workload}`
       : `Pod ${reply.pod.namespace}/${reply.pod.name} (${reply.workload})` +
         (reply.pod.node === undefined ? ', pending' : `, on ${reply.pod.node}`);
-  return [style.paint('heading', heading), ...body(explanation, style), ...decision(reply, style), ''].join('\n');
+  const lines = [style.paint('heading', heading), ...body(explanation, style), ...decision(reply, style), ''];
+  return warningLines(reply.warnings, style) + lines.join('\n');
 }
 
 const SILENCES: Readonly<Record<string, string>> = {

@@ -21,6 +21,7 @@ import { schedulingText } from '../scheduling-text.ts';
 import { clientSection } from '../options/client.ts';
 import { outputOptions } from '../options/common.ts';
 import { edgeFilterOptions } from '../options/edge-filter.ts';
+import { warningLines } from '../warning-text.ts';
 
 export default defineCommand({
   name: 'graph',
@@ -121,7 +122,7 @@ function edgesText(reply: EdgesReply, style: TextStyle & { readonly empty: strin
       ? []
       : [`${humanCount(reply.omitted)} more edges with ${bits(reply.omittedBytesPerSecond)}: --limit shows more.`]),
   ];
-  return table + notes.map((note) => `${style.paint('dim', note)}\n`).join('');
+  return warningLines(reply.warnings, style) + table + notes.map((note) => `${style.paint('dim', note)}\n`).join('');
 }
 
 function countersText(reply: Counters, style: TextStyle): string {

@@ -15,6 +15,7 @@ import { askApi } from '../api-client.ts';
 import { defineCommand } from '../command.ts';
 import { commonNamespace, emptyText, endText } from '../endpoint-text.ts';
 import { clientSection } from '../options/client.ts';
+import { warningLines } from '../warning-text.ts';
 import { outputOptions } from '../options/common.ts';
 import { edgeFilterOptions } from '../options/edge-filter.ts';
 
@@ -81,6 +82,7 @@ function topText(reply: TopReply, style: TextStyle & { readonly empty: string })
   ];
   const more = reply.omitted === 0 ? '' : `${style.paint('dim', `${humanCount(reply.omitted)} more: --limit`)}\n`;
   return (
+    warningLines(reply.warnings, style) +
     renderTable(workloads, reply.workloads, style) +
     more +
     '\n' +

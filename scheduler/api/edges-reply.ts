@@ -14,7 +14,7 @@ export interface EdgeFilter {
 }
 
 /** The heaviest edges by the short average. Pure. */
-export function edgesReply(graph: TrafficGraph, filter: EdgeFilter): EdgesReply {
+export function edgesReply(graph: TrafficGraph, filter: EdgeFilter): Omit<EdgesReply, 'warnings'> {
   const edges: EdgeView[] = [];
   for (const edge of edgeViews(graph, filter.by)) if (matches(edge, filter)) edges.push(edge);
   edges.sort(byRate);

@@ -29,7 +29,10 @@ export class Explainer {
   }
 
   /** @param target "namespace/pod" or "namespace/Kind/name" */
-  explain(target: { readonly pod: string } | { readonly workload: string }, nowMs: number): ExplainReply {
+  explain(
+    target: { readonly pod: string } | { readonly workload: string },
+    nowMs: number,
+  ): Omit<ExplainReply, 'warnings'> {
     return 'pod' in target ? this.#explainPod(target.pod, nowMs) : this.#explainWorkload(target.workload, nowMs);
   }
 
@@ -45,7 +48,7 @@ export class Explainer {
     return explainScore(view, request, this.#settings, own === undefined ? [] : [own]);
   }
 
-  #explainPod(name: string, nowMs: number): ExplainReply {
+  #explainPod(name: string, nowMs: number): Omit<ExplainReply, 'warnings'> {
     const [namespace = '', podName = ''] = name.split('/');
     const pod = this.#cluster.podNamed(namespace, podName);
     const answers =
@@ -65,7 +68,7 @@ export class Explainer {
     };
   }
 
-  #explainWorkload(name: string, nowMs: number): ExplainReply {
+  #explainWorkload(name: string, nowMs: number): Omit<ExplainReply, 'warnings'> {
     const [namespace = '', kind = '', workloadName = ''] = name.split('/');
     const workload = this.#cluster.findWorkload(namespace, kind, workloadName);
     if (workload === undefined) throw new ApiError(404, `no workload ${name} is in the cluster state`);

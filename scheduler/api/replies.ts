@@ -44,7 +44,13 @@ export interface Problem {
   readonly sample: string;
 }
 
-export interface EdgesReply {
+/** What replies about the cluster have in common. */
+export interface Warned {
+  /** Sentences on what is wrong with all of it, such as a cluster state that is old. */
+  readonly warnings: readonly string[];
+}
+
+export interface EdgesReply extends Warned {
   readonly by: Level;
   /** Heaviest first. */
   readonly edges: readonly EdgeView[];
@@ -68,14 +74,14 @@ export interface WorkloadTraffic {
   readonly retransmits: number;
 }
 
-export interface TopReply {
+export interface TopReply extends Warned {
   readonly by: Level;
   readonly workloads: readonly WorkloadTraffic[];
   readonly omitted: number;
   readonly agents: readonly AgentStatus[];
 }
 
-export interface ExplainReply {
+export interface ExplainReply extends Warned {
   /** The pod that was asked for; undefined where a workload was. */
   readonly pod: { readonly namespace: string; readonly name: string; readonly node: string | undefined } | undefined;
   readonly workload: string;

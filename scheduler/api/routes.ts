@@ -9,7 +9,7 @@ import type { TrafficGraph } from '../graph/traffic-graph.ts';
 import { edgesReply, trafficByEnd, type EdgeFilter } from './edges-reply.ts';
 import type { Explainer } from './explain.ts';
 import { ApiError, Chunks, type Route } from './listener.ts';
-import type { KubeSchedulerStatus, Problem, StatusReply, TopReply } from './replies.ts';
+import type { EdgesReply, ExplainReply, KubeSchedulerStatus, Problem, StatusReply, TopReply } from './replies.ts';
 
 export interface ApiState {
   readonly graph: TrafficGraph;
@@ -20,6 +20,7 @@ export interface ApiState {
   readonly readiness: () => { readonly ready: boolean; readonly reason: string };
   readonly problems: () => readonly Problem[];
   readonly kubeScheduler: () => KubeSchedulerStatus;
+  readonly warnings: () => readonly string[];
   readonly nowMs: () => number;
 }
 
@@ -28,21 +29,28 @@ export function apiRoutes(state: ApiState): Readonly<Record<string, Route>> {
   const { graph, cluster, explainer } = state;
   return {
     '/v1/status': () => statusReply(state),
-    '/v1/edges': (query) => edgesReply(graph, filterOf(query)),
+    '/v1/edges': (query): EdgesReply => ({ ...edgesReply(graph, filterOf(query)), warnings: state.warnings() }),
     '/v1/top': (query): TopReply => {
       const filter = filterOf(query);
       const ends = trafficByEnd(graph, filter);
       const rest = ends.splice(filter.limit);
-      return { by: filter.by, workloads: ends, omitted: rest.length, agents: agentStatus(graph) };
+      return {
+        by: filter.by,
+        workloads: ends,
+        omitted: rest.length,
+        agents: agentStatus(graph),
+        warnings: state.warnings(),
+      };
     },
     '/v1/counters': (query) => new Chunks('application/json', countersChunks(graph, levelOf(query))),
-    '/v1/explain': (query) => {
+    '/v1/explain': (query): ExplainReply => {
       const pod = query.get('pod');
       const workload = query.get('workload');
       if ((pod === null) === (workload === null)) {
         throw new ApiError(400, 'expected pod=NAMESPACE/NAME or workload=NAMESPACE/KIND/NAME');
       }
-      return explainer.explain(pod === null ? { workload: workload! } : { pod }, state.nowMs());
+      const explained = explainer.explain(pod === null ? { workload: workload! } : { pod }, state.nowMs());
+      return { ...explained, warnings: state.warnings() };
     },
     '/v1/export/snapshot': () => new Chunks('application/json', snapshotChunks(cluster)),
     '/v1/export/traffic': () => new Chunks('text/csv', trafficChunks(exportedEdges(graph))),

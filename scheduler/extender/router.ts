@@ -267,7 +267,7 @@ export class Router {
     try {
       const { ready, reason } = this.#deps.ready();
       return ready
-        ? { outcome: 'ok', reply: plain(200, 'ok\n') }
+        ? { outcome: 'ok', reply: plain(200, reason === '' ? 'ok\n' : `ok: ${reason}\n`) }
         : { outcome: 'unready', reply: plain(503, `not ready: ${reason}\n`) };
     } catch (error) {
       this.#complaints.warn('extender: readiness could not be told', error);

@@ -23,6 +23,7 @@ import { TrafficGraph } from '../graph/traffic-graph.ts';
 import { EventWriter } from '../kubernetes/event-writer.ts';
 import { KubeClient } from '../kubernetes/kube-client.ts';
 import { KubeSource } from '../kubernetes/kube-source.ts';
+import { staleSentence } from '../kubernetes/staleness.ts';
 import { startReportServer, type ReportServer } from '../ingest/report-server.ts';
 import { createStore, type GraphStore } from '../store/store.ts';
 import { CERTIFICATE_POLL_MS, CertificateReloader, notAfter } from '../tls/certificates.ts';
@@ -170,6 +171,7 @@ class IngestProcess implements Ingest {
         readiness: () => this.#readiness,
         problems: () => this.#problems(),
         kubeScheduler: () => ({ calls: this.#calls.count, lastCallMs: this.#calls.lastMs, bound: this.#bound.counts }),
+        warnings: () => this.#warnings(),
         nowMs: now,
       }),
     });
@@ -240,6 +242,7 @@ class IngestProcess implements Ingest {
       return;
     }
     this.#closers.push(() => source.stop());
+    this.#setReadiness();
     await source.start({
       apply: (events: readonly ClusterEvent[]) => {
         if (this.#kube !== undefined && this.#resolver.ready) this.#bound.changes(events, now());
@@ -368,6 +371,8 @@ class IngestProcess implements Ingest {
     this.book.expire(now());
     this.#bound.tick(now());
     this.#server?.rangesChanged();
+    // An old state grows older without anything happening.
+    this.#setReadiness();
     this.#showView();
   }
 
@@ -422,7 +427,7 @@ class IngestProcess implements Ingest {
     const readiness: Readiness = this.#resolver.ready
       ? {
           ready: true,
-          reason: this.#sourceFault === undefined ? 'ready' : `the last good state is used: ${this.#sourceFault}`,
+          reason: this.#staleState() ?? '',
         }
       : {
           ready: false,
@@ -434,12 +439,26 @@ class IngestProcess implements Ingest {
                 ? 'no cluster state: neither --snapshot, --kubeconfig nor --in-cluster was given'
                 : 'reading the snapshot'),
         };
+    if (readiness.ready === this.#readiness.ready && readiness.reason === this.#readiness.reason) return;
     this.#readiness = readiness;
     this.#deps.onReadiness(readiness);
   }
 
+  /** What is wrong with the cluster state that is used, as a sentence; undefined: nothing. */
+  #staleState(): string | undefined {
+    if (this.#kube !== undefined) return staleSentence(this.#kube.status());
+    return this.#sourceFault === undefined ? undefined : `the last good state is used: ${this.#sourceFault}`;
+  }
+
+  #warnings(): string[] {
+    const { ready, reason } = this.#readiness;
+    if (!ready) return [`the scheduler has no opinions yet: ${reason}`];
+    return reason === '' ? [] : [reason];
+  }
+
   #problems(): Problem[] {
-    const faults = [this.#sourceFault, this.#trafficFault].filter((fault) => fault !== undefined);
+    const stale = this.#resolver.ready && this.#kube !== undefined ? this.#staleState() : this.#sourceFault;
+    const faults = [stale, this.#trafficFault].filter((fault) => fault !== undefined);
     return [
       ...faults.map((sample) => ({
         what: 'a source of cluster state or traffic cannot be read; its last good state is used',

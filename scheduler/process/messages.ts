@@ -15,6 +15,7 @@ export interface IngestData {
 /** Whether the extender may have opinions, and why not. */
 export interface Readiness {
   readonly ready: boolean;
+  /** Why not; or what is wrong though it may. Empty: nothing. */
   readonly reason: string;
 }
 
