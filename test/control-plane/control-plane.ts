@@ -49,6 +49,8 @@ export class ControlPlane {
   /** kubeconfig of an administrator (system:masters). */
   kubeconfig = '';
   url = '';
+  /** Of etcd's clients, without TLS. */
+  etcdUrl = '';
   api!: Api;
   etcd: Component | undefined;
   apiserver: Component | undefined;
@@ -89,6 +91,7 @@ export class ControlPlane {
     this.api = new Api(port!, this.#ca.cert, this.#admin);
 
     const etcdUrl = `http://127.0.0.1:${etcdPort}`;
+    this.etcdUrl = etcdUrl;
     const peerUrl = `http://127.0.0.1:${etcdPeerPort}`;
     this.etcd = this.#component('etcd', [
       `--data-dir=${this.#at('etcd')}`,
