@@ -9,6 +9,7 @@ import { ClusterState } from '../../scheduler/cluster/state.ts';
 import { KubeClient } from '../../scheduler/kubernetes/kube-client.ts';
 import { KubeSource, type KubeSourceOptions } from '../../scheduler/kubernetes/kube-source.ts';
 import { RESOURCES } from '../../scheduler/kubernetes/resources.ts';
+import type { SchedulerProcess } from '../support/netloom.ts';
 import type { Api } from './api.ts';
 
 /** Cluster state as the scheduler keeps it, fed by a KubeSource in the test's own process. */
@@ -94,6 +95,16 @@ export async function throughPort(kubeconfig: string, port: number): Promise<str
   const path = join(kubeconfig, '..', `through-${port}.kubeconfig`);
   await writeFile(path, JSON.stringify(config));
   return path;
+}
+
+/** A figure of a scheduler's /metrics; a scrape that its busy ingest thread did not answer in time is made again. */
+export async function metricOf(netloom: SchedulerProcess, name: string): Promise<number> {
+  let figure = NaN;
+  await poll(`/metrics has ${name}`, 120_000, async () => {
+    figure = await netloom.metric(name);
+    return true;
+  });
+  return figure;
 }
 
 /** @throws what it waited for; what `holds` throws while an API server restarts counts as no */
