@@ -41,6 +41,13 @@ export interface DocumentHead {
   readonly kind?: unknown;
   readonly netloom?: unknown;
   readonly version?: unknown;
+  /** Of a list, where it was asked for. */
+  readonly metadata?: unknown;
+}
+
+export interface ScanOptions {
+  /** Parse the metadata of the outermost object too. */
+  readonly metadata?: boolean;
 }
 
 export interface ScanHandler {
@@ -56,7 +63,7 @@ interface ObjectFrame {
   readonly root: boolean;
   readonly impliedKind: string | undefined;
   key: string;
-  head: { kind?: unknown; netloom?: unknown; version?: unknown };
+  head: { kind?: unknown; netloom?: unknown; version?: unknown; metadata?: unknown };
   /** Its bytes are kept for JSON.parse, until it turns out to be a list. */
   captured: boolean;
   sections: boolean;
@@ -110,6 +117,7 @@ function isSpace(c: number): boolean {
 
 export class JsonScanner {
   private readonly handler: ScanHandler;
+  private readonly options: ScanOptions;
   private readonly stack: Frame[] = [];
   private state = DOCUMENT;
   private token = IN_NOTHING;
@@ -125,8 +133,9 @@ export class JsonScanner {
   private inString = false;
   private itemIndex = 0;
 
-  constructor(handler: ScanHandler) {
+  constructor(handler: ScanHandler, options: ScanOptions = {}) {
     this.handler = handler;
+    this.options = options;
   }
 
   /** Bytes consumed so far. */
@@ -440,6 +449,8 @@ export class JsonScanner {
       return;
     } else if (token !== IN_CONTAINER && (frame.key === 'kind' || frame.key === 'netloom' || frame.key === 'version')) {
       frame.head[frame.key] = this.parse(start, this.at);
+    } else if (frame.root && frame.key === 'metadata' && this.options.metadata === true) {
+      frame.head.metadata = this.parse(start, this.at);
     } else if (!frame.captured) {
       this.parse(start, this.at);
     }

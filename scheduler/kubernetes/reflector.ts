@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { fullJitterMs } from '../../lib/backoff.ts';
 import type { Logger } from '../../lib/log.ts';
-import { asArray, asCount, asObject, asText, type JsonObject } from '../cluster/json-access.ts';
+import { asCount, asObject, asText, type JsonObject } from '../cluster/json-access.ts';
 import type { ClusterEvent, ClusterRecord } from '../cluster/model.ts';
 import { Interner } from '../cluster/interner.ts';
 import { projectObject } from '../cluster/project.ts';
@@ -9,6 +9,7 @@ import { recordKey, sameData } from '../cluster/records.ts';
 import { ApiRefusal, type Status } from './api-refusal.ts';
 import type { KubeApi, KubeReply } from './kube-client.ts';
 import { lines } from './lines.ts';
+import { readPage, type PageEnd } from './page.ts';
 import type { Resource } from './resources.ts';
 
 export interface ReflectorLimits {
@@ -113,7 +114,8 @@ export class Reflector {
   readonly #interner = new Interner();
   #known: Map<string, ClusterRecord> = new Map();
   #version: string | undefined;
-  #page = 0;
+  /** Index into pageSizes. */
+  #pageSize = 0;
   #attempt = 0;
   /** Watches in a row that were answered and then brought nothing, not even a bookmark. */
   #mute = 0;
@@ -189,32 +191,30 @@ export class Reflector {
   /** @returns the version from which to watch */
   async #list(): Promise<string> {
     const { pageSizes } = this.#limits;
-    const limit = pageSizes[Math.min(this.#page, pageSizes.length - 1)]!;
+    const limit = pageSizes[Math.min(this.#pageSize, pageSizes.length - 1)]!;
     const listed = new Map<string, ClusterRecord>();
     const startedMs = this.#deps.now();
     let next = '';
     for (;;) {
       const from = next === '' ? '' : `&continue=${encodeURIComponent(next)}`;
-      const page = await this.#json(`${this.resource.path}?limit=${limit}${from}`).catch((error: unknown) => {
-        // The version of the first page was compacted before the last was read: a larger page needs less time.
-        if (next !== '' && error instanceof ApiRefusal && error.code === 410) this.#page++;
-        throw error;
-      });
-      this.counts.pages++;
-      for (const item of asArray(page['items'])) {
+      const page = await this.#page(`${this.resource.path}?limit=${limit}${from}`, (item) => {
         const record = this.#project(item);
-        if (record === undefined) continue;
+        if (record === undefined) return;
         const key = recordKey(record);
         const known = this.#known.get(key);
         listed.set(key, known !== undefined && sameData(known, record) ? known : record);
-      }
-      const metadata = asObject(page['metadata']);
-      next = asText(metadata?.['continue']) ?? '';
+      }).catch((error: unknown) => {
+        // The version of the first page was compacted before the last was read: a larger page needs less time.
+        if (next !== '' && error instanceof ApiRefusal && error.code === 410) this.#pageSize++;
+        throw error;
+      });
+      this.counts.pages++;
+      next = page.next;
       if (next !== '') continue;
-      const version = asText(metadata?.['resourceVersion']);
+      const { version } = page;
       if (version === undefined) throw new Error(`the list of ${this.resource.path} has no metadata.resourceVersion`);
       this.counts.lists++;
-      this.#page = 0;
+      this.#pageSize = 0;
       const before = this.#known;
       this.#known = listed;
       this.heardMs = startedMs;
@@ -311,17 +311,10 @@ export class Reflector {
     this.heardMs = this.#deps.now();
   }
 
-  async #json(path: string): Promise<JsonObject> {
+  #page(path: string, take: (item: unknown) => void): Promise<PageEnd> {
     return this.#ask(path, this.#limits.idleMs, async (reply, alive) => {
       await this.#refuseUnless200(reply);
-      const chunks: Buffer[] = [];
-      for await (const chunk of reply.body as AsyncIterable<Buffer>) {
-        alive();
-        chunks.push(chunk);
-      }
-      const body = asObject(JSON.parse(Buffer.concat(chunks).toString('utf8')));
-      if (body === undefined) throw new Error(`${path} answered no JSON object`);
-      return body;
+      return readPage(reply.body, take, alive);
     });
   }
 

@@ -181,6 +181,28 @@ describe('a list', () => {
   });
 });
 
+describe('an answer that is no list', () => {
+  test.each([
+    ['a page of HTML', '<html>busy</html>', /^the answer is no list: expected a JSON object or array, found "<html>/],
+    ['an object without items', '{"kind":"Status"}', /^the answer is no list: it has no items$/],
+    ['a list that ends early', '{"metadata":{"resourceVersion":"1"},"items":[{"metadata":', /^the answer is no list: /],
+    ['a list without a version', '{"items":[]}', /has no metadata.resourceVersion/],
+  ])('%s is a failure that says so', async (_, body, reason) => {
+    watch = inOrder();
+    list = (response) => void response.end(body);
+    const { status } = bound(await start());
+    await expect.poll(() => status().faults[0]?.reason, { timeout: 5_000 }).toMatch(reason);
+    expect(status().synced).toBe(false);
+  });
+
+  test('items: null is an empty list', async () => {
+    watch = inOrder();
+    list = (response) => void response.end('{"kind":"NodeList","metadata":{"resourceVersion":"7"},"items":null}');
+    await start();
+    await expect.poll(() => watches()[0]?.version, { timeout: 5_000 }).toBe('7');
+  });
+});
+
 describe('what people are told of the state', () => {
   const fault = (name: string) => ({ path: `/api/v1/${name}`, reason: 'nothing came for 130 s' });
 
