@@ -60,7 +60,7 @@ describe('the API server behind a bad network', () => {
   test('a version that it no longer knows (410 Gone) means one list of each collection, and what was deleted is gone', async () => {
     await createNamespace(plane.api, 'gone');
     await createPods(plane.api, 'gone', [0, 60], NODES);
-    const watcher = await watching();
+    const watcher = await watching(kubeconfig, { limits: { mostBackoffMs: 5_000 } });
     await watcher.untilEqual(plane.api);
     const before = watcher.counts;
     proxy.line = { kind: 'refusing' };
