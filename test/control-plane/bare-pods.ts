@@ -68,9 +68,14 @@ export async function createPods(
   );
 }
 
-/** All of a namespace, by one request; the API server works on it alone. */
+/** All of a namespace. The API server works on such a request for a minute at most, and may be asked to go on. */
 export async function deletePods(api: Api, namespace: string): Promise<void> {
-  await api.call('DELETE', `/api/v1/namespaces/${namespace}/pods`, { gracePeriodSeconds: 0 });
+  const path = `/api/v1/namespaces/${namespace}/pods`;
+  for (;;) {
+    const { status, body } = await api.ask('DELETE', path, { gracePeriodSeconds: 0 });
+    if (status === 200) return;
+    if (status !== 504) throw new Error(`DELETE ${path}: ${status} ${JSON.stringify(body).slice(0, 500)}`);
+  }
 }
 
 /** A namespace in which pods may be created: its ServiceAccount is there. */

@@ -44,9 +44,10 @@ export async function churn({ pods, nodes, settleMs }: { pods: number; nodes: nu
   const batch = pods / BATCHES;
   for (let b = 0; b < BATCHES; b++) {
     await createNamespace(plane.api, `batch-${b}`);
-    const gone = b === 0 ? undefined : deletePods(plane.api, `batch-${b - 1}`);
-    await createPods(plane.api, `batch-${b}`, [b * batch, (b + 1) * batch], nodes);
-    await gone;
+    await Promise.all([
+      createPods(plane.api, `batch-${b}`, [b * batch, (b + 1) * batch], nodes),
+      b === 0 ? undefined : deletePods(plane.api, `batch-${b - 1}`),
+    ]);
   }
   await createPods(plane.api, 'batch-0', [0, batch], nodes);
   const left = 2 * batch;
