@@ -22,7 +22,7 @@ const decision = {
 function told(asked: number, lastDecision: ExplainReply['lastDecision'], node?: string): string[] {
   const pod = { namespace: 'shop', name: 'cart', node };
   const explanation = { silence: 'no-traffic', basis: undefined, nodes: [], peers: [] } as unknown as ScoreExplanation;
-  const reply: ExplainReply = { pod, workload: 'shop/Pod/cart', explanation, asked, lastDecision };
+  const reply: ExplainReply = { pod, workload: 'shop/Pod/cart', explanation, asked, lastDecision, warnings: [] };
   const text = explainText(reply, { width: undefined, wide: false, paint: plainPaint });
   return text
     .split('\n')
