@@ -124,8 +124,8 @@ export class ShopCluster {
   async #known(): Promise<void> {
     const edges = this.copies.namespaces.length * this.boutique.edges.length;
     for (let waitedMs = 0; ; waitedMs += LEARN_POLL_MS) {
-      const { edges: known } = await this.netloom.get<EdgesReply>('/v1/edges', { limit: '100000' });
-      const sure = known.filter(({ confidence }) => confidence >= LEARNED).length;
+      const reply = await this.netloom.get<EdgesReply>('/v1/edges', { limit: '100000' }).catch(() => undefined);
+      const sure = reply?.edges.filter(({ confidence }) => confidence >= LEARNED).length;
       if (sure === edges) return;
       if (waitedMs > LEARN_MS) throw new Error(`Netloom is sure of ${sure} of ${edges} edges after ${waitedMs} ms`);
       await sleep(LEARN_POLL_MS);

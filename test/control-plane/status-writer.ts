@@ -24,6 +24,8 @@ export class StatusWriter {
   readonly #api: Api;
   readonly #abort = new AbortController();
   readonly #queue = new Map<string, PodObject>();
+  /** UIDs of pods that were told to run: a second address would be refused. */
+  readonly #started = new Set<string>();
   #working = 0;
   #next = 1;
   #watching: Promise<void> | undefined;
@@ -55,7 +57,8 @@ export class StatusWriter {
         const from = `/api/v1/pods?watch=1&resourceVersion=${list.metadata.resourceVersion}`;
         for await (const { type, object } of this.#api.watch<PodObject>(from, signal)) {
           if (type === 'ERROR') break;
-          if (type !== 'DELETED') this.#take(object);
+          if (type === 'DELETED') this.#started.delete(object.metadata.uid);
+          else this.#take(object);
         }
       } catch {
         // The API server restarts, or the test ends.
@@ -92,6 +95,10 @@ export class StatusWriter {
   async #write(pod: PodObject): Promise<void> {
     const { namespace, name, uid, deletionTimestamp } = pod.metadata;
     const path = `/api/v1/namespaces/${namespace}/pods/${name}`;
+    if (deletionTimestamp === undefined) {
+      if (this.#started.has(uid)) return;
+      this.#started.add(uid);
+    }
     const reply =
       deletionTimestamp === undefined
         ? await this.#api
@@ -103,6 +110,7 @@ export class StatusWriter {
             )
             .catch(String)
         : await this.#api.ask('DELETE', path, { gracePeriodSeconds: 0, preconditions: { uid } }).catch(String);
+    if (typeof reply !== 'object') this.#started.delete(uid);
     // Gone, or another pod of that name: somebody was quicker.
     if (typeof reply === 'object' && (reply.status < 300 || reply.status === 404 || reply.status === 409)) return;
     if (this.failures.length < 100) this.failures.push(`${path}: ${JSON.stringify(reply).slice(0, 300)}`);
