@@ -43,7 +43,7 @@ export function comparisonLine(what: string, runs: Comparison): string {
     const { without, with: withNetloom, ratio, worse } = compare(runs, level);
     return (
       `${level}-local ${humanShare(without)} without, ${humanShare(withNetloom)} with Netloom ` +
-      `(${ratio.toFixed(2)} times), worse in ${worse}`
+      `(${ratio > 100 ? 'over 100' : ratio.toFixed(2)} times), worse in ${worse}`
     );
   });
   return `${what}, ${runs.with.length} orders: ${levels.join('; ')}`;

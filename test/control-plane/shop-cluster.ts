@@ -17,8 +17,6 @@ export interface ShopClusterOptions {
   readonly copies: number;
   /** Of the agents' reports. */
   readonly periodMs: number;
-  /** Merged into both KubeSchedulerConfigurations. */
-  readonly config?: object;
 }
 
 const ZONES = 3;
@@ -132,20 +130,22 @@ export class ShopCluster {
     }
   }
 
-  /** The same orders by the stock kube-scheduler, and by it with Netloom. */
-  async compare(orders: number, inFlight: number): Promise<Comparison> {
+  /**
+   * The same orders by the stock kube-scheduler, and by it with Netloom.
+   * @param config merged into both KubeSchedulerConfigurations
+   */
+  async compare(orders: number, inFlight: number, config: object = {}): Promise<Comparison> {
     const shares = (way: keyof Comparison): Promise<LocalShares[]> =>
-      this.scheduleWith(way, () => sharesByOrder(this.copies, orders, inFlight));
+      this.scheduleWith(way, () => sharesByOrder(this.copies, orders, inFlight), config);
     return { without: await shares('without'), with: await shares('with') };
   }
 
   /** Does something while one kube-scheduler runs. */
-  async scheduleWith<T>(way: keyof Comparison, work: () => Promise<T>): Promise<T> {
-    const { config } = this.#options;
+  async scheduleWith<T>(way: keyof Comparison, work: () => Promise<T>, config: object = {}): Promise<T> {
     const scheduler = await this.plane.startScheduler({
       name: `${way}-netloom`,
       ...(way === 'with' ? { extenders: this.extenders } : {}),
-      ...(config === undefined ? {} : { config }),
+      config,
     });
     try {
       return await work();
