@@ -74,7 +74,7 @@ async function expectEqual(state: ClusterState): Promise<void> {
         const differing = wanted.filter(([key, record]) => JSON.stringify(record) !== JSON.stringify(found.get(key)));
         return { missing: differing.map(([key]) => key), beyond: found.size - wanted.length };
       },
-      { timeout: 20_000, interval: 200 },
+      { timeout: 60_000, interval: 200 },
     )
     .toEqual({ missing: [], beyond: 0 });
 }
@@ -96,7 +96,7 @@ describe('cluster state from the API server', () => {
     expect(state.workload('shop/CronJob/report')).toMatchObject({ placed: 1 });
     await plane.kubectl('-n', 'shop', 'scale', 'deployment/web', '--replicas=5');
     await plane.kubectl('-n', 'shop', 'delete', 'job', 'now');
-    await expect.poll(() => state.workload('shop/Deployment/web')?.placed, { timeout: 30_000 }).toBe(5);
+    await expect.poll(() => state.workload('shop/Deployment/web')?.placed, { timeout: 90_000 }).toBe(5);
     await expectEqual(state);
     expect(writer.failures).toEqual([]);
   });
@@ -107,10 +107,10 @@ describe('cluster state from the API server', () => {
     const { lists } = source.status().counts;
     await plane.restartApiserver(1_000);
     await plane.kubectl('-n', 'shop', 'scale', 'deployment/web', '--replicas=12');
-    await expect.poll(() => state.workload('shop/Deployment/web')?.placed, { timeout: 30_000 }).toBe(12);
+    await expect.poll(() => state.workload('shop/Deployment/web')?.placed, { timeout: 90_000 }).toBe(12);
     await expectEqual(state);
     expect(faults.length).toBeGreaterThan(0);
-    await expect.poll(() => source.status().faults, { timeout: 30_000 }).toEqual([]);
+    await expect.poll(() => source.status().faults, { timeout: 90_000 }).toEqual([]);
     const { counts } = source.status();
     expect(counts.lists - lists).toBeLessThanOrEqual(RESOURCES.length);
     expect(counts.failures).toBeLessThan(20 * RESOURCES.length);
