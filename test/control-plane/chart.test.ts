@@ -121,7 +121,7 @@ const MATRIX: readonly (readonly [what: string, values: object])[] = [
         bindHost: '[::]',
         config: {
           ...{ scoreRange: 10, maxNamed: 5000, floor: '2M', replicaCap: 0.7, clientGrace: '1m30s', bodyLimit: '128Mi' },
-          ...{ levelWeights: { node: 1, zone: 0.5 }, logLevel: 'debug', logFormat: 'json' },
+          ...{ levelWeights: { node: 1, zone: 0.5 }, peerWait: '20ms', logLevel: 'debug', logFormat: 'json' },
         },
         service: { clusterIP: '10.96.7.7', extenderPort: 80, agentsPort: 81, annotations: { a: 'b' } },
         serviceAccount: { annotations: { a: 'b' } },
