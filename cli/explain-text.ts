@@ -18,7 +18,17 @@ export function explainText(reply: ExplainReply, style: TextStyle): string {
       ? `A new pod of ${reply.workload}`
       : `Pod ${reply.pod.namespace}/${reply.pod.name} (${reply.workload})` +
         (reply.pod.node === undefined ? ', pending' : `, on ${reply.pod.node}`);
-  const lines = [style.paint('heading', heading), ...body(explanation, style), ...decision(reply, style), ''];
+  const further =
+    reply.pod?.node === undefined || explanation.basis === undefined
+      ? []
+      : [style.paint('dim', 'What one more pod of it would get now; the answer for this one stands at the end.')];
+  const lines = [
+    style.paint('heading', heading),
+    ...further,
+    ...body(explanation, style),
+    ...decision(reply, style),
+    '',
+  ];
   return warningLines(reply.warnings, style) + lines.join('\n');
 }
 
@@ -101,7 +111,7 @@ function decision({ lastDecision, asked, pod }: ExplainReply, style: TextStyle):
   if (lastDecision === undefined) {
     return [
       '',
-      `Asked ${often} about this pod; no answer that is kept had ${node ?? 'its node'} among its candidates.`,
+      `Asked ${often} about this pod; no answer that came in time had ${node ?? 'its node'} among its candidates.`,
     ];
   }
   const { top, named, candidates, durationMicros, atMs, silence } = lastDecision;

@@ -6,7 +6,7 @@ export function schedulingText({ kubeScheduler, cluster }: StatusReply, nowMs: n
   const { calls, lastCallMs } = kubeScheduler;
   const asked =
     lastCallMs === undefined
-      ? 'kube-scheduler has not asked yet.'
+      ? 'kube-scheduler has had no answer yet since Netloom started.'
       : `kube-scheduler asked ${humanCount(calls)} time${calls === 1 ? '' : 's'}, ` +
         `last ${humanDuration(Math.max(0, nowMs - lastCallMs))} ago.`;
   const problems = cluster.problems.map(({ what, count, sample }) => {

@@ -81,6 +81,12 @@ export class Decisions {
     while (this.#byUid.size > this.#limits.pods || this.#answers > this.#limits.answers) this.#forgetOldest();
   }
 
+  /** The newest answer about the pod came after kube-scheduler had gone: it led to nothing, and explains nothing. */
+  withdraw(uid: string): void {
+    const entry = this.#byUid.get(uid);
+    if (entry !== undefined) this.#keep(entry, entry.answers.slice(0, -1));
+  }
+
   /** Whether the pod was asked about, and nobody has said where it was placed. */
   isOpen(uid: string): boolean {
     const entry = this.#byUid.get(uid);

@@ -104,7 +104,7 @@ function asPod(pod: Json): PodFacts {
     name: text(field(metadata, 'name'), 'Pod.metadata.name'),
     controller,
     labels: objectOr(field(metadata, 'labels'), 'Pod.metadata.labels') ?? NOTHING,
-    placementOff: field(annotations, PLACEMENT) === 'off',
+    placementOff: Object.hasOwn(annotations, PLACEMENT) && annotations[PLACEMENT] === 'off',
     mirror: Object.hasOwn(annotations, 'kubernetes.io/config.mirror'),
     inGroup: isObject(spec) && isObject(field(spec, 'schedulingGroup')),
   };

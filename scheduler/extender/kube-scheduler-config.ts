@@ -27,6 +27,7 @@ export function kubeSchedulerConfig({
     '  enableHTTPS: true',
     '  tlsConfig:',
     '    # Without a CA kube-scheduler does not verify whom it talks to.',
+    '    # Where kube-scheduler finds it: a path of its own file system.',
     '    caFile: /etc/kubernetes/netloom/ca.crt',
     ...(clientCertificate
       ? ['    certFile: /etc/kubernetes/netloom/tls.crt', '    keyFile: /etc/kubernetes/netloom/tls.key']
@@ -35,8 +36,13 @@ export function kubeSchedulerConfig({
   return [
     'apiVersion: kubescheduler.config.k8s.io/v1',
     'kind: KubeSchedulerConfiguration',
-    '# Add the entry below to the configuration that your kube-scheduler has (--config), or start a second one with it.',
+    '# Add the entry below to the configuration that your kube-scheduler has (--config). Or start a second one with this',
+    '# file, for the pods that name it (spec.schedulerName), and with these lines:',
+    '# clientConnection: {kubeconfig: FILE}',
+    '# leaderElection: {leaderElect: false} # else it waits for the lease of the first',
+    '# profiles: [{schedulerName: netloom}]',
     'extenders:',
+    ...(isAnyAddress(address) ? ['# An address at which kube-scheduler reaches Netloom, instead of this one:'] : []),
     `- urlPrefix: ${tls ? 'https' : 'http'}://${address}`,
     '  prioritizeVerb: prioritize',
     `  weight: ${80 / scoreRange}`,
@@ -48,4 +54,9 @@ export function kubeSchedulerConfig({
     ...(tls ? tlsConfig : []),
     '',
   ].join('\n');
+}
+
+/** What one listens on, and cannot be called at. */
+function isAnyAddress(address: string): boolean {
+  return /^(0\.0\.0\.0|\[::\]):/.test(address);
 }

@@ -35,6 +35,8 @@ export class UnseenPods {
   readonly #unseen = new Map<string, Unseen>();
   readonly #waiters = new Set<Waiter>();
   #misses = 0;
+  /** What a wait that ended well took, a running average. */
+  #usualMs = 5;
   #budgetMs: number = BUDGET.fullMs;
   #budgetAtMs = 0;
 
@@ -68,7 +70,8 @@ export class UnseenPods {
   /** Which of them a new pod of the workload might be drawn to. */
   drawing(view: PlacementView, workload: number, podUid: string, nowMs: number): string[] {
     if (this.#unseen.size === 0 || this.#misses >= MOST_MISSES || workload >= view.workloadCount) return [];
-    if (this.#budget(nowMs) < 1) return [];
+    // Less than twice the usual would mostly be waited in vain.
+    if (this.#budget(nowMs) < Math.min(this.#waitMs, 2 * this.#usualMs)) return [];
     const least = DRAWING_SHARE * knownTraffic(view, workload);
     const uids: string[] = [];
     for (const [uid, unseen] of this.#unseen) {
@@ -89,7 +92,9 @@ export class UnseenPods {
         end: (seen) => {
           clearTimeout(timer);
           this.#waiters.delete(waiter);
-          this.#budgetMs -= performance.now() - startMs;
+          const tookMs = performance.now() - startMs;
+          this.#budgetMs -= tookMs;
+          if (seen) this.#usualMs += (tookMs - this.#usualMs) / 4;
           resolve(seen);
         },
       };

@@ -51,7 +51,7 @@ export function prepare(
   if (knownBytesPerSecond === 0 || view.peerStart[workload] === view.peerStart[workload + 1]) return 'no-traffic';
   // A workload that is gone and comes back under its name still has its traffic, though not yet its replicas.
   const replicas = Math.max(1, view.replicas[workload]!);
-  accumulateGains(view, workload, replicas, scratch, trace);
+  accumulateGains(view, workload, replicas, isReplaced(view, workload, replicas), scratch, trace);
   return {
     workload,
     replicas,
@@ -60,6 +60,14 @@ export function prepare(
     cap: replicaCap(replicas, settings.maxReplicaShare),
     toShare: replicas / knownBytesPerSecond,
   };
+}
+
+/**
+ * A Deployment of one replica gets a second pod only to replace the first (a rolling update, an eviction): the one that is
+ * about to go is no reason to stand elsewhere. Of more replicas the old ones count like any other.
+ */
+function isReplaced(view: PlacementView, workload: number, replicas: number): boolean {
+  return replicas === 1 && kindOf(view.names.workloads[workload]!) === 'Deployment';
 }
 
 /**

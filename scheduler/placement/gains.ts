@@ -61,11 +61,13 @@ export function knownTraffic(view: PlacementView, workload: number): number {
 /**
  * Fills scratch.own and scratch.gains: for each domain D in which a peer b has replicas,
  * sum over b of w_ab * conf_ab * minMarginal(x_aD, R_a, x_bD, R_b). Visits only the nodes that host a or its peers.
+ * @param replaced the pods that stand are about to go: x_a counts as 0
  */
 export function accumulateGains(
   view: PlacementView,
   workload: number,
   replicas: number,
+  replaced: boolean,
   scratch: Scratch,
   trace: Trace | undefined,
 ): void {
@@ -73,7 +75,7 @@ export function accumulateGains(
   const { peerStart, peer } = view;
   own.reset(view);
   gains.reset(view);
-  countOwn(view, workload, own);
+  if (!replaced) countOwn(view, workload, own);
   const end = peerStart[workload + 1]!;
   for (let first = peerStart[workload]!, next = first; first < end; first = next) {
     // Entries of one peer, as client and as server, stand side by side: their traffic is one weight.

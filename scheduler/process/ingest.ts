@@ -62,6 +62,7 @@ const VIEW_COST_FACTOR = 2;
 const SOON_MS = 2;
 /** Between two views; who waits for one that is left out waits in vain, once. */
 const MAX_PLACED = 4_096;
+const TRAFFIC_WARN_MS = 60_000;
 /** Ranges walk all pods: at most this often. */
 const RANGES_MS = 2_000;
 /** From seeing a pod placed to telling about it: all answers that came before have arrived by then. */
@@ -107,6 +108,7 @@ class IngestProcess implements Ingest {
   #trafficRows: readonly TrafficRow[] = [];
   #trafficProblems: readonly Problem[] = [];
   #trafficPending = false;
+  #trafficWarnedMs = Number.NEGATIVE_INFINITY;
   #readiness: Readiness = { ready: false, reason: 'starting' };
   #sourceFault: string | undefined;
   #trafficFault: string | undefined;
@@ -337,6 +339,7 @@ class IngestProcess implements Ingest {
 
   late(podUid: string): void {
     this.#bound.late(podUid);
+    this.decisions.withdraw(podUid);
   }
 
   /** The watch may show where a pod was put before the last answers about it have come over from the extender's thread. */
@@ -415,7 +418,9 @@ class IngestProcess implements Ingest {
               sample: unknown.samples.join('; '),
             },
           ];
-    if (unknown.count !== before && unknown.count > 0) {
+    // Workloads come and go, and the figure with them: `netloom graph` shows the present one.
+    if (unknown.count !== before && unknown.count > 0 && now() - this.#trafficWarnedMs >= TRAFFIC_WARN_MS) {
+      this.#trafficWarnedMs = now();
       this.#deps.logger.warn('traffic rows name what is not in the cluster', {
         rows: unknown.count,
         samples: unknown.samples,

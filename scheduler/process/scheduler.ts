@@ -205,14 +205,18 @@ class IngestThread {
       return;
     }
     this.#decisions.push(answer);
-    this.#decisionsTimer ??= setTimeout(() => {
-      this.#decisionsTimer = undefined;
-      this.#post({ type: 'decisions', answers: this.#decisions });
-      this.#decisions = [];
-    }, DECISIONS.everyMs);
+    this.#decisionsTimer ??= setTimeout(() => this.#tellDecisions(), DECISIONS.everyMs);
+  }
+
+  #tellDecisions(): void {
+    clearTimeout(this.#decisionsTimer);
+    this.#decisionsTimer = undefined;
+    this.#post({ type: 'decisions', answers: this.#decisions });
+    this.#decisions = [];
   }
 
   noteLate(podUid: string): void {
+    this.#tellDecisions();
     this.#post({ type: 'late', podUid });
   }
 

@@ -63,6 +63,18 @@ describe('of the answers about a pod', () => {
     expect(decisions.ofUid('1', undefined)).toMatchObject({ asked: 4, node, decision });
   });
 
+  test('one that came too late counts no more', () => {
+    const decisions = new Decisions(indexOf);
+    decisions.add(answer('1', ['a1', 'a2'], 'a1'));
+    decisions.add(answer('2', ['b1', 'b2'], 'b1'));
+    decisions.withdraw('1');
+    decisions.withdraw('unknown');
+    expect(decisions.ofUid('1', 'a1')).toMatchObject({ asked: 1, decision: undefined });
+    expect(decisions.size).toBe(1);
+    decisions.settle('1', 'a1');
+    expect(decisions.ofUid('2', 'b1')!.decision!.top[0]!.Host).toBe('b1');
+  });
+
   test('none counts when the node was in none', () => {
     const decisions = new Decisions(indexOf);
     decisions.add(answer('1', ['a1', 'a2'], 'a1'));

@@ -24,6 +24,9 @@ export function naiveScores(
 
   const a = workloadKey;
   const Ra = replicas(a);
+  // The only pod of a Deployment gives way to the one that is asked about.
+  const replaced = Ra === 1 && a.includes('/Deployment/');
+  const own = (domain: (node: string) => boolean): number => (replaced ? 0 : placedOn(a, domain));
   const edges = spec.edges.filter((e) => e.client === a || e.server === a);
   const Va = edges.reduce((sum, e) => sum + e.bytesPerSecond, 0) + (workload(a).otherBytesPerSecond ?? 0);
   if (Va === 0 || edges.length === 0) return new Map(candidates.map((name) => [name, 0]));
@@ -33,7 +36,7 @@ export function naiveScores(
       : 1;
 
   const now = (domain: (node: string) => boolean): number => {
-    const xa = placedOn(a, domain);
+    const xa = own(domain);
     let sum = 0;
     for (const edge of edges) {
       const b = edge.client === a ? edge.server : edge.client;
@@ -48,7 +51,7 @@ export function naiveScores(
   const value = (name: string): number => {
     const node = nodeOf.get(name);
     if (node === undefined || node.live === false) return 0;
-    if (placedOn(a, (n) => n === name) >= Math.max(1, Math.ceil(settings.maxReplicaShare * Ra))) return 0;
+    if (own((n) => n === name) >= Math.max(1, Math.ceil(settings.maxReplicaShare * Ra))) return 0;
     const gNode = now((n) => n === name);
     const gZone = node.zone === undefined ? gNode : now((n) => nodeOf.get(n)!.zone === node.zone);
     const gRegion = node.region === undefined ? gZone : now((n) => nodeOf.get(n)!.region === node.region);

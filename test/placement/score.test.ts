@@ -48,6 +48,18 @@ describe('what a node is worth', () => {
     expect(ask(SHOP, CART).byName).toEqual({ n1: 80, n2: 24, n3: 8 });
   });
 
+  test('the second pod of a Deployment of one replaces the first, and may stand where that stands', () => {
+    const standing = (key: string): ViewSpec => ({
+      ...SHOP,
+      workloads: [{ key, placed: { n1: 1 } }, ...SHOP.workloads.slice(1)],
+      edges: [{ client: 'shop/Deployment/frontend', server: key, bytesPerSecond: 2e6 }],
+    });
+    expect(ask(standing(CART), CART).byName).toEqual({ n1: 80, n2: 24, n3: 8 });
+    // Others start no second pod before the first is gone.
+    const job = 'shop/Job/cart';
+    expect(ask(standing(job), job).byName['n1']).toBeUndefined();
+  });
+
   test('a score range of 10 is the same answer in coarser steps', () => {
     expect(ask(SHOP, CART, placementSettings({ scoreRange: 10 })).byName).toEqual({ n1: 10, n2: 3, n3: 1 });
   });

@@ -1,7 +1,11 @@
 {{- define "netloom.kubeSchedulerContainer" -}}
 {{- $image := .Values.kubeScheduler.image -}}
+{{- $tag := default (regexFind "^v[0-9]+[.][0-9]+[.][0-9]+" .Capabilities.KubeVersion.Version) $image.tag -}}
+{{- if not $tag -}}
+{{- fail (printf "kubeScheduler.image.tag is needed: the version %q of the cluster (or of --kube-version) names no patch release, such as v1.37.2" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
 - name: kube-scheduler
-  image: {{ $image.repository }}:{{ default (regexFind "^v[0-9]+[.][0-9]+[.][0-9]+" .Capabilities.KubeVersion.Version) $image.tag }}
+  image: {{ $image.repository }}:{{ $tag }}
   imagePullPolicy: {{ $image.pullPolicy }}
   command:
     - kube-scheduler
