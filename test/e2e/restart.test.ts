@@ -107,8 +107,11 @@ async function remembered(scheduler: SchedulerProcess): Promise<object> {
   const counters = await scheduler.get<Counters>('/v1/counters');
   const { agents } = await scheduler.get<StatusReply>('/v1/status');
   return {
-    edges: edges.map(({ firstMs: _first, lastMs: _last, confidence: _confidence, reasons: _reasons, ...edge }) => edge),
-    counters,
+    edges: edges
+      .map(({ firstMs: _first, lastMs: _last, confidence: _confidence, reasons: _reasons, ...edge }) => edge)
+      .toSorted((a, b) => a.client.name.localeCompare(b.client.name)),
+    // Rows have no order of their own: a stored graph comes back in another than it was heard in.
+    counters: { ...counters, edges: counters.edges.toSorted((a, b) => a.client.name.localeCompare(b.client.name)) },
     agents: agents.map(({ node, reports, merged, intervalMs, losses, rows }) => {
       return { node, reports, merged, intervalMs, losses, rows };
     }),
