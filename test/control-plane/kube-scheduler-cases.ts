@@ -45,12 +45,15 @@ export function kubeSchedulerCases(options: {
   async function probe(): Promise<{ readonly web: string; readonly body: string }> {
     const { name } = await scheduler([shop.entry()]);
     const web = shop.name('web');
+    const known = async () => (await shop.netloom.get<{ cluster: { pods: number } }>('/v1/status')).cluster.pods;
+    const before = await known();
     await shop.deploy(web, 1, name, { nodeSelector: { pool: 'small' } });
     await shop.placed(web, 1);
     const [call] = shop.recorder.prioritized(`^${web}-`);
-    await until('our scheduler counts the pod', async () => (await ask(call!.body)) !== call!.answer);
+    await until('our scheduler knows the pod', async () => (await known()) === before + 1);
     await shop.scale(web, 0);
-    await until('it is as before the pod', async () => (await ask(call!.body)) === call!.answer);
+    await until('it is gone', async () => (await known()) === before);
+    await until('the answer is as before the pod', async () => (await ask(call!.body)) === call!.answer);
     return { web, body: call!.body };
   }
 
@@ -369,15 +372,13 @@ export function kubeSchedulerCases(options: {
       expect(during.pods).toBe(before.pods + 5);
       expect((await shop.pods(group)).flatMap(({ spec }) => spec.nodeName ?? [])).toEqual([]);
       expect(await shop.notes(group)).toEqual([]);
-      // However often it is tried again, an answer is kept for each pod and set of nodes.
-      await until('it was tried again', () => shop.recorder.prioritized(`^${group}-`).length > 20);
+      // However often it is tried again, an answer is kept for each of the five pods and three zones at most.
+      await until('it was tried again', () => shop.recorder.prioritized(`^${group}-`).length > 30);
       await sleep(500);
       const kept = (await shop.netloom.metric('netloom_decisions_kept')) - keptBefore;
-      // It goes on meanwhile: what is kept was asked before.
       const calls = shop.recorder.prioritized(`^${group}-`);
-      const distinct = new Set(calls.map(({ uid, nodeNames }) => `${uid} ${[...nodeNames].sort().join()}`));
       expect(kept).toBeGreaterThan(0);
-      expect(kept).toBeLessThanOrEqual(distinct.size);
+      expect(kept).toBeLessThanOrEqual(15);
       await shop.scale(group, 0);
       await until('our scheduler knows that they are gone', async () => (await state()).pods === before.pods);
       expect(await state()).toEqual(before);
