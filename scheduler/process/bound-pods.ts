@@ -2,6 +2,7 @@ import type { Problem } from '../api/replies.ts';
 import { workloadKey, type ClusterEvent, type PodRecord, type WorkloadRef } from '../cluster/model.ts';
 import type { Decision } from '../extender/decision.ts';
 import type { Logger } from '../../lib/log.ts';
+import { newlyBound } from './newly-bound.ts';
 
 /**
  * What became of our answer for a pod that was bound. followed: it stands on the best node of the answer; overruled: on
@@ -82,23 +83,13 @@ export class BoundPods {
     this.#deps = deps;
   }
 
-  /** Before they are applied. Of one pod several may come together, its first and its binding among them. */
+  /** Before they are applied. */
   changes(events: readonly ClusterEvent[], nowMs: number): void {
-    const earlier = new Map<string, PodRecord>();
-    for (const { op, record } of events) {
-      if (op !== 'upsert' || record.type !== 'pod') continue;
-      this.#changed(earlier.get(record.uid) ?? this.#deps.podOf(record.uid), record, nowMs);
-      earlier.set(record.uid, record);
+    for (const pod of newlyBound(events, this.#deps.podOf)) {
+      if (pod.mirror || pod.owner?.kind === 'DaemonSet' || pod.owner?.kind === 'Node') continue;
+      this.#waiting.set(pod.uid, { pod, sinceMs: nowMs });
+      if (this.#waiting.size > MOST_WAITING) this.#judgeFirst(nowMs);
     }
-  }
-
-  /** One that was bound when it was first seen says nothing. */
-  #changed(before: PodRecord | undefined, after: PodRecord, nowMs: number): void {
-    if (before === undefined || before.uid !== after.uid) return;
-    if (before.node !== undefined || after.node === undefined) return;
-    if (after.mirror || after.owner?.kind === 'DaemonSet' || after.owner?.kind === 'Node') return;
-    this.#waiting.set(after.uid, { pod: after, sinceMs: nowMs });
-    if (this.#waiting.size > MOST_WAITING) this.#judgeFirst(nowMs);
   }
 
   /** kube-scheduler had gone when the answer about this pod was written. */

@@ -29,6 +29,7 @@ import { createStore, type GraphStore } from '../store/store.ts';
 import { CERTIFICATE_POLL_MS, CertificateReloader, notAfter } from '../tls/certificates.ts';
 import { readTlsMaterial, type TlsFiles, type TlsMaterial } from '../tls/material.ts';
 import { BoundPods } from './bound-pods.ts';
+import { newlyBound } from './newly-bound.ts';
 import { ingestMetrics } from './ingest-metrics.ts';
 import { DECISIONS_EVERY_MS, type Readiness } from './messages.ts';
 import type { SchedulerOptions } from './options.ts';
@@ -304,14 +305,11 @@ class IngestProcess implements Ingest {
     this.#closers.push(() => reloader.stop());
   }
 
-  /** Before they are applied. What a list brings may have been bound long ago. */
+  /** Before they are applied. */
   #notePlaced(events: readonly ClusterEvent[]): void {
     if (!this.#resolver.ready) return;
-    for (const { op, record } of events) {
-      if (op !== 'upsert' || record.type !== 'pod' || record.node === undefined) continue;
-      const before = this.cluster.pod(record.uid);
-      if (before === undefined || before.node !== undefined) continue;
-      if (this.#placed.length < MAX_PLACED) this.#placed.push(record.uid);
+    for (const { uid } of newlyBound(events, (pod) => this.cluster.pod(pod))) {
+      if (this.#placed.length < MAX_PLACED) this.#placed.push(uid);
     }
   }
 
