@@ -16,8 +16,7 @@ export function explainText(reply: ExplainReply, style: TextStyle): string {
   const heading =
     reply.pod === undefined
       ? `A new pod of ${reply.workload}`
-      : `Pod ${reply.pod.namespace}/${reply.pod.name} (${reply.workload})` +
-        (reply.pod.node === undefined ? ', pending' : `, on ${reply.pod.node}`);
+      : `Pod ${reply.pod.namespace}/${reply.pod.name} (${reply.workload})` + whereabouts(reply.pod);
   const further =
     reply.pod?.node === undefined || explanation.basis === undefined
       ? []
@@ -30,6 +29,11 @@ export function explainText(reply: ExplainReply, style: TextStyle): string {
     '',
   ];
   return warningLines(reply.warnings, style) + lines.join('\n');
+}
+
+function whereabouts({ node, gone }: NonNullable<ExplainReply['pod']>): string {
+  if (gone) return node === undefined ? ', gone' : `, gone from ${node}`;
+  return node === undefined ? ', pending' : `, on ${node}`;
 }
 
 const SILENCES: Readonly<Record<string, string>> = {
@@ -122,7 +126,7 @@ function decision({ lastDecision, asked, pod }: ExplainReply, style: TextStyle):
           .slice(0, 5)
           .map(({ Host, Score }) => `${Host} ${String(Score)}`)
           .join(', ') + (named > 5 ? `, and ${String(named - 5)} more` : '');
-  const landed = node === undefined ? '' : `; it runs on ${node}`;
+  const landed = node === undefined ? '' : `; it ${pod?.gone ? 'ran' : 'runs'} on ${node}`;
   const which = `Asked ${often} about this pod; the newest answer${node === undefined ? '' : ` about ${node}`} was:`;
   return [
     '',

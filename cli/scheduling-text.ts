@@ -1,4 +1,4 @@
-import { humanCount, humanDuration, type TextStyle } from '../lib/output/index.ts';
+import { humanCount, humanDuration, wrapText, type TextStyle } from '../lib/output/index.ts';
 import type { StatusReply } from '../scheduler/api/replies.ts';
 
 /** Whether kube-scheduler asks, and what is wrong with what the scheduler lives on: a line each, for below a table. Pure. */
@@ -9,9 +9,10 @@ export function schedulingText({ kubeScheduler, cluster }: StatusReply, nowMs: n
       ? 'kube-scheduler has had no answer yet since Netloom started.'
       : `kube-scheduler asked ${humanCount(calls)} time${calls === 1 ? '' : 's'}, ` +
         `last ${humanDuration(Math.max(0, nowMs - lastCallMs))} ago.`;
-  const problems = cluster.problems.map(({ what, count, sample }) => {
+  const problems = cluster.problems.flatMap(({ what, count, sample }) => {
     const rest = sample === '' ? '' : `, such as ${sample}`;
-    return style.paint('warning', `${what} (${humanCount(count)}${rest})`);
+    const lines = wrapText(`${what} (${humanCount(count)}${rest})`, style.width);
+    return lines.map((line) => style.paint('warning', line));
   });
   return [style.paint('dim', asked), ...problems, ''].join('\n');
 }

@@ -1,6 +1,7 @@
-import type { TextStyle } from '../lib/output/index.ts';
+import { wrapText, type TextStyle } from '../lib/output/index.ts';
 
-/** What is wrong with the whole answer, a line each, before it; nothing where nothing is. Pure. */
+/** What is wrong with the whole answer, a sentence each, before it; nothing where nothing is. Pure. */
 export function warningLines(warnings: readonly string[] | undefined, style: TextStyle): string {
-  return (warnings ?? []).map((warning) => `${style.paint('warning', `Warning: ${warning}`)}\n`).join('');
+  const lines = (warnings ?? []).flatMap((warning) => wrapText(`Warning: ${warning}`, style.width));
+  return lines.map((line) => `${style.paint('warning', line)}\n`).join('');
 }

@@ -4,6 +4,7 @@ export { paintFor, plainPaint, type Paint, type Role } from './style.ts';
 export { renderTable, type Column, type TableOptions } from './table.ts';
 export { humanBitrate, humanBytes, humanCount, humanDuration, humanShare } from './units.ts';
 export { cellText, cutToWidth, displayWidth } from './width.ts';
+export { wrapText } from './wrap.ts';
 
 export const OUTPUT_FORMATS = ['table', 'wide', 'json', 'yaml'] as const;
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];

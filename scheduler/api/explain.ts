@@ -59,10 +59,11 @@ export class Explainer {
       throw new ApiError(404, `no pod ${name} is in the cluster state, and none was asked about lately`);
     }
     const node = pod?.node ?? answers?.node;
+    const explanation = this.#explanation(workload, pod?.uid ?? answers?.uid ?? '', nowMs, node);
     return {
-      pod: { namespace, name: podName, node },
+      pod: { namespace, name: podName, node, gone: pod === undefined },
       workload,
-      explanation: this.#explanation(workload, pod?.uid ?? answers?.uid ?? '', nowMs, node),
+      explanation: pod?.placementOff ? switchedOff(explanation) : explanation,
       asked: answers?.asked ?? 0,
       lastDecision: answers?.decision,
     };
@@ -109,4 +110,9 @@ export class Explainer {
     }
     return this.#view.view;
   }
+}
+
+/** The pod itself has no part in placement, though others of its workload may. */
+function switchedOff(explanation: ScoreExplanation): ScoreExplanation {
+  return { ...explanation, silence: 'switched-off', basis: undefined, peers: [], nodes: [] };
 }

@@ -83,7 +83,15 @@ export interface TopReply extends Warned {
 
 export interface ExplainReply extends Warned {
   /** The pod that was asked for; undefined where a workload was. */
-  readonly pod: { readonly namespace: string; readonly name: string; readonly node: string | undefined } | undefined;
+  readonly pod:
+    | {
+        readonly namespace: string;
+        readonly name: string;
+        readonly node: string | undefined;
+        /** It is in the cluster state no more; what was answered about it is still kept. */
+        readonly gone: boolean;
+      }
+    | undefined;
   readonly workload: string;
   /** What a new pod of this workload would get now, with all nodes as candidates. */
   readonly explanation: ScoreExplanation;

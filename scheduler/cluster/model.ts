@@ -53,6 +53,8 @@ export interface PodRecord {
   readonly requests: Resources;
   /** kubernetes.io/config.mirror: a static pod. */
   readonly mirror: boolean;
+  /** netloom.io/placement: "off" */
+  readonly placementOff?: true;
 }
 
 export interface ServiceRecord {

@@ -111,6 +111,7 @@ function readRecord(
         labels: asLabels(object['labels']),
         requests: resourcesOf(object['requests'], { ...NO_RESOURCES, pods: 1 }),
         mirror: object['mirror'] === true,
+        ...(object['placementOff'] === true ? { placementOff: true as const } : {}),
       };
     }
     case 'services':

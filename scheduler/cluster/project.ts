@@ -197,6 +197,7 @@ function projectPod(
     labels: interner.labels(asLabels(metadata['labels'])),
     requests: interner.value(`requests/${requests.milliCpu}/${requests.memoryBytes}/${requests.pods}`, requests),
     mirror: asObject(metadata['annotations'])?.['kubernetes.io/config.mirror'] !== undefined,
+    ...(placementOff(metadata) ? { placementOff: true as const } : {}),
   };
 }
 

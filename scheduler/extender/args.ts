@@ -97,14 +97,15 @@ function asPod(pod: Json): PodFacts {
     };
   }
   const annotations = objectOr(field(metadata, 'annotations'), 'Pod.metadata.annotations') ?? NOTHING;
+  const labels = objectOr(field(metadata, 'labels'), 'Pod.metadata.labels') ?? NOTHING;
   const spec = field(pod, 'spec');
   return {
     uid: text(field(metadata, 'uid'), 'Pod.metadata.uid'),
     namespace: text(field(metadata, 'namespace'), 'Pod.metadata.namespace'),
     name: text(field(metadata, 'name'), 'Pod.metadata.name'),
     controller,
-    labels: objectOr(field(metadata, 'labels'), 'Pod.metadata.labels') ?? NOTHING,
-    placementOff: Object.hasOwn(annotations, PLACEMENT) && annotations[PLACEMENT] === 'off',
+    labels,
+    placementOff: [annotations, labels].some((of) => Object.hasOwn(of, PLACEMENT) && of[PLACEMENT] === 'off'),
     mirror: Object.hasOwn(annotations, 'kubernetes.io/config.mirror'),
     inGroup: isObject(spec) && isObject(field(spec, 'schedulingGroup')),
   };

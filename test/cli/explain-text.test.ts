@@ -19,8 +19,8 @@ const decision = {
 };
 
 /** The lines below the explanation. */
-function told(asked: number, lastDecision: ExplainReply['lastDecision'], node?: string): string[] {
-  const pod = { namespace: 'shop', name: 'cart', node };
+function told(asked: number, lastDecision: ExplainReply['lastDecision'], node?: string, gone = false): string[] {
+  const pod = { namespace: 'shop', name: 'cart', node, gone };
   const explanation = { silence: 'no-traffic', basis: undefined, nodes: [], peers: [] } as unknown as ScoreExplanation;
   const reply: ExplainReply = { pod, workload: 'shop/Pod/cart', explanation, asked, lastDecision, warnings: [] };
   const text = explainText(reply, { width: undefined, wide: false, paint: plainPaint });
@@ -35,6 +35,10 @@ describe('what was answered', () => {
 
   test('once', () => {
     expect(told(1, decision, 'node-1')).toEqual([answered, '  node-1 50; it runs on node-1']);
+  });
+
+  test('is told of a pod that is gone, too', () => {
+    expect(told(1, decision, 'node-1', true)).toEqual([answered, '  node-1 50; it ran on node-1']);
   });
 
   test('several times, for a pod that was placed, is the answer about its node', () => {

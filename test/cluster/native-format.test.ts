@@ -33,7 +33,7 @@ const metadata = fc.record(
     uid: text,
     labels,
     ownerReferences: owners,
-    annotations: fc.constant({ 'kubernetes.io/config.mirror': 'x' }),
+    annotations: fc.constantFrom({ 'kubernetes.io/config.mirror': 'x' }, { 'netloom.io/placement': 'off' }),
   },
   { requiredKeys: ['name', 'namespace'] },
 );

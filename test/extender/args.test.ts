@@ -52,6 +52,13 @@ describe('what kube-scheduler sends', () => {
     expect(candidateNames(parsed)).toEqual(['node-2', 'node-3']);
   });
 
+  test('netloom.io/placement, as an annotation or as a label', () => {
+    const off = (metadata: object): boolean => args({ Pod: { metadata } }).pod.placementOff;
+    expect(off({ annotations: { 'netloom.io/placement': 'off' } })).toBe(true);
+    expect(off({ labels: { 'netloom.io/placement': 'off' } })).toBe(true);
+    expect(off({ annotations: { 'netloom.io/placement': 'on' }, labels: { app: 'off' } })).toBe(false);
+  });
+
   test('lists that are null, missing or empty', () => {
     expect(candidateNames(args({ Pod: {}, Nodes: null, NodeNames: null }))).toEqual([]);
     expect(candidateNames(args({ Pod: {} }))).toEqual([]);

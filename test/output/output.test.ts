@@ -13,6 +13,7 @@ import {
   plainPaint,
   printResult,
   renderTable,
+  wrapText,
   type Column,
 } from '../../lib/output/index.ts';
 
@@ -29,6 +30,13 @@ const rows: Row[] = [
   { name: 'shop/Deployment/cart', bytes: 1536 },
   { name: 'x', bytes: undefined },
 ];
+
+describe('a sentence', () => {
+  it('is wrapped between words, further lines indented; a word that is too long stays whole', () => {
+    expect(wrapText('one two three fourteen-long', 9)).toEqual(['one two', '  three', '  fourteen-long']);
+    expect(wrapText('one two', undefined)).toEqual(['one two']);
+  });
+});
 
 describe('tables', () => {
   it('put figures right, names left, and wide columns only where asked', () => {
