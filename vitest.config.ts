@@ -50,9 +50,8 @@ export default defineConfig({
           name: 'control-plane',
           include: controlPlane.run ? ['test/control-plane/**/*.test.ts'] : [],
           exclude: slow,
-          // Each file starts a control plane of its own: 1 GB, and a core while it works.
-          maxWorkers: 1,
-          fileParallelism: false,
+          // Each file starts a control plane of its own: 1 GB, and half a core on average, for much of the time is waiting.
+          maxWorkers: 2,
           testTimeout: 180_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 2 },
