@@ -25,9 +25,9 @@ import {
   v6Key,
   type AddressKey,
 } from '../../lib/ip.ts';
+import { sameData } from '../../lib/json/same-data.ts';
 import { ClusterPrefixes } from './cluster-prefixes.ts';
 import type { ClusterEvent, NodeRecord, PodRecord, ServiceRecord } from './model.ts';
-import { sameData } from './records.ts';
 
 /** `id` is unique for the life of the book and never used again. */
 export type AddressOwner =

@@ -1,5 +1,6 @@
+import { sameData } from '../../lib/json/same-data.ts';
 import type { ClusterEvent, ClusterRecord } from './model.ts';
-import { recordKey, sameData } from './records.ts';
+import { recordKey } from './records.ts';
 
 /**
  * What turns one state into the other: deletions first, so that an address is free before its next owner shows it; then

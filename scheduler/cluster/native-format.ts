@@ -3,8 +3,8 @@
  * Pure: reading one element, and writing a state as pieces of text.
  */
 import { formatAddress, parseAddress, parseCidr } from '../../lib/ip.ts';
-import { asArray, asCount, asLabels, asObject, asText, excerpt, type JsonObject } from './json-access.ts';
-import type { Section } from './json-scanner.ts';
+import { asArray, asCount, asLabels, asObject, asText, excerpt, type JsonObject } from '../../lib/json/json-access.ts';
+import type { Section } from '../../lib/json/json-scanner.ts';
 import type { ClusterRecord, OwnerRef, PodPhase, Resources } from './model.ts';
 import type { Projection } from './project.ts';
 

@@ -2,7 +2,7 @@
  * Kubernetes objects, as `kubectl get -o json` and the API server give them, to the records Netloom keeps. Pure; never throws.
  */
 import { formatAddress, parseAddress, parseCidr } from '../../lib/ip.ts';
-import { asArray, asCount, asLabels, asObject, asText, excerpt, type JsonObject } from './json-access.ts';
+import { asArray, asCount, asLabels, asObject, asText, excerpt, type JsonObject } from '../../lib/json/json-access.ts';
 import type {
   ClusterRecord,
   ControllerRecord,

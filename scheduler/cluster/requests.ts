@@ -1,5 +1,5 @@
 import { parseMilliQuantity, parseQuantity, roundUp } from '../../lib/quantity.ts';
-import { asArray, asObject, asText } from './json-access.ts';
+import { asArray, asObject, asText } from '../../lib/json/json-access.ts';
 import type { Resources } from './model.ts';
 
 interface Amount {

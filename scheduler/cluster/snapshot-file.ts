@@ -3,16 +3,16 @@
  * All or nothing: records are returned only if the whole file could be read.
  */
 import { NetloomError } from '../../lib/errors.ts';
-import { fileChunks, placeOfOffset, type FileErrors } from './file-bytes.ts';
-import { asObject, asText, excerpt } from './json-access.ts';
-import { JsonScanner, ScanError, type DocumentHead, type Section } from './json-scanner.ts';
+import { fileChunks, placeOfOffset, type FileErrors } from '../../lib/files/file-bytes.ts';
+import { asObject, asText, excerpt } from '../../lib/json/json-access.ts';
+import { JsonScanner, ScanError, type DocumentHead, type Section } from '../../lib/json/json-scanner.ts';
+import { Tally, type TallyEntry } from '../../lib/tally.ts';
+import { describeForm } from '../../lib/files/wrong-form.ts';
 import type { ClusterRecord } from './model.ts';
 import { readNativeElement, SNAPSHOT_FORMAT, SNAPSHOT_VERSION } from './native-format.ts';
 import { Interner } from './interner.ts';
 import { projectObject, type Projection } from './project.ts';
 import { recordKey } from './records.ts';
-import { Tally, type TallyEntry } from './tally.ts';
-import { describeForm } from './wrong-form.ts';
 
 export interface SnapshotSummary {
   readonly bytes: number;

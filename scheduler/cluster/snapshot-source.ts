@@ -1,9 +1,9 @@
 import { sentenceOf } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
+import { WatchedFile } from '../../lib/files/watched-file.ts';
 import { deliverChanges } from './delivery.ts';
 import type { ClusterRecord, ClusterSink, ClusterSource } from './model.ts';
 import { readSnapshot, type SnapshotSummary } from './snapshot-file.ts';
-import { WatchedFile } from './watched-file.ts';
 
 export interface SnapshotSourceOptions {
   readonly logger: Logger;

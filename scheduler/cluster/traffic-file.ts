@@ -1,9 +1,9 @@
 import { StringDecoder } from 'node:string_decoder';
 import { NetloomError } from '../../lib/errors.ts';
+import { fileChunks, type FileErrors } from '../../lib/files/file-bytes.ts';
+import { isUtf16 } from '../../lib/files/wrong-form.ts';
 import { CsvError, CsvParser, type CsvRow } from './csv.ts';
-import { fileChunks, type FileErrors } from './file-bytes.ts';
 import { readTrafficRow, TRAFFIC_COLUMNS, TRAFFIC_HEADER, type TrafficRow } from './traffic.ts';
-import { isUtf16 } from './wrong-form.ts';
 
 const FILE_ERRORS: FileErrors = {
   unreadable: 'TRAFFIC_UNREADABLE',

@@ -1,8 +1,8 @@
 import { sentenceOf } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
+import { WatchedFile } from '../../lib/files/watched-file.ts';
 import { readTraffic } from './traffic-file.ts';
 import type { TrafficRow } from './traffic.ts';
-import { WatchedFile } from './watched-file.ts';
 
 export interface TrafficSink {
   /** All rows, now and whenever the file was replaced. */

@@ -1,21 +1,13 @@
 import { readFile } from 'node:fs/promises';
-import type { RequestOptions } from 'node:https';
 import { dirname, resolve } from 'node:path';
 import { messageOf, NetloomError } from '../../lib/errors.ts';
-import { asArray, asObject, asText } from '../cluster/json-access.ts';
+import { asArray, asObject, asText } from '../../lib/json/json-access.ts';
+import type { Credentials, CredentialsPlace } from '../../lib/kube/credentials.ts';
+import { KubeClient } from '../../lib/kube/kube-client.ts';
 
-export interface CredentialsPlace {
-  /** Path of a kubeconfig; undefined: the ServiceAccount of the pod that this runs in. */
-  readonly kubeconfig: string | undefined;
-  /** Folder before /var/run/secrets/kubernetes.io/serviceaccount; for tests. */
-  readonly root?: string;
-}
-
-/** Which API server, and who we are to it, as read once from files. */
-export interface Credentials {
-  readonly server: string;
-  /** Sets what proves who we are, what proves the server, and the way to it. @throws when a file or plugin fails */
-  apply(options: RequestOptions): Promise<void>;
+/** @throws NetloomError KUBECONFIG_UNUSABLE */
+export function connectKube(place: CredentialsPlace): Promise<KubeClient> {
+  return KubeClient.create(() => readCredentials(place));
 }
 
 /**
@@ -24,7 +16,7 @@ export interface Credentials {
  * revoked one is refused.
  * @throws NetloomError KUBECONFIG_UNUSABLE
  */
-export async function readCredentials({ kubeconfig, root }: CredentialsPlace): Promise<Credentials> {
+async function readCredentials({ kubeconfig, root }: CredentialsPlace): Promise<Credentials> {
   // 90 MB and a quarter of a second, which only who asks for an API server pays.
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();

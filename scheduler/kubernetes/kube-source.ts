@@ -1,11 +1,10 @@
-import { messageOf } from '../../lib/errors.ts';
+import { reasonOf } from '../../lib/kube/api-refusal.ts';
+import type { KubeApi } from '../../lib/kube/kube-client.ts';
+import { NO_COUNTS, Reflector, type ReflectorCounts, type ReflectorLimits } from '../../lib/kube/reflector.ts';
 import type { Logger } from '../../lib/log.ts';
 import { deliverChanges } from '../cluster/delivery.ts';
 import type { ClusterRecord, ClusterSink, ClusterSource } from '../cluster/model.ts';
-import { ApiRefusal } from './api-refusal.ts';
-import type { KubeApi } from './kube-client.ts';
-import { NO_COUNTS, Reflector, type ReflectorCounts, type ReflectorLimits } from './reflector.ts';
-import { RESOURCES, type Resource } from './resources.ts';
+import { collectionOf, RESOURCES, type Resource } from './resources.ts';
 
 export interface KubeSourceOptions {
   readonly api: Pick<KubeApi, 'get'>;
@@ -32,7 +31,7 @@ export interface KubeSourceStatus {
  */
 export class KubeSource implements ClusterSource {
   readonly #options: KubeSourceOptions;
-  readonly #reflectors: Reflector[] = [];
+  readonly #reflectors: Reflector<ClusterRecord>[] = [];
   readonly #faults = new Map<string, string>();
   readonly #listed = new Set<string>();
   readonly #now: () => number;
@@ -45,16 +44,16 @@ export class KubeSource implements ClusterSource {
   start(sink: ClusterSink): Promise<void> {
     const { api, logger, limits, resources = RESOURCES } = this.#options;
     for (const resource of resources) {
-      const reflector = new Reflector(resource, {
+      const reflector = new Reflector(collectionOf(resource), {
         api,
         logger,
         now: this.#now,
         ...(limits === undefined ? {} : { limits }),
         sink: {
-          listed: (of, before, after) => this.#deliver(sink, of, before, after),
-          apply: (events) => sink.apply(events),
-          current: (of) => this.#recovered(sink, of),
-          failed: (of, error) => this.#failed(sink, of, error),
+          listed: (before, after) => this.#deliver(sink, resource, before, after),
+          apply: (changes) => sink.apply(changes),
+          current: () => this.#recovered(sink, resource),
+          failed: (error) => this.#failed(sink, resource, error),
         },
       });
       this.#reflectors.push(reflector);
@@ -107,19 +106,11 @@ export class KubeSource implements ClusterSource {
   }
 
   #failed(sink: ClusterSink, { path }: Resource, error: unknown): void {
-    const reason = reasonOf(path, error);
+    const reason = reasonOf(error, path);
     if (this.#faults.get(path) !== reason) {
       this.#options.logger.warn('the API server cannot be watched; what is known stays', { path, reason });
     }
     this.#faults.set(path, reason);
     sink.failed(new Error(`${path}: ${reason}`));
   }
-}
-
-function reasonOf(path: string, error: unknown): string {
-  if (!(error instanceof ApiRefusal)) return messageOf(error);
-  if (error.code === 401) return `${error.message}; the credentials are not accepted: look at the token or certificate`;
-  if (error.code === 403)
-    return `${error.message}; this account needs get, list and watch of ${path.split('/').pop()!}`;
-  return error.message;
 }

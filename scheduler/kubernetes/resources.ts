@@ -1,3 +1,9 @@
+import type { Collection } from '../../lib/kube/collection.ts';
+import { Interner } from '../cluster/interner.ts';
+import type { ClusterRecord } from '../cluster/model.ts';
+import { projectObject } from '../cluster/project.ts';
+import { recordKey } from '../cluster/records.ts';
+
 /** What is watched. Least RBAC: get, list and watch of each, and create of events (charts/netloom). */
 export interface Resource {
   /** Collection of all namespaces. */
@@ -18,3 +24,16 @@ export const RESOURCES: readonly Resource[] = [
   { path: '/api/v1/services', kind: 'Service' },
   { path: '/api/v1/pods', kind: 'Pod' },
 ];
+
+/** Its objects as the scheduler keeps them. */
+export function collectionOf({ path, kind }: Resource): Collection<ClusterRecord> {
+  const interner = new Interner();
+  return {
+    path,
+    keyOf: recordKey,
+    project(object) {
+      const projection = projectObject(object, kind, interner);
+      return projection.outcome === 'record' ? projection.record : undefined;
+    },
+  };
+}

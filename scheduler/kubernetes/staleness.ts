@@ -1,6 +1,6 @@
+import { DEFAULT_REFLECTOR_LIMITS } from '../../lib/kube/reflector.ts';
 import { humanDuration } from '../../lib/output/index.ts';
 import type { KubeSourceStatus } from './kube-source.ts';
-import { DEFAULT_REFLECTOR_LIMITS } from './reflector.ts';
 
 /** Ages are told in steps, so that the sentence changes now and then, not all the time. */
 const STEP_MS = 10_000;

@@ -1,11 +1,11 @@
 import { Counter, Gauge, Registry } from 'prom-client';
+import type { EventWriterStats } from '../../lib/kube/event-writer.ts';
 import type { AddressBook } from '../cluster/address-book.ts';
 import type { ClusterState } from '../cluster/state.ts';
 import { agentStatus } from '../graph/agent-status.ts';
 import { lostCounts } from '../graph/counters.ts';
 import { rowNumbers } from '../graph/edge-views.ts';
 import type { TrafficGraph } from '../graph/traffic-graph.ts';
-import type { EventWriterStats } from '../kubernetes/event-writer.ts';
 import type { KubeSourceStatus } from '../kubernetes/kube-source.ts';
 import type { ReportServerStats } from '../ingest/report-server.ts';
 import type { StoreStatus } from '../store/store.ts';

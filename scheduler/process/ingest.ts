@@ -1,4 +1,5 @@
 import { sentenceOf } from '../../lib/errors.ts';
+import { EventWriter } from '../../lib/kube/event-writer.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { AddressRange } from '../../proto/report.ts';
 import { Decisions } from '../api/decisions.ts';
@@ -20,8 +21,7 @@ import { ClusterResolver } from '../graph/cluster-resolver.ts';
 import { GraphSink } from '../graph/graph-sink.ts';
 import { PlacementViewBuilder, type ViewMessage } from '../graph/placement-view-builder.ts';
 import { TrafficGraph } from '../graph/traffic-graph.ts';
-import { EventWriter } from '../kubernetes/event-writer.ts';
-import { KubeClient } from '../kubernetes/kube-client.ts';
+import { connectKube } from '../kubernetes/credentials.ts';
 import { KubeSource } from '../kubernetes/kube-source.ts';
 import { staleSentence } from '../kubernetes/staleness.ts';
 import { startReportServer, type ReportServer } from '../ingest/report-server.ts';
@@ -68,6 +68,7 @@ const TRAFFIC_WARN_MS = 60_000;
 const RANGES_MS = 2_000;
 /** From seeing a pod placed to telling about it: all answers that came before have arrived by then. */
 const SETTLE_MS = 2 * DECISIONS_EVERY_MS + 100;
+const EVENT_SOURCE = { component: 'netloom', controller: 'netloom.io/scheduler' };
 
 /** Wall-clock time at the start, going on steadily: a step of the wall clock must end no stream and age no report. */
 const now = (): number => performance.timeOrigin + performance.now();
@@ -272,10 +273,10 @@ class IngestProcess implements Ingest {
     const { snapshot, kubernetes } = this.#options;
     const { logger } = this.#deps;
     if (kubernetes !== undefined) {
-      const api = await KubeClient.create(kubernetes);
+      const api = await connectKube(kubernetes);
       this.#kube = new KubeSource({ api, logger, now });
       this.#eventsUpToNodes = kubernetes.eventsUpToNodes;
-      this.#events = new EventWriter(api, logger, now);
+      this.#events = new EventWriter({ api, source: EVENT_SOURCE, logger, now });
       return this.#kube;
     }
     if (snapshot === undefined) return undefined;
@@ -365,7 +366,7 @@ class IngestProcess implements Ingest {
     });
     if (message === undefined) return;
     const { namespace, name, uid } = pod;
-    void events.write({ namespace, name, uid, reason: 'NetworkAwarePlacement', message });
+    void events.write({ namespace, name, uid, type: 'Normal', reason: 'NetworkAwarePlacement', message });
   }
 
   #tick(): void {

@@ -1,5 +1,5 @@
+import type { CredentialsPlace } from '../../lib/kube/credentials.ts';
 import type { TlsFiles } from '../tls/material.ts';
-import type { KubeClientOptions } from '../kubernetes/kube-client.ts';
 import type { PlacementSettings } from '../placement/index.ts';
 
 /** Host and port of a listener; IPv6 hosts without brackets; port 0: any free one. */
@@ -8,7 +8,7 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-export interface KubernetesOptions extends KubeClientOptions {
+export interface KubernetesOptions extends CredentialsPlace {
   /** Events on pods tell their placement while the cluster has at most so many nodes. */
   readonly eventsUpToNodes: number;
   /** Longest wait of an answer for a view that shows a peer of the pod which was bound just before; 0: none. */

@@ -1,6 +1,6 @@
 import { silentLogger } from '../../lib/log.ts';
 import { ClusterState } from '../../scheduler/cluster/state.ts';
-import { KubeClient } from '../../scheduler/kubernetes/kube-client.ts';
+import { connectKube } from '../../scheduler/kubernetes/credentials.ts';
 import { KubeSource } from '../../scheduler/kubernetes/kube-source.ts';
 import { RESOURCES } from '../../scheduler/kubernetes/resources.ts';
 
@@ -20,7 +20,7 @@ export class ClusterWatch {
 
   /** Resolves once everything has been listed. */
   static async start(kubeconfig: string): Promise<ClusterWatch> {
-    const api = await KubeClient.create({ kubeconfig });
+    const api = await connectKube({ kubeconfig });
     const source = new KubeSource({
       api,
       logger: silentLogger,

@@ -1,12 +1,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { sameData } from '../../lib/json/same-data.ts';
 import { silentLogger } from '../../lib/log.ts';
 import type { ClusterRecord } from '../../scheduler/cluster/model.ts';
 import { projectObject } from '../../scheduler/cluster/project.ts';
-import { recordKey, sameData } from '../../scheduler/cluster/records.ts';
+import { recordKey } from '../../scheduler/cluster/records.ts';
 import { ClusterState } from '../../scheduler/cluster/state.ts';
-import { KubeClient } from '../../scheduler/kubernetes/kube-client.ts';
+import { connectKube } from '../../scheduler/kubernetes/credentials.ts';
 import { KubeSource, type KubeSourceOptions } from '../../scheduler/kubernetes/kube-source.ts';
 import { RESOURCES } from '../../scheduler/kubernetes/resources.ts';
 import type { SchedulerProcess } from '../support/netloom.ts';
@@ -27,7 +28,7 @@ export class ClusterWatcher {
     client: string | KubeSourceOptions['api'],
     options: Partial<KubeSourceOptions> = {},
   ): Promise<ClusterWatcher> {
-    const api = typeof client === 'string' ? await KubeClient.create({ kubeconfig: client }) : client;
+    const api = typeof client === 'string' ? await connectKube({ kubeconfig: client }) : client;
     const watcher = new ClusterWatcher({ api, logger: silentLogger, ...options });
     await watcher.source.start({
       apply: (events) => watcher.state.apply(events),

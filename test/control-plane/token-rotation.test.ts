@@ -2,7 +2,8 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { KubeClient } from '../../scheduler/kubernetes/kube-client.ts';
+import type { KubeClient } from '../../lib/kube/kube-client.ts';
+import { connectKube } from '../../scheduler/kubernetes/credentials.ts';
 import { RESOURCES } from '../../scheduler/kubernetes/resources.ts';
 import { createNamespace } from './bare-pods.ts';
 import { binaries } from './binaries.ts';
@@ -56,18 +57,18 @@ const PLACES: Readonly<Record<string, (folder: string, token: string) => Promise
     const put = (text: string) => replaceFile(join(mount, 'token'), text);
     await put(token);
     await writeFile(join(mount, 'ca.crt'), await readFile(authority));
-    return { client: await KubeClient.create({ kubeconfig: undefined, root: folder + '/' }), put };
+    return { client: await connectKube({ kubeconfig: undefined, root: folder + '/' }), put };
   },
   'a tokenFile beside a kubeconfig': async (folder, token) => {
     const put = (text: string) => replaceFile(join(folder, 'token'), `${text}\n`);
     await put(token);
     await writeFile(join(folder, 'config'), kubeconfigWith({ tokenFile: 'token' }));
-    return { client: await KubeClient.create({ kubeconfig: join(folder, 'config') }), put };
+    return { client: await connectKube({ kubeconfig: join(folder, 'config') }), put };
   },
   'a token inside a kubeconfig': async (folder, token) => {
     const put = (text: string) => replaceFile(join(folder, 'config'), kubeconfigWith({ token: text }));
     await put(token);
-    return { client: await KubeClient.create({ kubeconfig: join(folder, 'config') }), put };
+    return { client: await connectKube({ kubeconfig: join(folder, 'config') }), put };
   },
 };
 

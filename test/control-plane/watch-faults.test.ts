@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { KubeClient } from '../../scheduler/kubernetes/kube-client.ts';
-import { DEFAULT_REFLECTOR_LIMITS } from '../../scheduler/kubernetes/reflector.ts';
+import type { KubeClient } from '../../lib/kube/kube-client.ts';
+import { DEFAULT_REFLECTOR_LIMITS } from '../../lib/kube/reflector.ts';
+import { connectKube } from '../../scheduler/kubernetes/credentials.ts';
 import { RESOURCES } from '../../scheduler/kubernetes/resources.ts';
 import type { StatusReply } from '../../scheduler/api/replies.ts';
 import { Processes } from '../support/netloom.ts';
@@ -88,7 +89,7 @@ describe('the API server behind a bad network', () => {
   test('a list whose first page is too old for its next is begun again with a larger one', async () => {
     await createNamespace(plane.api, 'pages');
     await createPods(plane.api, 'pages', [0, 120], NODES);
-    const client = await KubeClient.create({ kubeconfig });
+    const client = await connectKube({ kubeconfig });
     const asked: string[] = [];
     const pods = '/api/v1/pods?limit=';
     /** The first page after the first takes longer than the API server remembers. */
@@ -186,7 +187,7 @@ describe('the API server behind a bad network', () => {
 
   test('collections that are cut off together do not come back together', async () => {
     const { leastBackoffMs } = DEFAULT_REFLECTOR_LIMITS;
-    const client = await KubeClient.create({ kubeconfig });
+    const client = await connectKube({ kubeconfig });
     const asked: number[] = [];
     const api: Pick<KubeClient, 'get'> = {
       get(path, signal) {

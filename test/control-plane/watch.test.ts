@@ -4,7 +4,7 @@ import { projectObject } from '../../scheduler/cluster/project.ts';
 import { recordKey } from '../../scheduler/cluster/records.ts';
 import { ClusterState } from '../../scheduler/cluster/state.ts';
 import type { ClusterRecord } from '../../scheduler/cluster/model.ts';
-import { KubeClient } from '../../scheduler/kubernetes/kube-client.ts';
+import { connectKube } from '../../scheduler/kubernetes/credentials.ts';
 import { KubeSource } from '../../scheduler/kubernetes/kube-source.ts';
 import { RESOURCES } from '../../scheduler/kubernetes/resources.ts';
 import { binaries } from './binaries.ts';
@@ -36,7 +36,7 @@ async function watching(kubeconfig = plane.kubeconfig) {
   const state = new ClusterState();
   const faults: string[] = [];
   let synced = 0;
-  const source = new KubeSource({ api: await KubeClient.create({ kubeconfig }), logger: silentLogger });
+  const source = new KubeSource({ api: await connectKube({ kubeconfig }), logger: silentLogger });
   sources.push(source);
   await source.start({
     apply: (events) => state.apply(events),
@@ -129,7 +129,7 @@ describe('cluster state from the API server', () => {
   });
 
   test('what cannot name an API server is an error that says what was expected', async () => {
-    await expect(KubeClient.create({ kubeconfig: '/nowhere' })).rejects.toMatchObject({ code: 'KUBECONFIG_UNUSABLE' });
-    await expect(KubeClient.create({ kubeconfig: undefined })).rejects.toMatchObject({ code: 'KUBECONFIG_UNUSABLE' });
+    await expect(connectKube({ kubeconfig: '/nowhere' })).rejects.toMatchObject({ code: 'KUBECONFIG_UNUSABLE' });
+    await expect(connectKube({ kubeconfig: undefined })).rejects.toMatchObject({ code: 'KUBECONFIG_UNUSABLE' });
   });
 });

@@ -5,10 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ReflectorLimits } from '../../lib/kube/reflector.ts';
 import { silentLogger } from '../../lib/log.ts';
-import { KubeClient } from '../../scheduler/kubernetes/kube-client.ts';
+import { connectKube } from '../../scheduler/kubernetes/credentials.ts';
 import { KubeSource } from '../../scheduler/kubernetes/kube-source.ts';
-import type { ReflectorLimits } from '../../scheduler/kubernetes/reflector.ts';
 import { staleSentence } from '../../scheduler/kubernetes/staleness.ts';
 
 const NODES = { path: '/api/v1/nodes', kind: 'Node' };
@@ -58,7 +58,7 @@ async function start(limits: Partial<ReflectorLimits> = {}): Promise<KubeSource>
     }),
   );
   source = new KubeSource({
-    api: await KubeClient.create({ kubeconfig }),
+    api: await connectKube({ kubeconfig }),
     logger: silentLogger,
     resources: [NODES],
     limits: { leastBackoffMs: 20, mostBackoffMs: 200, ...limits },

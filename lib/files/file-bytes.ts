@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createGunzip } from 'node:zlib';
-import { NetloomError, messageOf } from '../../lib/errors.ts';
+import { NetloomError, messageOf } from '../errors.ts';
 
 /** 256 KiB of kubectl output are scanned, parsed and projected in about 2 ms. */
 const CHUNK_BYTES = 256 * 1024;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { findJsonFault } from '../../scheduler/cluster/json-fault.ts';
-import { JsonScanner, ScanError } from '../../scheduler/cluster/json-scanner.ts';
+import { findJsonFault } from '../../lib/json/json-fault.ts';
+import { JsonScanner, ScanError } from '../../lib/json/json-scanner.ts';
 
 /** All that a handler is told, in order; a refusal as its fault, offset and words. */
 function scan(chunks: Iterable<Uint8Array>): unknown[] {

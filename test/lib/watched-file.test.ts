@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { NetloomError } from '../../lib/errors.ts';
-import { WatchedFile } from '../../scheduler/cluster/watched-file.ts';
+import { WatchedFile } from '../../lib/files/watched-file.ts';
 import { until } from '../support/netloom.ts';
 
 let dir: string;

@@ -2,10 +2,8 @@ import { type IncomingMessage, request as requestPlain } from 'node:http';
 import { request as requestTls, type RequestOptions } from 'node:https';
 import { createGunzip } from 'node:zlib';
 import type { Readable } from 'node:stream';
-import { VERSION } from '../../lib/version.ts';
-import { readCredentials, type Credentials, type CredentialsPlace } from './credentials.ts';
-
-export type KubeClientOptions = CredentialsPlace;
+import { VERSION } from '../version.ts';
+import type { Credentials, ReadCredentials } from './credentials.ts';
 
 export interface KubeReply {
   readonly status: number;
@@ -25,22 +23,21 @@ export interface KubeApi {
 const KEEPALIVE_MS = 15_000;
 
 /**
- * Requests to the API server that a kubeconfig, or the pod's ServiceAccount, names. Tokens, certificates and the
- * kubeconfig itself may be replaced: once either side refuses the other's credentials, all is read again for the next
- * request. Whoever asks asks again anyway, with a pause.
+ * Requests to the API server. Tokens, certificates and the kubeconfig itself may be replaced: once either side refuses
+ * the other's credentials, all is read again for the next request. Whoever asks asks again anyway, with a pause.
  */
 export class KubeClient implements KubeApi {
-  readonly #place: CredentialsPlace;
+  readonly #read: ReadCredentials;
   #credentials: Credentials;
 
-  private constructor(place: CredentialsPlace, credentials: Credentials) {
-    this.#place = place;
+  private constructor(read: ReadCredentials, credentials: Credentials) {
+    this.#read = read;
     this.#credentials = credentials;
   }
 
-  /** @throws NetloomError KUBECONFIG_UNUSABLE */
-  static async create(options: KubeClientOptions): Promise<KubeClient> {
-    return new KubeClient(options, await readCredentials(options));
+  /** @throws what `read` throws: NetloomError KUBECONFIG_UNUSABLE */
+  static async create(read: ReadCredentials): Promise<KubeClient> {
+    return new KubeClient(read, await read());
   }
 
   get server(): string {
@@ -94,7 +91,7 @@ export class KubeClient implements KubeApi {
   async #readAgain(refused: Credentials): Promise<void> {
     if (this.#credentials !== refused) return;
     // What cannot be read now may be in the middle of being replaced; the refusal itself is told by whoever asked.
-    const read = await readCredentials(this.#place).catch(() => undefined);
+    const read = await this.#read().catch(() => undefined);
     if (read !== undefined && this.#credentials === refused) this.#credentials = read;
   }
 }

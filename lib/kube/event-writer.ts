@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
-import type { Logger } from '../../lib/log.ts';
-import { sentenceOf } from '../../lib/errors.ts';
+import { sentenceOf } from '../errors.ts';
+import type { Logger } from '../log.ts';
 import type { KubeApi } from './kube-client.ts';
 
 /** A sentence about a pod, for its owner (`kubectl describe pod`). */
@@ -8,8 +8,29 @@ export interface PodNote {
   readonly namespace: string;
   readonly name: string;
   readonly uid: string;
+  /** Warning: something is wrong, and its owner should do something. */
+  readonly type: 'Normal' | 'Warning';
+  /** For machines, in CamelCase. */
   readonly reason: string;
   readonly message: string;
+}
+
+/** Who tells it. */
+export interface EventSource {
+  /** Shown by `kubectl describe`. */
+  readonly component: string;
+  /** Name of a domain, such as netloom.io/agent. */
+  readonly controller: string;
+  /** Of the node, where it is told about pods of this node. */
+  readonly host?: string;
+}
+
+export interface EventWriterOptions {
+  readonly api: Pick<KubeApi, 'post'>;
+  readonly source: EventSource;
+  readonly logger: Logger;
+  /** Milliseconds since 1970, steady. */
+  readonly now: () => number;
 }
 
 export interface EventWriterStats {
@@ -29,30 +50,28 @@ const MAX_MESSAGE = 1024;
 
 /** Writes core/v1 Events, few, in the background; what fails is counted and forgotten. */
 export class EventWriter {
-  readonly #api: Pick<KubeApi, 'post'>;
-  readonly #logger: Logger;
-  readonly #now: () => number;
+  readonly #options: EventWriterOptions;
   #tokens = BURST;
   #filledMs: number;
   #inFlight = 0;
   #count = 0;
   readonly #stats = { written: 0, skipped: 0, failed: 0 };
 
-  /** @param now milliseconds since 1970, steady */
-  constructor(api: Pick<KubeApi, 'post'>, logger: Logger, now: () => number) {
-    this.#api = api;
-    this.#logger = logger;
-    this.#now = now;
-    this.#filledMs = now();
+  constructor(options: EventWriterOptions) {
+    this.#options = options;
+    this.#filledMs = options.now();
   }
 
   get stats(): EventWriterStats {
     return this.#stats;
   }
 
-  /** Whether one may be written now; takes the right to it. What is then written costs its sentence only if so. */
+  /**
+   * Whether one may be written now; takes the right to it. What is then written costs its sentence only if so; what must
+   * be told is offered again later.
+   */
   admit(): boolean {
-    const nowMs = this.#now();
+    const nowMs = this.#options.now();
     this.#tokens = Math.min(BURST, this.#tokens + ((nowMs - this.#filledMs) * PER_SECOND) / 1000);
     this.#filledMs = nowMs;
     if (this.#tokens < 1 || this.#inFlight >= IN_FLIGHT) {
@@ -64,12 +83,14 @@ export class EventWriter {
   }
 
   async write(note: PodNote): Promise<void> {
-    const { namespace, name, uid, reason, message } = note;
-    const nowMs = this.#now();
+    const { namespace, name, uid, type, reason, message } = note;
+    const { api, source, logger, now } = this.#options;
+    const { component, controller, host } = source;
+    const nowMs = now();
     const time = new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z');
     this.#inFlight++;
     try {
-      const reply = await this.#api.post(
+      const reply = await api.post(
         `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`,
         {
           apiVersion: 'v1',
@@ -79,14 +100,14 @@ export class EventWriter {
             name: `${name.slice(0, 200)}.${Math.floor(nowMs).toString(16)}${(this.#count++).toString(16)}`,
           },
           involvedObject: { apiVersion: 'v1', kind: 'Pod', namespace, name, uid },
-          type: 'Normal',
+          type,
           reason,
           message: message.slice(0, MAX_MESSAGE),
           count: 1,
           firstTimestamp: time,
           lastTimestamp: time,
-          source: { component: 'netloom' },
-          reportingComponent: 'netloom.io/scheduler',
+          source: { component, ...(host === undefined ? {} : { host }) },
+          reportingComponent: controller,
           reportingInstance: hostname().slice(0, 128),
         },
         AbortSignal.timeout(TIMEOUT_MS),
@@ -97,7 +118,7 @@ export class EventWriter {
     } catch (error) {
       // Of many the first is told, and then each hundredth.
       if (this.#stats.failed++ % 100 === 0) {
-        this.#logger.warn('an event could not be written; this account needs create of events', {
+        logger.warn('an event could not be written; this account needs create of events', {
           pod: `${namespace}/${name}`,
           problem: sentenceOf(error),
         });

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
-import { JsonScanner, ScanError } from '../cluster/json-scanner.ts';
-import { asObject, asText } from '../cluster/json-access.ts';
+import { JsonScanner, ScanError } from '../json/json-scanner.ts';
+import { asObject, asText } from '../json/json-access.ts';
 
 export interface PageEnd {
   /** Of the whole list. */

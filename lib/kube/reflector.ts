@@ -1,16 +1,13 @@
 import type { Readable } from 'node:stream';
-import { fullJitterMs } from '../../lib/backoff.ts';
-import type { Logger } from '../../lib/log.ts';
-import { asCount, asObject, asText, type JsonObject } from '../cluster/json-access.ts';
-import type { ClusterEvent, ClusterRecord } from '../cluster/model.ts';
-import { Interner } from '../cluster/interner.ts';
-import { projectObject } from '../cluster/project.ts';
-import { recordKey, sameData } from '../cluster/records.ts';
+import { fullJitterMs } from '../backoff.ts';
+import { asCount, asObject, asText, type JsonObject } from '../json/json-access.ts';
+import { sameData } from '../json/same-data.ts';
+import type { Logger } from '../log.ts';
 import { ApiRefusal, type Status } from './api-refusal.ts';
+import type { Change, Collection, Identified } from './collection.ts';
 import type { KubeApi, KubeReply } from './kube-client.ts';
 import { lines } from './lines.ts';
 import { readPage, type PageEnd } from './page.ts';
-import type { Resource } from './resources.ts';
 
 export interface ReflectorLimits {
   /** Objects of a list's page; a list that expires under way is begun again with larger ones. */
@@ -36,17 +33,14 @@ export const DEFAULT_REFLECTOR_LIMITS: ReflectorLimits = {
   maxLineBytes: 16 << 20,
 };
 
-export interface ReflectorSink {
-  /** The collection was listed: what it was, and all that it is now. */
-  listed(
-    resource: Resource,
-    before: ReadonlyMap<string, ClusterRecord>,
-    after: ReadonlyMap<string, ClusterRecord>,
-  ): Promise<void>;
-  apply(events: readonly ClusterEvent[]): void;
+export interface ReflectorSink<R> {
+  /** The collection was listed: what it was, and all that it is now. By key. */
+  listed(before: ReadonlyMap<string, R>, after: ReadonlyMap<string, R>): Promise<void>;
+  /** What came together on the watch. */
+  apply(changes: readonly Change<R>[]): void;
   /** The watch stands: what is known is what the API server knows. */
-  current(resource: Resource): void;
-  failed(resource: Resource, error: unknown): void;
+  current(): void;
+  failed(error: unknown): void;
 }
 
 /** Counted since the start. */
@@ -74,9 +68,9 @@ export const NO_COUNTS: Readonly<ReflectorCounts> = {
   unusable: 0,
 };
 
-export interface ReflectorDeps {
+export interface ReflectorDeps<R> {
   readonly api: Pick<KubeApi, 'get'>;
-  readonly sink: ReflectorSink;
+  readonly sink: ReflectorSink<R>;
   readonly logger: Logger;
   /** Milliseconds, monotonic. */
   readonly now: () => number;
@@ -105,15 +99,16 @@ class Silence extends Error {}
  * again only when the server no longer knows the version (410), and what was delivered stays until then. Objects are
  * reduced as they come: none is kept whole. As client-go's Reflector (tools/cache/reflector.go).
  */
-export class Reflector {
-  readonly resource: Resource;
+export class Reflector<R extends Identified> {
   readonly counts: ReflectorCounts = { ...NO_COUNTS };
-  readonly #deps: ReflectorDeps;
+  readonly #collection: Collection<R>;
+  readonly #deps: ReflectorDeps<R>;
   readonly #limits: ReflectorLimits;
   readonly #abort = new AbortController();
-  readonly #interner = new Interner();
-  #known: Map<string, ClusterRecord> = new Map();
+  #known: Map<string, R> = new Map();
   #version: string | undefined;
+  /** The next list may come from the API server's cache if it is at least of this version; undefined: it must not. */
+  #cachedFrom: string | undefined;
   /** Index into pageSizes. */
   #pageSize = 0;
   #attempt = 0;
@@ -123,9 +118,11 @@ export class Reflector {
   /** Of when what is known is: the start of the list, then whatever came last on the watch; undefined: not listed yet. */
   heardMs: number | undefined;
 
-  constructor(resource: Resource, deps: ReflectorDeps) {
-    this.resource = resource;
+  constructor(collection: Collection<R>, deps: ReflectorDeps<R>) {
+    this.#collection = collection;
     this.#deps = deps;
+    // 0: any version at all.
+    this.#cachedFrom = collection.fromCache === true ? '0' : undefined;
     this.#limits = { ...DEFAULT_REFLECTOR_LIMITS, ...deps.limits };
   }
 
@@ -156,18 +153,22 @@ export class Reflector {
     const { sink, logger } = this.#deps;
     if (error instanceof ApiRefusal && error.code === 410) {
       this.counts.expired++;
+      this.#cachedFrom = this.#collection.fromCache === true ? this.#version : undefined;
       this.#version = undefined;
-      logger.info('the API server no longer knows our version; listing again', { path: this.resource.path });
+      logger.info('the API server no longer knows our version; listing again', { path: this.#collection.path });
       await this.#pause(0);
       return;
     }
     this.counts.failures++;
-    sink.failed(this.resource, error);
-    if (error instanceof ApiRefusal && LOST_VERSION.has(error.code)) this.#version = undefined;
-    if (this.#mute >= MUTE_WATCHES) {
+    sink.failed(error);
+    const lost = error instanceof ApiRefusal && LOST_VERSION.has(error.code);
+    if (lost || this.#mute >= MUTE_WATCHES) {
       this.#mute = 0;
       this.#version = undefined;
+      this.#cachedFrom = undefined;
     }
+    // The cache has not come so far within the time that the server waits for it.
+    if (error instanceof ApiRefusal && error.code === 504) this.#cachedFrom = undefined;
     const retryAfterMs = error instanceof ApiRefusal ? (error.retryAfter ?? 0) * 1000 : 0;
     await this.#pause(Math.min(retryAfterMs, MOST_RETRY_AFTER_MS));
   }
@@ -192,15 +193,14 @@ export class Reflector {
   async #list(): Promise<string> {
     const { pageSizes } = this.#limits;
     const limit = pageSizes[Math.min(this.#pageSize, pageSizes.length - 1)]!;
-    const listed = new Map<string, ClusterRecord>();
+    const listed = new Map<string, R>();
     const startedMs = this.#deps.now();
     let next = '';
     for (;;) {
-      const from = next === '' ? '' : `&continue=${encodeURIComponent(next)}`;
-      const page = await this.#page(`${this.resource.path}?limit=${limit}${from}`, (item) => {
+      const page = await this.#page(this.#path(this.#listQuery(limit, next)), (item) => {
         const record = this.#project(item);
         if (record === undefined) return;
-        const key = recordKey(record);
+        const key = this.#collection.keyOf(record);
         const known = this.#known.get(key);
         listed.set(key, known !== undefined && sameData(known, record) ? known : record);
       }).catch((error: unknown) => {
@@ -212,15 +212,28 @@ export class Reflector {
       next = page.next;
       if (next !== '') continue;
       const { version } = page;
-      if (version === undefined) throw new Error(`the list of ${this.resource.path} has no metadata.resourceVersion`);
+      if (version === undefined)
+        throw new Error(`the list of ${this.#collection.path} has no metadata.resourceVersion`);
       this.counts.lists++;
       this.#pageSize = 0;
       const before = this.#known;
       this.#known = listed;
       this.heardMs = startedMs;
-      await this.#deps.sink.listed(this.resource, before, listed);
+      await this.#deps.sink.listed(before, listed);
       return version;
     }
+  }
+
+  /** Of the cache all at once: it knows no pages (client-go's reflector does the same). */
+  #listQuery(limit: number, next: string): string {
+    if (next !== '') return `limit=${limit}&continue=${encodeURIComponent(next)}`;
+    if (this.#cachedFrom === undefined) return `limit=${limit}`;
+    return `resourceVersion=${encodeURIComponent(this.#cachedFrom)}&resourceVersionMatch=NotOlderThan`;
+  }
+
+  #path(query: string): string {
+    const { path, selector } = this.#collection;
+    return `${path}?${selector === undefined ? '' : `${selector}&`}${query}`;
   }
 
   /**
@@ -231,9 +244,9 @@ export class Reflector {
     const { watchSeconds, idleMs, maxLineBytes, steadyMs } = this.#limits;
     const [least, most] = watchSeconds;
     const seconds = Math.round(least + (this.#deps.random ?? Math.random)() * (most - least));
-    const path =
-      `${this.resource.path}?watch=1&allowWatchBookmarks=true&timeoutSeconds=${seconds}` +
-      `&resourceVersion=${encodeURIComponent(version)}`;
+    const path = this.#path(
+      `watch=1&allowWatchBookmarks=true&timeoutSeconds=${seconds}&resourceVersion=${encodeURIComponent(version)}`,
+    );
     const heardBeforeMs = this.heardMs;
     let openedMs = Number.POSITIVE_INFINITY;
     let taken = 0;
@@ -243,18 +256,18 @@ export class Reflector {
         openedMs = this.#deps.now();
         this.counts.watches++;
         this.#heard();
-        this.#deps.sink.current(this.resource);
+        this.#deps.sink.current();
         for await (const batch of lines(reply.body, maxLineBytes)) {
           alive();
           this.#heard();
-          const events: ClusterEvent[] = [];
+          const changes: Change<R>[] = [];
           try {
             for (const line of batch) {
-              this.#take(JSON.parse(line), events);
+              this.#take(JSON.parse(line), changes);
               taken++;
             }
           } finally {
-            if (events.length > 0) this.#deps.sink.apply(events);
+            if (changes.length > 0) this.#deps.sink.apply(changes);
           }
         }
       });
@@ -270,7 +283,7 @@ export class Reflector {
     return this.#deps.now() - openedMs >= steadyMs;
   }
 
-  #take(message: unknown, events: ClusterEvent[]): void {
+  #take(message: unknown, changes: Change<R>[]): void {
     const event = asObject(message);
     const object = asObject(event?.['object']);
     const type = event?.['type'];
@@ -280,31 +293,30 @@ export class Reflector {
     else {
       this.counts.events++;
       const record = this.#project(object);
-      if (record !== undefined) this.#change(type === 'DELETED', record, events);
+      if (record !== undefined) this.#change(type === 'DELETED', record, changes);
     }
     if (version !== undefined) this.#version = version;
   }
 
-  #change(deleted: boolean, record: ClusterRecord, events: ClusterEvent[]): void {
-    const key = recordKey(record);
+  #change(deleted: boolean, record: R, changes: Change<R>[]): void {
+    const key = this.#collection.keyOf(record);
     const known = this.#known.get(key);
     if (deleted) {
       if (known === undefined || known.uid !== record.uid) return;
       this.#known.delete(key);
-      events.push({ op: 'delete', record: known });
+      changes.push({ op: 'delete', record: known });
       return;
     }
     if (known !== undefined && sameData(known, record)) return;
-    if (known !== undefined && known.uid !== record.uid) events.push({ op: 'delete', record: known });
+    if (known !== undefined && known.uid !== record.uid) changes.push({ op: 'delete', record: known });
     this.#known.set(key, record);
-    events.push({ op: 'upsert', record });
+    changes.push({ op: 'upsert', record });
   }
 
-  #project(object: unknown): ClusterRecord | undefined {
-    const projection = projectObject(object, this.resource.kind, this.#interner);
-    if (projection.outcome === 'record') return projection.record;
-    this.counts.unusable++;
-    return undefined;
+  #project(object: unknown): R | undefined {
+    const record = this.#collection.project(object);
+    if (record === undefined) this.counts.unusable++;
+    return record;
   }
 
   #heard(): void {

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
-import type { ErrorCode } from '../../lib/error-codes.ts';
-import { messageOf, NetloomError } from '../../lib/errors.ts';
+import type { ErrorCode } from '../error-codes.ts';
+import { messageOf, NetloomError } from '../errors.ts';
 
 const UNREADABLE: ReadonlySet<ErrorCode> = new Set(['SNAPSHOT_UNREADABLE', 'TRAFFIC_UNREADABLE'] as const);
 
