@@ -9,6 +9,8 @@ export interface WatchedFileOptions {
   /** Called for each content of the file, one call at a time. May throw: then failed() is told. */
   readonly read: () => Promise<void>;
   readonly failed: (error: unknown) => void;
+  /** Also the first read may fail: start() tells failed() and goes on. Default: it rejects. */
+  readonly patient?: boolean;
   /** Default 250 ms. */
   readonly pollMs?: number;
   /** What could not be opened or read is tried again after this long, though it looks the same. Default 10 s. */
@@ -35,11 +37,12 @@ export class WatchedFile {
     this.#options = options;
   }
 
-  /** The first read; rejects where it fails: who starts with a bad file wants to know at once. */
+  /** The first read; rejects where it fails, unless it is patient: who starts with a bad file wants to know at once. */
   async start(): Promise<void> {
     this.#seen = await identityOf(this.#options.path);
     this.#candidate = this.#seen;
-    await this.#options.read();
+    if (this.#options.patient === true) await this.#read(true);
+    else await this.#options.read();
     this.#schedule();
   }
 

@@ -3,11 +3,11 @@
  * All or nothing: records are returned only if the whole file could be read.
  */
 import { NetloomError } from '../../lib/errors.ts';
-import { fileChunks, placeOfOffset, type FileErrors } from '../../lib/files/file-bytes.ts';
+import { fileChunks } from '../../lib/files/file-bytes.ts';
+import { scanFault, SNAPSHOT_FILE } from '../../lib/files/snapshot-fault.ts';
 import { asObject, asText, excerpt } from '../../lib/json/json-access.ts';
 import { JsonScanner, ScanError, type DocumentHead, type Section } from '../../lib/json/json-scanner.ts';
 import { Tally, type TallyEntry } from '../../lib/tally.ts';
-import { describeForm } from '../../lib/files/wrong-form.ts';
 import type { ClusterRecord } from './model.ts';
 import { readNativeElement, SNAPSHOT_FORMAT, SNAPSHOT_VERSION } from './native-format.ts';
 import { Interner } from './interner.ts';
@@ -37,11 +37,7 @@ export interface Snapshot {
   readonly summary: SnapshotSummary;
 }
 
-const FILE_ERRORS: FileErrors = {
-  unreadable: 'SNAPSHOT_UNREADABLE',
-  truncated: 'SNAPSHOT_TRUNCATED',
-  what: 'snapshot file',
-};
+const FORMS = 'JSON of kubectl (-o json) or of netloom graph --export';
 
 /** Collects what the scanner finds. */
 class Collector {
@@ -115,14 +111,14 @@ export async function readSnapshot(path: string): Promise<Snapshot> {
   let bytes = 0;
   let head = Buffer.alloc(0);
   try {
-    for await (const chunk of fileChunks(path, FILE_ERRORS)) {
+    for await (const chunk of fileChunks(path, SNAPSHOT_FILE)) {
       if (head.length < 512) head = Buffer.concat([head, chunk.subarray(0, 512)]);
       bytes += chunk.length;
       scanner.write(chunk);
     }
     scanner.end();
   } catch (error) {
-    if (error instanceof ScanError) throw await describeScanError(path, error, head);
+    if (error instanceof ScanError) throw await scanFault(path, error, head, FORMS);
     throw error;
   }
   const summary = collector.summary(bytes);
@@ -145,25 +141,4 @@ function refuseEmpty(path: string, summary: SnapshotSummary, head: Buffer): void
     expected: 'Node and Pod objects',
     found: found.length > 0 ? found.slice(0, 5).join(', ') : head.length === 0 ? 'an empty file' : 'an empty list',
   });
-}
-
-async function describeScanError(path: string, error: ScanError, head: Buffer): Promise<NetloomError> {
-  const place = await placeOfOffset(path, error.offset, FILE_ERRORS);
-  const details = { place, expected: error.expected, found: error.found, cause: error };
-  if (error.fault === 'truncated') {
-    return new NetloomError('SNAPSHOT_TRUNCATED', 'the snapshot file ends in the middle', details);
-  }
-  if (error.fault === 'too-large') {
-    return new NetloomError('SNAPSHOT_TOO_LARGE', 'the snapshot file holds an object that is too large', details);
-  }
-  const form = describeForm(head);
-  if (form !== undefined) {
-    return new NetloomError('SNAPSHOT_WRONG_FORM', 'the snapshot file is not JSON', {
-      ...details,
-      expected: 'JSON of kubectl (-o json) or of netloom graph --export',
-      found: form.found,
-      ...(form.remedy === undefined ? {} : { remedy: form.remedy }),
-    });
-  }
-  return new NetloomError('SNAPSHOT_SYNTAX', 'the snapshot file is not valid JSON', details);
 }

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { messageOf, NetloomError } from '../../lib/errors.ts';
+import { messageOf } from '../../lib/errors.ts';
 import { asArray, asObject, asText } from '../../lib/json/json-access.ts';
-import type { Credentials, CredentialsPlace } from '../../lib/kube/credentials.ts';
+import { unusableCredentials, type Credentials, type CredentialsPlace } from '../../lib/kube/credentials.ts';
 import { KubeClient } from '../../lib/kube/kube-client.ts';
 
 /** @throws NetloomError KUBECONFIG_UNUSABLE */
@@ -32,20 +32,19 @@ async function readCredentials({ kubeconfig, root }: CredentialsPlace): Promise<
       tokenFile = await tokenFileOf(text, config.getCurrentUser()?.name, dirname(kubeconfig));
     }
   } catch (error) {
-    throw unusable(
-      kubeconfig,
-      kubeconfig === undefined ? 'to run in a pod with a mounted token, or --kubeconfig FILE' : 'a kubeconfig',
-      messageOf(error),
-      error,
-    );
+    throw unusableCredentials(kubeconfig, {
+      expected:
+        kubeconfig === undefined ? 'to run in a pod with a mounted token, or --kubeconfig FILE' : 'a kubeconfig',
+      found: messageOf(error),
+      cause: error,
+    });
   }
   const cluster = config.getCurrentCluster();
   if (cluster === null || !URL.canParse(cluster.server)) {
-    throw unusable(
-      kubeconfig,
-      'a current context that names a cluster with a server',
-      `current-context ${JSON.stringify(config.getCurrentContext())}, server ${JSON.stringify(cluster?.server)}`,
-    );
+    throw unusableCredentials(kubeconfig, {
+      expected: 'a current context that names a cluster with a server',
+      found: `current-context ${JSON.stringify(config.getCurrentContext())}, server ${JSON.stringify(cluster?.server)}`,
+    });
   }
   return {
     server: cluster.server,
@@ -66,13 +65,4 @@ async function tokenFileOf(text: string, user: string | undefined, folder: strin
   const found = users.find((entry) => entry?.['name'] === user);
   const file = asText(asObject(found?.['user'])?.['tokenFile']);
   return file === undefined ? undefined : resolve(folder, file);
-}
-
-function unusable(kubeconfig: string | undefined, expected: string, found: string, cause?: unknown): NetloomError {
-  return new NetloomError('KUBECONFIG_UNUSABLE', 'the API server to watch is not known', {
-    place: kubeconfig ?? 'the ServiceAccount of this pod',
-    expected,
-    found,
-    ...(cause === undefined ? {} : { cause }),
-  });
 }
