@@ -65,8 +65,15 @@ describe('packages', () => {
     expect(tree.size, [...tree].join(' ')).toBeLessThan(60);
   });
 
-  it('the agent imports no Kubernetes client', () => {
+  it('the agent imports no Kubernetes client, nor does what it is to use of ours', () => {
     expect([...bare].filter((name) => name.includes('kubernetes'))).toEqual([]);
+    const own = [...sources.keys()].filter((path) => /^(lib\/kube|bandwidth\/pods)\//.test(path));
+    expect(own.length).toBeGreaterThan(10);
+    const reached = own.flatMap((path) => [
+      ...reachableFrom(sources, path, { dynamic: true, url: true }).outside.keys(),
+    ]);
+    const packages = reached.map(packageOf).filter((name) => name !== undefined);
+    expect([...new Set(packages)]).toEqual(['yaml']);
   });
 
   it('need no install script: `npm ci --ignore-scripts` is enough', () => {

@@ -48,6 +48,7 @@ const PURE_FILES = [
   'lib/kube/kubeconfig.ts',
   'lib/kube/list-objects.ts',
   'lib/kube/service-account.ts',
+  'bandwidth/pods/pod.ts',
   'lib/netlink/attributes.ts',
   'lib/netlink/message.ts',
   'lib/netlink/qdisc-options.ts',
