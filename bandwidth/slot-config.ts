@@ -126,15 +126,33 @@ export interface InterfaceEntry {
   readonly keepStamps?: boolean;
   /** Frames without a link-layer header (ARPHRD_NONE). */
   readonly noMac?: boolean;
+  /** The device's clsact qdisc was made for our filters: it goes with them. */
+  readonly madeClsact?: boolean;
 }
 
 /** Value of map limit_interfaces. */
 export function encodeInterface(entry: InterfaceEntry): Uint8Array {
   const bytes = new Uint8Array(LIMIT_INTERFACE.size);
   const view = new DataView(bytes.buffer);
-  const flags = (entry.keepStamps ? 1 : 0) | (entry.noMac ? 2 : 0);
+  const flags = (entry.keepStamps ? 1 : 0) | (entry.noMac ? 2 : 0) | (entry.madeClsact ? 4 : 0);
   view.setUint32(LIMIT_INTERFACE.fields.egress_slot.offset, entry.egressSlot ?? NO_SLOT, true);
   view.setUint32(LIMIT_INTERFACE.fields.ingress_slot.offset, entry.ingressSlot ?? NO_SLOT, true);
   view.setUint32(LIMIT_INTERFACE.fields.flags.offset, flags, true);
   return bytes;
+}
+
+/** @param value of map limit_interfaces */
+export function decodeInterface(value: Uint8Array): InterfaceEntry {
+  const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+  const { fields } = LIMIT_INTERFACE;
+  const egressSlot = view.getUint32(fields.egress_slot.offset, true);
+  const ingressSlot = view.getUint32(fields.ingress_slot.offset, true);
+  const flags = view.getUint32(fields.flags.offset, true);
+  return {
+    ...(egressSlot === NO_SLOT ? {} : { egressSlot }),
+    ...(ingressSlot === NO_SLOT ? {} : { ingressSlot }),
+    ...(flags & 1 ? { keepStamps: true } : {}),
+    ...(flags & 2 ? { noMac: true } : {}),
+    ...(flags & 4 ? { madeClsact: true } : {}),
+  };
 }

@@ -253,8 +253,12 @@ export const ERROR_CODES = {
     remedy: 'End the other agent, or give this one a folder of its own with --pins.',
   },
   AGENT_LISTEN_FAILED: {
-    meaning: "The agent's metrics listener cannot be opened.",
+    meaning: 'A listener of the agent (metrics, limits) cannot be opened.',
     remedy: 'Choose another address with --metrics-listen, or end the program that listens there.',
+  },
+  AGENT_UNREACHABLE: {
+    meaning: 'The agent of this node does not tell of its limits.',
+    remedy: 'Start `netloom agent --enforce` (or --shadow, --dry-run) on this node, or name its socket with --socket.',
   },
   API_NOT_LOOPBACK: {
     meaning: 'The read API was given an address that other machines reach; it does not authenticate.',

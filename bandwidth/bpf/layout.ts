@@ -82,6 +82,15 @@ export const LIMIT_STAT = {
   },
 } as const satisfies StructLayout;
 
+export const LIMIT_OWNER = {
+  size: 24,
+  fields: {
+    digest: { offset: 0, size: 16 },
+    direction: { offset: 16, size: 1 },
+    reserved: { offset: 17, size: 7 },
+  },
+} as const satisfies StructLayout;
+
 /** Struct names of limit.h with the layouts above. */
 export const LAYOUTS: Readonly<Record<string, StructLayout>> = {
   limit_interface: LIMIT_INTERFACE,
@@ -90,6 +99,7 @@ export const LAYOUTS: Readonly<Record<string, StructLayout>> = {
   limit_flow: LIMIT_FLOW,
   limit_flows: { size: LIMIT_FLOWS * LIMIT_FLOW.size, fields: { at: { offset: 0, size: LIMIT_FLOWS * 16 } } },
   limit_stat: LIMIT_STAT,
+  limit_owner: LIMIT_OWNER,
 };
 
 /** Slot of interfaces that have no limit in a direction. */

@@ -76,6 +76,13 @@ struct {
 	__type(value, struct limit_stat);
 } limit_stat SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 256);
+	__type(key, __u32);
+	__type(value, struct limit_owner);
+} limit_owner SEC(".maps");
+
 struct slot {
 	__u32 id;
 	const struct limit_config *config;

@@ -39,6 +39,8 @@ enum limit_mode {
 #define LIMIT_KEEP_STAMPS 1U
 /* Frames have no link-layer header (ARPHRD_NONE: netkit in L3 mode, tun). */
 #define LIMIT_NO_MAC 2U
+/* For user space: the clsact qdisc was made for our filters. */
+#define LIMIT_MADE_CLSACT 4U
 
 /* Value of limit_interfaces; key: ifindex. */
 struct limit_interface {
@@ -118,6 +120,13 @@ struct limit_stat {
 	__u32 reserved;
 	/* Packets by the queue that they found: 0: below 1,024 ns, i: from 2^(i-1) x 1,024 ns. */
 	__u64 queue[LIMIT_QUEUE_BUCKETS];
+};
+
+/* Whose slot it is, for the next agent; the programs do not look. */
+struct limit_owner {
+	__u8 digest[16]; /* first bytes of SHA-256 of the pod's uid */
+	__u8 direction;	 /* 0 nobody's, 1 egress, 2 ingress */
+	__u8 reserved[7];
 };
 
 #endif

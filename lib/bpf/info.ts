@@ -21,6 +21,19 @@ export interface ProgramInfo {
   readonly runNs: number;
 }
 
+/** What the kernel says about a link (struct bpf_link_info of linux/bpf.h). */
+export interface LinkInfo {
+  /** BPF_LINK_TYPE_*. */
+  readonly type: number;
+  readonly id: number;
+  readonly programId: number;
+  /** Of type tcx: 0 once its device is gone. */
+  readonly ifindex: number;
+  /** Of type tcx: BPF_TCX_INGRESS, BPF_TCX_EGRESS. */
+  readonly attachType: number;
+}
+
+const LINK_INFO_SIZE = 64;
 const MAP_INFO_SIZE = 88;
 const PROGRAM_INFO_SIZE = 232;
 
@@ -43,6 +56,17 @@ export function programInfo(fd: number): ProgramInfo {
     id: info.readUInt32LE(4),
     runNs: Number(info.readBigUInt64LE(192)),
     runs: Number(info.readBigUInt64LE(200)),
+  };
+}
+
+export function linkInfo(fd: number): LinkInfo {
+  const info = infoByFd(fd, LINK_INFO_SIZE);
+  return {
+    type: info.readUInt32LE(0),
+    id: info.readUInt32LE(4),
+    programId: info.readUInt32LE(8),
+    ifindex: info.readUInt32LE(16),
+    attachType: info.readUInt32LE(20),
   };
 }
 

@@ -49,6 +49,7 @@ export interface Libbpf {
   bpf_program__expected_attach_type: Bound<[program: Pointer], number>;
   bpf_raw_tracepoint_open: Bound<[name: string | null, programFd: number], number>;
   bpf_link_create: Bound<[programFd: number, targetFd: number, attachType: number, opts: Memory], number>;
+  bpf_link_update: Bound<[linkFd: number, programFd: number, opts: Memory], number>;
   bpf_iter_create: Bound<[linkFd: number], number>;
   bpf_enable_stats: Bound<[type: number], number>;
   bpf_obj_pin: Bound<[fd: number, path: string], number>;
@@ -100,6 +101,7 @@ const SIGNATURES: Record<keyof Libbpf, readonly [result: string, ...args: string
   bpf_program__expected_attach_type: ['int', POINTER],
   bpf_raw_tracepoint_open: ['int', 'str', 'int'],
   bpf_link_create: ['int', 'int', 'int', 'int', POINTER],
+  bpf_link_update: ['int', 'int', 'int', POINTER],
   bpf_iter_create: ['int', 'int'],
   bpf_enable_stats: ['int', 'int'],
   bpf_obj_pin: ['int', 'int', 'str'],

@@ -4,25 +4,14 @@ import { EEXIST, EINVAL, ENOTSUPP, EOPNOTSUPP, bpfError } from './errno.ts';
 import { libbpf } from './libbpf.ts';
 import { FdLink, linkOpts, tryCreateLink } from './link.ts';
 import { currentNetnsInode, inNetns, openCurrentNetns } from './netns.ts';
-import { hasClsactFilters } from './tc-filters.ts';
+import { clsactProgramId, removeClsactFilter, removeEmptyClsact } from './clsact.ts';
+import { TC_POINT, TC_POINT_BOTH, tcHook, tcOpts } from './tc-hook.ts';
 import type { BpfLink, TcDirection, TcxOptions } from './types.ts';
 
 /** enum bpf_attach_type of linux/bpf.h (6.6; the headers of Debian 12 do not have them yet). */
 const BPF_TCX = { ingress: 46, egress: 47 } as const;
 /** Without a relative program: before all others (kernel/bpf/mprog.c). */
 const BPF_F_BEFORE = 8;
-
-/** enum bpf_tc_attach_point of libbpf.h; both together name the qdisc itself. */
-const TC_POINT = { ingress: 1, egress: 2 } as const;
-const TC_POINT_BOTH = 3;
-const TC_F_REPLACE = 1;
-const TC_HOOK_SIZE = 24;
-const TC_OPTS_SIZE = 32;
-
-/** Lower runs earlier, and a newer filter of the same priority runs before the older ones (net/sched/cls_bpf.c). */
-const PRIORITY = 1;
-/** "NL": by it we find our own filter again, also after a crash, and never touch another's. */
-const HANDLE = 0x4e4c;
 
 /** First in the chain; see `BpfProgram.attachTcx`. */
 export function attachTc(
@@ -83,7 +72,7 @@ class ClsactLink implements BpfLink {
     if (made < 0 && made !== -EEXIST) throw bpfError('BPF_ATTACH_FAILED', `${what}: no clsact qdisc`, made, { place });
     if (made === 0) madeQdiscs.add(this.#qdiscKey);
 
-    const opts = tcOpts({ programFd, flags: TC_F_REPLACE });
+    const opts = tcOpts({ programFd, replace: true });
     const status = libbpf().bpf_tc_attach(tcHook(ifindex, TC_POINT[direction]), opts);
     if (status < 0) {
       removeOwnQdisc(this.#qdiscKey, ifindex);
@@ -128,37 +117,11 @@ class ClsactLink implements BpfLink {
 
   /** Only if it is still our program: somebody may have replaced it, or the interface may be gone with all on it. */
   #removeFilter(): void {
-    const hook = tcHook(this.#ifindex, TC_POINT[this.#direction]);
-    const query = tcOpts({});
-    if (libbpf().bpf_tc_query(hook, query) < 0) return;
-    if (query.readUInt32LE(16) !== this.#programId) return;
-    libbpf().bpf_tc_detach(hook, tcOpts({}));
+    if (clsactProgramId(this.#ifindex, this.#direction) !== this.#programId) return;
+    removeClsactFilter(this.#ifindex, this.#direction);
   }
 }
 
-/** A filter that somebody adds between the look and the deletion would be lost: a window of microseconds. */
 function removeOwnQdisc(key: string, ifindex: number): void {
-  if (!madeQdiscs.has(key) || hasClsactFilters(ifindex)) return;
-  madeQdiscs.delete(key);
-  libbpf().bpf_tc_hook_destroy(tcHook(ifindex, TC_POINT_BOTH));
-}
-
-/** struct bpf_tc_hook of libbpf.h. */
-function tcHook(ifindex: number, attachPoint: number): Buffer {
-  const hook = Buffer.alloc(TC_HOOK_SIZE);
-  hook.writeBigUInt64LE(BigInt(TC_HOOK_SIZE), 0);
-  hook.writeInt32LE(ifindex, 8);
-  hook.writeUInt32LE(attachPoint, 12);
-  return hook;
-}
-
-/** struct bpf_tc_opts of libbpf.h; prog_id at 16 is filled in by libbpf. */
-function tcOpts({ programFd = 0, flags = 0 }: { programFd?: number; flags?: number }): Buffer {
-  const opts = Buffer.alloc(TC_OPTS_SIZE);
-  opts.writeBigUInt64LE(BigInt(TC_OPTS_SIZE), 0);
-  opts.writeInt32LE(programFd, 8);
-  opts.writeUInt32LE(flags, 12);
-  opts.writeUInt32LE(HANDLE, 20);
-  opts.writeUInt32LE(PRIORITY, 24);
-  return opts;
+  if (madeQdiscs.has(key) && removeEmptyClsact(ifindex)) madeQdiscs.delete(key);
 }

@@ -124,6 +124,11 @@ export class NetlinkSocket {
     throw new NetloomError('NETLINK_INCONSISTENT', `${what}: it changed during each of ${DUMP_TRIES} readings`);
   }
 
+  /** By `close`, or by a failure. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Idempotent. */
   close(): void {
     if (this.#closed) return;

@@ -1,0 +1,82 @@
+import { existsSync } from 'node:fs';
+import { openPinnedMap, removeClsactFilter, removeEmptyClsact } from '../lib/bpf/index.ts';
+import { dumpFilters, dumpLinks, withNetlink, type NetlinkSocket } from '../lib/netlink/index.ts';
+import { CLSACT_HANDLE } from '../lib/bpf/tc-hook.ts';
+import { TcxHooks } from './kernel/hooks.ts';
+import { LimitPins } from './kernel/pins.ts';
+import { detachQdiscs } from './qdiscs/apply.ts';
+import { decodeInterface } from './slot-config.ts';
+
+/** What was taken away. */
+export interface Detached {
+  readonly programs: number;
+  readonly qdiscs: number;
+  readonly pins: boolean;
+}
+
+/** Names of our programs, as libbpf writes them into a filter: "from_pod:[123]". */
+const OUR_FILTER = /^(from_pod|to_pod|leave):\[/;
+
+/**
+ * Removes all that limits left in the kernel: links, filters, qdiscs, classes, maps and their folder. What others have
+ * there stays. Filters and qdiscs are found on the devices themselves, so it also works when the pins are lost.
+ * @throws NetloomError AGENT_PINS_IN_USE, BPFFS_UNUSABLE, BPF_PIN_FAILED, NETLINK_NOT_PERMITTED, ...
+ */
+export async function detachLimits(dir: string): Promise<Detached> {
+  const pins = existsSync(dir) ? LimitPins.open(dir) : undefined;
+  try {
+    let programs = 0;
+    const made = new Set<number>();
+    if (pins !== undefined) {
+      for (const maps of pins.mapsDirs()) for (const ifindex of await devicesWithClsact(maps)) made.add(ifindex);
+      const links = new TcxHooks(pins);
+      for (const hook of links.present()) {
+        links.remove(hook);
+        programs++;
+      }
+    }
+    const qdiscs = withNetlink((socket) => {
+      programs += removeFilters(socket, made);
+      return detachQdiscs(socket).operations;
+    });
+    pins?.remove();
+    return { programs, qdiscs, pins: pins !== undefined };
+  } finally {
+    pins?.close();
+  }
+}
+
+function removeFilters(socket: NetlinkSocket, made: ReadonlySet<number>): number {
+  let removed = 0;
+  for (const { ifindex } of dumpLinks(socket)) {
+    for (const direction of ['ingress', 'egress'] as const) {
+      const ours = dumpFilters(socket, ifindex, direction).some(
+        ({ handle, bpf }) => handle === CLSACT_HANDLE && OUR_FILTER.test(bpf?.name ?? ''),
+      );
+      if (!ours) continue;
+      removeClsactFilter(ifindex, direction);
+      removed++;
+    }
+    if (made.has(ifindex)) removeEmptyClsact(ifindex);
+  }
+  return removed;
+}
+
+/** Whose clsact qdisc was made for us, as the maps tell. */
+async function devicesWithClsact(mapsDir: string): Promise<number[]> {
+  const path = `${mapsDir}/limit_interfaces`;
+  if (!existsSync(path)) return [];
+  const map = openPinnedMap(path);
+  const found: number[] = [];
+  try {
+    await map.readAll((keys, values, count) => {
+      for (let i = 0; i < count; i++) {
+        const value = new Uint8Array(values.buffer, values.byteOffset + i * map.valueStride, map.valueSize);
+        if (decodeInterface(value).madeClsact) found.push(keys.getUint32(4 * i, true));
+      }
+    });
+  } finally {
+    map.close();
+  }
+  return found;
+}

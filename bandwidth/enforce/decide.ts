@@ -1,0 +1,297 @@
+import { DIRECTIONS, type Direction } from '../contract/bandwidth.ts';
+import type { PodInterface, PodPlace } from '../interfaces/types.ts';
+import { podClasses } from '../qdiscs/htb-tree.ts';
+import type { DeviceNeed, ShapedPod } from '../qdiscs/types.ts';
+import { slotConfig, type InterfaceEntry, type LimitMode } from '../slot-config.ts';
+import { ownerOf, type Slots } from './slots.ts';
+import type { Desired, Hook, LimitState, NodeView, Purpose, SlotUse, Standing, WishingPod } from './types.ts';
+import { obstacle, wayThrough, type Way } from './ways.ts';
+
+export interface DecideOptions {
+  readonly purpose: Purpose;
+  /** Slots are taken here; those of pods that went are given back by the caller, after the kernel forgot them. */
+  readonly slots: Slots;
+  /** The last valid setting of a pod whose annotation cannot be used; undefined: it had none. */
+  readonly lastBps: (uid: string, direction: Direction) => bigint | undefined;
+}
+
+/**
+ * What is to be in the kernel for these pods, and how each of their directions then stands. Nothing at all while no pod
+ * has a limit. Once one has, every pod's interface gets `from_pod`: a departure time that another pod set by itself
+ * (SO_TXTIME) would fill the queues that pace, and with HTB would name another pod's slot. Pure but for the slots.
+ */
+export function decide(view: NodeView, options: DecideOptions): Desired {
+  const draft = new Draft(view, options);
+  for (const pod of view.pods) draft.settle(pod);
+  return draft.finish();
+}
+
+/** A direction of a pod that has a limit, or as shadow counts. */
+interface Limited {
+  readonly pod: WishingPod;
+  readonly direction: Direction;
+  readonly interfaces: readonly PodInterface[];
+  /** Bits a second; 0: counts only. */
+  readonly bps: bigint;
+  readonly slot: number;
+  /** Of the annotation, if it is not what holds. */
+  readonly complaint: string;
+}
+
+const MODE_STATE: Readonly<Record<LimitMode, LimitState>> = {
+  stamp: 'enforced',
+  htb: 'shaped-htb',
+  police: 'policed',
+};
+
+class Draft {
+  readonly #view: NodeView;
+  readonly #options: DecideOptions;
+  readonly #limited: Limited[] = [];
+  readonly #standings = new Map<string, Partial<Record<Direction, Standing>>>();
+  /** Of all pods that have one. */
+  readonly #interfaces: { readonly pod: WishingPod; readonly device: PodInterface }[] = [];
+
+  constructor(view: NodeView, options: DecideOptions) {
+    this.#view = view;
+    this.#options = options;
+  }
+
+  settle(pod: WishingPod): void {
+    const place = this.#view.places.get(pod.uid);
+    if (pod.finished || place === undefined) return;
+    if (place.found) for (const device of place.interfaces) this.#interfaces.push({ pod, device });
+    for (const direction of DIRECTIONS) this.#settle(pod, direction, place);
+  }
+
+  #settle(pod: WishingPod, direction: Direction, place: PodPlace): void {
+    const wish = pod.wishes[direction];
+    const counts = this.#options.purpose === 'shadow';
+    if (wish.kind === 'none' && !(counts && place.found)) return;
+    const { bps, complaint } = this.#holding(pod, direction);
+    if (!place.found) {
+      const passing = place.reason !== 'host-network' && place.reason !== 'foreign-device';
+      this.#stand(pod, direction, { state: passing ? 'pending' : 'unsupported', reason: place.detail, bps });
+      return;
+    }
+    if (bps === undefined && !counts) {
+      this.#stand(pod, direction, { state: 'unsupported', reason: complaint, bps });
+      return;
+    }
+    const slot = this.#options.slots.take(ownerOf(pod.uid, direction));
+    if (slot === undefined) {
+      const reason = `all ${this.#options.slots.most} slots are taken; raise --limit-slots`;
+      this.#stand(pod, direction, { state: 'unsupported', reason, bps });
+      return;
+    }
+    this.#limited.push({ pod, direction, interfaces: place.interfaces, bps: bps ?? 0n, slot, complaint });
+  }
+
+  /** What holds for the pod: what its annotation says, or what it said before that could not be used. */
+  #holding(pod: WishingPod, direction: Direction): { bps: bigint | undefined; complaint: string } {
+    const wish = pod.wishes[direction];
+    if (wish.kind === 'none') return { bps: undefined, complaint: '' };
+    if (wish.kind === 'limit') return { bps: wish.bps, complaint: '' };
+    const bps = this.#options.lastBps(pod.uid, direction);
+    const problem = wish.kind === 'invalid' ? wish.problem : wish.why;
+    return { bps, complaint: bps === undefined ? problem : `${problem}; the last valid limit stays` };
+  }
+
+  finish(): Desired {
+    const { purpose } = this.#options;
+    if (purpose === 'shadow') return this.#shadow();
+    const egress = this.#limited.filter(({ direction }) => direction === 'egress');
+    const ways = new Map<Limited, Way>();
+    const uplinkWay = this.#uplinkWay(egress);
+    for (const limited of egress) ways.set(limited, this.#neighbourOf(limited) ?? uplinkWay);
+    const stamped = egress.filter((limited) => ways.get(limited)?.mode === 'stamp');
+    const senders = stamped.map(({ bps }) => bps / 8n);
+    for (const limited of this.#limited) {
+      if (limited.direction === 'ingress') ways.set(limited, this.#ingressWay(limited, senders));
+    }
+    return this.#assemble(ways, stamped);
+  }
+
+  #uplinkWay(egress: readonly Limited[]): Way {
+    const { uplinks, abilities } = this.#view;
+    const rates = egress.map(({ bps }) => bps / 8n);
+    for (const uplink of uplinks) {
+      const who = this.#view.neighbours.get(uplink.ifindex)?.egress;
+      if (who !== undefined) return { mode: 'other', reason: `${who} on ${uplink.name} is in charge` };
+    }
+    if (abilities.fq) {
+      const queueing = uplinks.flatMap((uplink) => uplink.queueing.map(({ ifindex }) => ifindex));
+      return wayThrough(this.#view, 'uplink', queueing, rates);
+    }
+    if (uplinks.length === 0) return { mode: 'police', reason: 'the node has no uplink that could hold packets back' };
+    const ifindexes = uplinks.map(({ ifindex }) => ifindex);
+    return wayThrough(this.#view, 'uplink', ifindexes, rates);
+  }
+
+  #ingressWay(limited: Limited, senders: readonly bigint[]): Way {
+    const ifindexes = limited.interfaces.map(({ ifindex }) => ifindex);
+    return this.#neighbourOf(limited) ?? wayThrough(this.#view, 'pod', ifindexes, [limited.bps / 8n, ...senders]);
+  }
+
+  #neighbourOf({ interfaces, direction }: Limited): Way | undefined {
+    for (const { ifindex, name } of interfaces) {
+      const who = this.#view.neighbours.get(ifindex)?.[direction];
+      if (who !== undefined) return { mode: 'other', reason: `${who} on ${name} is in charge` };
+    }
+    return undefined;
+  }
+
+  #assemble(ways: ReadonlyMap<Limited, Way>, stamped: readonly Limited[]): Desired {
+    const { abilities, uplinks } = this.#view;
+    const held = this.#limited.filter((limited) => ways.get(limited)!.mode !== 'other');
+    const slots = held.map((limited) => this.#use(limited, ways.get(limited)!.mode as LimitMode));
+    const shaped = held.filter((limited) => ways.get(limited)!.mode === 'htb');
+    const shapedSenders = shaped.filter(({ direction }) => direction === 'egress');
+    this.#tellStandings(ways, stamped);
+    if (held.length === 0) return this.#desired([], new Map(), [], []);
+
+    const entries = this.#entries(held);
+    const hooks: Hook[] = [];
+    for (const [ifindex, entry] of entries) {
+      hooks.push({ ifindex, role: 'from_pod' });
+      // Towards any pod the limits of senders hold that are judged where their packets leave.
+      if (entry.ingressSlot !== undefined || shapedSenders.length > 0) hooks.push({ ifindex, role: 'to_pod' });
+    }
+    if (shapedSenders.length > 0) for (const { ifindex } of uplinks) hooks.push({ ifindex, role: 'leave' });
+    const needs = abilities.fq ? this.#pacing(held, ways, stamped) : this.#shaping(shaped);
+    return this.#desired(slots, entries, hooks, needs);
+  }
+
+  /** One for every pod's interface. */
+  #entries(limited: readonly Limited[]): Map<number, InterfaceEntry> {
+    const slotOf = new Map(limited.map(({ pod, direction, slot }) => [`${pod.uid} ${direction}`, slot]));
+    return new Map(
+      this.#interfaces.map(({ pod, device }) => {
+        const egressSlot = slotOf.get(`${pod.uid} egress`);
+        const ingressSlot = slotOf.get(`${pod.uid} ingress`);
+        const entry: InterfaceEntry = {
+          ...(egressSlot === undefined ? {} : { egressSlot }),
+          ...(ingressSlot === undefined ? {} : { ingressSlot }),
+          ...(this.#view.headerless.has(device.ifindex) ? { noMac: true } : {}),
+        };
+        return [device.ifindex, entry];
+      }),
+    );
+  }
+
+  /**
+   * fq where stamped packets may leave: the uplinks, and every pod's interface, for a pod next door is reached without
+   * an uplink. An interface of which only the ingress limit needs it as well.
+   */
+  #pacing(held: readonly Limited[], ways: ReadonlyMap<Limited, Way>, stamped: readonly Limited[]): DeviceNeed[] {
+    const senders = stamped.map(({ bps }) => bps / 8n);
+    const needs = new Map<number, DeviceNeed>();
+    const pace = (ifindex: number, podRates: readonly bigint[]): void => {
+      if (!needs.has(ifindex)) needs.set(ifindex, { ifindex, mode: 'pace', podRates });
+    };
+    const receivers = new Map<number, bigint>();
+    for (const limited of held) {
+      if (limited.direction !== 'ingress' || ways.get(limited)!.mode !== 'stamp') continue;
+      for (const { ifindex } of limited.interfaces) receivers.set(ifindex, limited.bps / 8n);
+    }
+    for (const [ifindex, rate] of receivers) pace(ifindex, [rate, ...senders]);
+    if (stamped.length > 0) {
+      for (const { queueing } of this.#view.uplinks) for (const { ifindex } of queueing) pace(ifindex, senders);
+      for (const { device } of this.#interfaces) pace(device.ifindex, senders);
+    }
+    return [...needs.values()];
+  }
+
+  #shaping(shaped: readonly Limited[]): DeviceNeed[] {
+    const pods = new Map<number, ShapedPod[]>();
+    const add = (ifindex: number, { slot, bps }: Limited): void => {
+      const list = pods.get(ifindex) ?? [];
+      list.push({ slot, rateBytesPerSecond: bps / 8n });
+      pods.set(ifindex, list);
+    };
+    for (const limited of shaped) {
+      const devices = limited.direction === 'egress' ? this.#view.uplinks : limited.interfaces;
+      for (const { ifindex } of devices) add(ifindex, limited);
+    }
+    return [...pods].map(([ifindex, list]) => ({ ifindex, mode: 'shape', pods: list }));
+  }
+
+  #use({ pod, direction, slot, bps }: Limited, mode: LimitMode, shadow = false): SlotUse {
+    const { pod: _, bulk, sparse } = podClasses(slot);
+    const classes = mode === 'htb' ? { classes: { bulk, sparse } } : {};
+    const config = slotConfig({ rateBps: bps, mode, shadow, cpus: this.#view.abilities.cpus, ...classes });
+    return { uid: pod.uid, direction, slot, config };
+  }
+
+  #tellStandings(ways: ReadonlyMap<Limited, Way>, stamped: readonly Limited[]): void {
+    const blind = stamped.length === 0 ? [] : this.#blindPods();
+    const dry = this.#options.purpose === 'dry-run';
+    for (const [limited, way] of ways) {
+      const { pod, direction, bps, complaint } = limited;
+      const others = blind.filter((name) => name.uid !== pod.uid).map(({ text }) => text);
+      const notes = [complaint, way.reason];
+      if (direction === 'egress' && way.mode === 'stamp' && others.length > 0) {
+        notes.push(`not held towards ${others.slice(0, 2).join(' and ')}${others.length > 2 ? ', ...' : ''}`);
+      }
+      const reason = notes.filter((note) => note !== '').join('; ');
+      // What it asks for cannot be held, though what it asked for before is.
+      const unheld = way.mode === 'other' || pod.wishes[direction].kind === 'unsupported';
+      const state = unheld ? 'unsupported' : MODE_STATE[way.mode as LimitMode];
+      if (!dry || state === 'unsupported') this.#stand(pod, direction, { state, reason, bps });
+      else this.#stand(pod, direction, { state: 'dry-run', reason: join(`would be ${state}`, reason), bps });
+    }
+  }
+
+  /** Pods towards which departure times are not heeded: another's qdisc is on their interface. */
+  #blindPods(): { readonly uid: string; readonly text: string }[] {
+    const devices = new Map(this.#view.devices.map((device) => [device.ifindex, device]));
+    return this.#interfaces.flatMap(({ pod, device }) => {
+      const state = devices.get(device.ifindex);
+      const what = state === undefined ? undefined : obstacle(state);
+      return what === undefined ? [] : [{ uid: pod.uid, text: `${pod.namespace}/${pod.name} (${what})` }];
+    });
+  }
+
+  /** Judged at the pods' own interfaces, where nothing is held back. */
+  #shadow(): Desired {
+    const slots = this.#limited.map((limited) => this.#use(limited, 'stamp', true));
+    for (const { pod, direction, bps, complaint } of this.#limited) {
+      this.#stand(pod, direction, { state: 'shadow', reason: complaint, bps: bps === 0n ? undefined : bps });
+    }
+    const limitedPods = new Set(this.#limited.map(({ pod }) => pod.uid));
+    const entries = new Map(
+      [...this.#entries(this.#limited)]
+        .filter(([ifindex]) =>
+          this.#interfaces.some(({ pod, device }) => device.ifindex === ifindex && limitedPods.has(pod.uid)),
+        )
+        .map(([ifindex, entry]) => [ifindex, { ...entry, keepStamps: true }] as const),
+    );
+    const hooks = [...entries.keys()].flatMap((ifindex): Hook[] => [
+      { ifindex, role: 'from_pod' },
+      { ifindex, role: 'to_pod' },
+    ]);
+    return this.#desired(slots, entries, hooks, []);
+  }
+
+  #stand(pod: WishingPod, direction: Direction, standing: Standing): void {
+    const known = this.#standings.get(pod.uid) ?? {};
+    known[direction] = standing;
+    this.#standings.set(pod.uid, known);
+  }
+
+  #desired(
+    slots: readonly SlotUse[],
+    interfaces: ReadonlyMap<number, InterfaceEntry>,
+    hooks: readonly Hook[],
+    needs: readonly DeviceNeed[],
+  ): Desired {
+    if (this.#options.purpose === 'dry-run') {
+      return { slots: [], interfaces: new Map(), hooks: [], needs: [], standings: this.#standings };
+    }
+    return { slots, interfaces, hooks, needs, standings: this.#standings };
+  }
+}
+
+function join(...phrases: readonly string[]): string {
+  return phrases.filter((phrase) => phrase !== '').join('; ');
+}

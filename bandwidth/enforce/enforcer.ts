@@ -1,0 +1,397 @@
+import { possibleCpus } from '../../lib/bpf/index.ts';
+import { NetloomError, sentenceOf } from '../../lib/errors.ts';
+import type { Logger } from '../../lib/log.ts';
+import { NetlinkMonitor, NetlinkSocket, kernelHasFq, type Link } from '../../lib/netlink/index.ts';
+import { findPodInterfaces, type KnownPlaces } from '../interfaces/find.ts';
+import { readNodeNetwork } from '../interfaces/read.ts';
+import type { NodeNetwork } from '../interfaces/types.ts';
+import { findUplinks } from '../interfaces/uplinks.ts';
+import { LimitKernel, type Left } from '../kernel/limit-kernel.ts';
+import type { LimitPins } from '../kernel/pins.ts';
+import { applyNeeds, readDevices, type Applied } from '../qdiscs/apply.ts';
+import type { LimitReport } from '../status/report.ts';
+import { Watcher } from '../status/watcher.ts';
+import { decide } from './decide.ts';
+import { findOtherLimiters } from './other-limiters.ts';
+import { Settings, type AnnotatedPod } from './settings.ts';
+import { Slots, ownerOf } from './slots.ts';
+import type { Desired, Purpose, Standing, WishingPod } from './types.ts';
+import type { Direction } from '../contract/bandwidth.ts';
+
+export const DEFAULT_SLOTS = 1024;
+
+export interface EnforcerOptions {
+  readonly node: string;
+  readonly purpose: Purpose;
+  /** Where limits outlive this process; not for purpose `dry-run`. */
+  readonly pins?: LimitPins | undefined;
+  /** Directions of pods that may have a limit, and one: 16 KiB of kernel memory each, once the first pod needs one. */
+  readonly slots?: number;
+  /** Names of the uplinks. Default: those that routes lead to. */
+  readonly uplinks?: readonly string[] | undefined;
+  /** Default: tcx where the kernel has it. */
+  readonly hooks?: 'tcx' | 'clsact' | undefined;
+  /** The compiled limit.bpf.c. Default: where scripts/build-bpf.sh puts it. */
+  readonly bpfObject?: string | undefined;
+  readonly logger: Logger;
+  /** Told of each change of how a direction of a pod stands. */
+  readonly onStanding?: (pod: WishingPod, direction: Direction, standing: Standing) => void;
+}
+
+/** The least time between two looks at everything; a change after a quiet time is acted on at once. */
+const LEAST_GAP_MS = 100;
+/** Everything is looked at anew, whatever was heard. */
+const RESYNC_MS = 10_000;
+/** While a pod's interface is looked for, or something could not be done: doubled each time, up to RESYNC_MS. */
+const RETRY_MS = 250;
+const SAMPLE_MS = 1_000;
+/** A class tree that could not be set up is tried again after this time. */
+const UNSHAPABLE_MS = 60_000;
+
+/**
+ * Keeps the kernel as the pods' annotations say, and tells how that goes. It looks, decides and does, over and over:
+ * whatever came between (pods, devices, other programs, its own death) shows in the next look.
+ *
+ * `pods` not called yet: nothing is touched, and what an agent before this one left stays in force.
+ */
+export class Enforcer {
+  readonly #options: EnforcerOptions;
+  readonly #slots: Slots;
+  readonly #watcher: Watcher;
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #unshapable = new Map<number, { readonly reason: string; readonly untilMs: number }>();
+  #settings = new Settings();
+  #socket: NetlinkSocket | undefined;
+  #monitor: NetlinkMonitor | undefined;
+  #kernel: LimitKernel | undefined;
+  #fq: boolean | undefined;
+  #pods: readonly AnnotatedPod[] | undefined;
+  #known: KnownPlaces = new Map();
+  #left: Left = { slots: [], interfaces: new Map() };
+  #desired: Desired | undefined;
+  #standings = new Map<string, Standing>();
+  #warnings: readonly string[] = [];
+  #next: NodeJS.Timeout | undefined;
+  #again: NodeJS.Timeout | undefined;
+  #retryMs = RETRY_MS;
+  #running: Promise<void> | undefined;
+  #dirty = false;
+  #lastMs = Number.NEGATIVE_INFINITY;
+  #stopped = false;
+
+  constructor(options: EnforcerOptions) {
+    this.#options = options;
+    this.#slots = new Slots(options.slots ?? DEFAULT_SLOTS);
+    this.#watcher = new Watcher(options.node);
+  }
+
+  /** Takes up what is in force. @throws NetloomError of lib/bpf and lib/netlink: what cannot work here at all */
+  async start(): Promise<void> {
+    const { pins, purpose } = this.#options;
+    const socket = this.#netlink();
+    this.#fq = kernelHasFq(socket);
+    if (purpose !== 'dry-run' && pins !== undefined && (pins.mapsDirs().length > 0 || pins.links().length > 0)) {
+      await this.#load();
+    }
+    this.#listen();
+    this.#timers.push(
+      setInterval(() => this.#trigger(), RESYNC_MS),
+      setInterval(() => this.#sample(), SAMPLE_MS),
+    );
+  }
+
+  /** All pods of the node, after each change. */
+  pods(pods: readonly AnnotatedPod[]): void {
+    this.#pods = pods;
+    this.#retryMs = RETRY_MS;
+    this.#trigger();
+  }
+
+  report(): LimitReport {
+    return this.#watcher.report({
+      purpose: this.#options.purpose,
+      fq: this.#fq ?? false,
+      hooks: this.#kernel?.hookKind ?? null,
+      slots: { used: this.#slots.used, most: this.#slots.most },
+      warnings: this.#warnings,
+    });
+  }
+
+  /** Resolves once what was asked for last is done, or could not be done. */
+  async settled(): Promise<void> {
+    while (this.#running !== undefined || this.#dirty) {
+      await (this.#running ?? new Promise((resolve) => setTimeout(resolve, LEAST_GAP_MS)));
+    }
+  }
+
+  /** Limits stay in force. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    clearTimeout(this.#next);
+    clearTimeout(this.#again);
+    this.#dirty = false;
+    await this.#running;
+    this.#monitor?.stop();
+    this.#socket?.close();
+    this.#kernel?.close();
+  }
+
+  #trigger(): void {
+    if (this.#stopped) return;
+    this.#dirty = true;
+    if (this.#running !== undefined) return;
+    clearTimeout(this.#next);
+    const waitMs = Math.max(0, this.#lastMs + LEAST_GAP_MS - performance.now());
+    this.#next = setTimeout(() => this.#run(), waitMs);
+  }
+
+  #run(): void {
+    if (this.#stopped) return;
+    this.#dirty = false;
+    this.#running = this.#reconcile()
+      .catch((error: unknown) => {
+        this.#warn([`limits could not be set: ${sentenceOf(error)}`]);
+        this.#retry();
+      })
+      .finally(() => {
+        this.#running = undefined;
+        this.#lastMs = performance.now();
+        if (this.#dirty) this.#trigger();
+      });
+  }
+
+  #retry(): void {
+    if (this.#stopped) return;
+    clearTimeout(this.#again);
+    this.#again = setTimeout(() => this.#trigger(), this.#retryMs);
+    this.#retryMs = Math.min(RESYNC_MS, 2 * this.#retryMs);
+  }
+
+  async #reconcile(): Promise<void> {
+    const pods = this.#pods;
+    if (pods === undefined) return;
+    const { purpose } = this.#options;
+    const wishing = this.#settings.read(pods);
+    const view = this.#look(wishing);
+    const desired = decide(view, {
+      purpose,
+      slots: this.#slots,
+      lastBps: (uid, direction) => this.#settings.lastBps(uid, direction),
+    });
+    const problems = purpose === 'dry-run' ? [] : await this.#apply(desired);
+    this.#desired = desired;
+    this.#tell(wishing, desired);
+    this.#watcher.set(wishing, desired, view.places);
+    this.#warn(problems);
+    const pending = [...desired.standings.values()].some((of) =>
+      Object.values(of).some(({ state }) => state === 'pending'),
+    );
+    if (pending || problems.length > 0) this.#retry();
+  }
+
+  #look(pods: readonly WishingPod[]): Parameters<typeof decide>[0] {
+    const socket = this.#netlink();
+    const network = readNodeNetwork(socket);
+    const places = findPodInterfaces(network, pods, this.#knownPlaces(network, pods));
+    this.#known = new Map(
+      [...places].flatMap(([uid, place]) => (place.found ? [[uid, place.interfaces] as const] : [])),
+    );
+    const ofPods = [...places.values()].flatMap((place) => (place.found ? place.interfaces : []));
+    const uplinks = this.#uplinks(network, new Set(ofPods.map(({ ifindex }) => ifindex)));
+    const devices = readDevices(socket);
+    const nowMs = performance.now();
+    for (const [ifindex, { untilMs }] of this.#unshapable) if (untilMs <= nowMs) this.#unshapable.delete(ifindex);
+    return {
+      pods,
+      places,
+      uplinks,
+      devices,
+      neighbours: findOtherLimiters(socket, devices, uplinks, ofPods),
+      headerless: headerless(network.links),
+      abilities: {
+        fq: this.#fq ?? false,
+        cpus: possibleCpus(),
+        unshapable: new Map([...this.#unshapable].map(([ifindex, { reason }]) => [ifindex, reason])),
+      },
+    };
+  }
+
+  #uplinks(network: NodeNetwork, ofPods: ReadonlySet<number>): ReturnType<typeof findUplinks> {
+    const { uplinks: names } = this.#options;
+    const found = findUplinks(network.links, network.routes, ofPods);
+    return names === undefined ? found : found.filter(({ name }) => names.includes(name));
+  }
+
+  /** After a restart: the interfaces of a slot are those of its pod. */
+  #knownPlaces(network: NodeNetwork, pods: readonly WishingPod[]): KnownPlaces {
+    if (this.#left.interfaces.size === 0) return this.#known;
+    const uidOf = new Map(
+      pods.flatMap(({ uid }) => [
+        [ownerOf(uid, 'egress'), uid],
+        [ownerOf(uid, 'ingress'), uid],
+      ]),
+    );
+    const ownerOfSlot = new Map(this.#left.slots.map(({ slot, owner }) => [slot, owner]));
+    const links = new Map(network.links.map((link) => [link.ifindex, link]));
+    const known = new Map<string, { ifindex: number; netnsid: number }[]>();
+    for (const [ifindex, { egressSlot, ingressSlot }] of this.#left.interfaces) {
+      const netnsid = links.get(ifindex)?.linkNetnsid;
+      const owner = ownerOfSlot.get(egressSlot ?? ingressSlot ?? 0);
+      const uid = owner === undefined ? undefined : uidOf.get(owner);
+      if (netnsid === undefined || uid === undefined) continue;
+      known.set(uid, [...(known.get(uid) ?? []), { ifindex, netnsid }]);
+    }
+    this.#left = { ...this.#left, interfaces: new Map() };
+    return known;
+  }
+
+  /**
+   * What is new is made before what refers to it, and what is old goes after. @returns what could not be done
+   */
+  async #apply(desired: Desired): Promise<string[]> {
+    if (this.#kernel === undefined) {
+      if (desired.slots.length === 0) return this.#applyQdiscs(desired);
+      await this.#load();
+    }
+    const kernel = this.#kernel!;
+    for (const use of desired.slots) kernel.setSlot(use);
+    const problems = this.#applyQdiscs(desired);
+    for (const [ifindex, entry] of desired.interfaces) kernel.setInterface(ifindex, entry);
+    for (const { ifindex, role } of desired.hooks) {
+      // Its flags say whether the clsact qdisc there is ours.
+      if (role === 'leave') kernel.setInterface(ifindex, {});
+    }
+    for (const hook of desired.hooks) {
+      try {
+        kernel.setHook(hook);
+      } catch (error) {
+        problems.push(sentenceOf(error));
+      }
+    }
+    this.#takeAway(kernel, desired, problems);
+    return problems;
+  }
+
+  #takeAway(kernel: LimitKernel, desired: Desired, problems: string[]): void {
+    const wanted = new Set(desired.hooks.map(({ ifindex, role }) => `${ifindex} ${role}`));
+    const egressWanted = new Set(desired.hooks.filter(({ role }) => role !== 'from_pod').map(({ ifindex }) => ifindex));
+    for (const hook of kernel.hooks()) {
+      if (wanted.has(`${hook.ifindex} ${hook.role}`)) continue;
+      // Filters do not tell whether they are of to_pod or leave.
+      if (kernel.hookKind === 'clsact' && hook.role === 'to_pod' && egressWanted.has(hook.ifindex)) continue;
+      try {
+        kernel.removeHook(hook);
+      } catch (error) {
+        problems.push(sentenceOf(error));
+      }
+    }
+    const keep = new Set([...desired.interfaces.keys(), ...desired.hooks.map(({ ifindex }) => ifindex)]);
+    for (const ifindex of kernel.interfaces()) if (!keep.has(ifindex)) kernel.removeInterface(ifindex);
+    const owners = new Set(desired.slots.map(({ uid, direction }) => ownerOf(uid, direction)));
+    for (const [owner, slot] of this.#slots.others(owners)) {
+      kernel.clearSlot(slot);
+      this.#slots.release(owner);
+    }
+    if (problems.length === 0) kernel.dropOtherMaps();
+  }
+
+  #applyQdiscs(desired: Desired): string[] {
+    let applied: Applied;
+    try {
+      applied = applyNeeds(this.#netlink(), desired.needs);
+    } catch (error) {
+      return [sentenceOf(error)];
+    }
+    const untilMs = performance.now() + UNSHAPABLE_MS;
+    return applied.failures.map(({ operation, outcome }) => {
+      const { ifindex } = operation.place;
+      const reason =
+        outcome.outcome === 'kind-unknown'
+          ? `the kernel has no ${outcome.kind} (module ${outcome.module})`
+          : `${operation.op}: ${outcome.words}`;
+      if (outcome.outcome === 'kind-unknown') this.#unshapable.set(ifindex, { reason, untilMs });
+      return `device ${ifindex}: ${reason}`;
+    });
+  }
+
+  async #load(): Promise<void> {
+    const { pins, slots = DEFAULT_SLOTS, hooks, bpfObject, logger } = this.#options;
+    if (pins === undefined) throw new NetloomError('BPFFS_UNUSABLE', 'limits need a folder in which they are pinned');
+    this.#kernel = await LimitKernel.load({
+      pins,
+      slots,
+      judgeSenders: this.#fq === false,
+      ...(hooks === undefined ? {} : { hooks }),
+      ...(bpfObject === undefined ? {} : { object: bpfObject }),
+    });
+    this.#left = await this.#kernel.takeUp();
+    for (const { slot, owner } of this.#left.slots) this.#slots.adopt(slot, owner);
+    this.#settings = new Settings(new Map(this.#left.slots.map(({ owner, bps }) => [owner, bps])));
+    this.#watcher.useKernel(this.#kernel);
+    logger.info('limits', {
+      hooks: this.#kernel.hookKind,
+      holdingBack: this.#fq === true ? 'fq' : 'htb',
+      slots,
+      takenUp: this.#left.slots.length,
+    });
+  }
+
+  #tell(pods: readonly WishingPod[], desired: Desired): void {
+    const standings = new Map<string, Standing>();
+    for (const pod of pods) {
+      const of = desired.standings.get(pod.uid) ?? {};
+      for (const [direction, standing] of Object.entries(of) as [Direction, Standing][]) {
+        const key = `${pod.uid} ${direction}`;
+        const before = this.#standings.get(key);
+        standings.set(key, standing);
+        const same =
+          before !== undefined &&
+          before.state === standing.state &&
+          before.reason === standing.reason &&
+          before.bps === standing.bps;
+        if (!same) this.#options.onStanding?.(pod, direction, standing);
+      }
+    }
+    this.#standings = standings;
+  }
+
+  #warn(problems: readonly string[]): void {
+    for (const problem of problems) if (!this.#warnings.includes(problem)) this.#options.logger.warn(problem);
+    this.#warnings = problems.slice(0, 20);
+  }
+
+  #sample(): void {
+    if (this.#kernel === undefined || this.#desired === undefined) return;
+    try {
+      this.#watcher.sample(performance.now(), this.#netlink());
+    } catch (error) {
+      this.#options.logger.warn('the counters of limits could not be read', { problem: sentenceOf(error) });
+    }
+  }
+
+  #listen(): void {
+    this.#monitor = new NetlinkMonitor({
+      topics: ['links', 'addresses', 'routes', 'tc'],
+      onChange: () => this.#trigger(),
+      onError: (error) => {
+        this.#options.logger.warn('changes of the network are not heard; looking again', {
+          problem: sentenceOf(error),
+        });
+        // What would make it fail again at once is told again by the next look.
+        if (!this.#stopped) this.#timers.push(setTimeout(() => this.#listen(), RESYNC_MS));
+        this.#trigger();
+      },
+    });
+  }
+
+  /** A socket that failed is out of step: the next look opens another. */
+  #netlink(): NetlinkSocket {
+    if (this.#socket?.closed !== false) this.#socket = new NetlinkSocket();
+    return this.#socket;
+  }
+}
+
+function headerless(links: readonly Link[]): ReadonlySet<number> {
+  return new Set(links.filter(({ kind, mac }) => kind === 'netkit' && mac === undefined).map(({ ifindex }) => ifindex));
+}

@@ -1,0 +1,163 @@
+import type { LimitReport, LimitRow } from '../bandwidth/status/report.ts';
+import {
+  humanBitrate,
+  humanCount,
+  humanShare,
+  renderTable,
+  type Column,
+  type Role,
+  type TextStyle,
+} from '../lib/output/index.ts';
+import { warningLines } from './warning-text.ts';
+
+/** Reasons told in full below the table. */
+const MAX_NOTES = 20;
+
+const ROLES: Readonly<Record<LimitRow['state'], Role>> = {
+  enforced: 'good',
+  'shaped-htb': 'good',
+  policed: 'warning',
+  pending: 'warning',
+  unsupported: 'bad',
+  shadow: 'accent',
+  'dry-run': 'accent',
+};
+
+/** @param namespace the one whose rows these are; undefined: all. Pure. */
+export function limitsText(
+  report: LimitReport,
+  rows: readonly LimitRow[],
+  namespace: string | undefined,
+  style: TextStyle,
+): string {
+  const columns: Column<LimitRow>[] = [
+    podColumn(namespace),
+    { header: 'WAY', cell: ({ direction }) => direction },
+    { header: 'LIMIT', cell: ({ configuredBps }) => rate(configuredBps), align: 'right' },
+    { header: 'NOW', cell: ({ measuredBps }) => rate(measuredBps), align: 'right' },
+    { header: 'WAITS', cell: ({ throttledShare }) => (throttledShare === null ? '-' : humanShare(throttledShare)) },
+    { header: 'DELAYED', cell: ({ delayed }) => humanCount(delayed), wide: true },
+    { header: 'MARKED', cell: ({ marked }) => humanCount(marked), wide: true },
+    { header: 'DROPPED', cell: ({ dropped }) => humanCount(dropped) },
+    { header: 'DELAY P99', cell: (row) => delayText(row), wide: true },
+    { header: 'STATE', cell: ({ state }) => state, role: ({ state }) => ROLES[state] },
+    { header: 'INTERFACES', cell: ({ interfaces }) => interfaces.join(','), align: 'left', wide: true },
+    { header: 'REASON', cell: ({ reason }) => reason, align: 'left', wide: true },
+  ];
+  const empty =
+    namespace === undefined
+      ? `no pod of ${report.node} has a limit`
+      : `no pod of ${report.node} has a limit in namespace ${namespace}; -A shows all namespaces`;
+  return (
+    warningLines(report.warnings, style) +
+    purposeLine(report, style) +
+    renderTable(columns, rows, { ...style, empty }) +
+    (style.wide ? '' : noteLines(rows, namespace, style))
+  );
+}
+
+/** Limits that the demand of the pods asks for. Pure. */
+export function suggestionsText(
+  report: LimitReport,
+  rows: readonly LimitRow[],
+  namespace: string | undefined,
+  style: TextStyle,
+): string {
+  const columns: Column<LimitRow>[] = [
+    podColumn(namespace),
+    { header: 'WAY', cell: ({ direction }) => direction },
+    { header: 'LIMIT', cell: ({ configuredBps }) => rate(configuredBps), align: 'right' },
+    { header: 'P99 DEMAND', cell: ({ demandP99Bps }) => rate(demandP99Bps), align: 'right' },
+    {
+      header: 'SUGGESTED',
+      cell: ({ suggestedBps, secondsSeen }) =>
+        suggestedBps === null ? `${100 - Math.min(99, secondsSeen)} s more` : quantity(suggestedBps),
+      align: 'right',
+    },
+    { header: 'SEEN', cell: ({ secondsSeen }) => `${humanCount(secondsSeen)} s` },
+  ];
+  const how =
+    'P99 DEMAND: what 99 of 100 seconds asked for at most. SUGGESTED: a fifth more, as an annotation takes it.';
+  return (
+    warningLines(report.warnings, style) +
+    renderTable(columns, rows, { ...style, empty: `nothing was measured yet on ${report.node}` }) +
+    (rows.length === 0
+      ? ''
+      : wrap(how, style)
+          .map((line) => `${style.paint('dim', line)}\n`)
+          .join(''))
+  );
+}
+
+function podColumn(namespace: string | undefined): Column<LimitRow> {
+  return {
+    header: namespace === undefined ? 'POD' : `POD IN ${namespace}`,
+    cell: (row) => (namespace === undefined ? `${row.namespace}/${row.pod}` : row.pod),
+    shrink: true,
+    minWidth: 14,
+  };
+}
+
+function purposeLine({ purpose }: LimitReport, style: TextStyle): string {
+  if (purpose === 'enforce') return '';
+  const text =
+    purpose === 'shadow'
+      ? 'Shadow: counted as if limits held; nothing is delayed or dropped.'
+      : 'Dry run: nothing is attached.';
+  return `${style.paint('accent', text)}\n`;
+}
+
+function noteLines(rows: readonly LimitRow[], namespace: string | undefined, style: TextStyle): string {
+  const withReason = rows.filter(({ reason }) => reason !== '');
+  const lines = withReason.slice(0, MAX_NOTES).flatMap((row) => {
+    const pod = namespace === undefined ? `${row.namespace}/${row.pod}` : row.pod;
+    return wrap(`${pod} ${row.direction}: ${row.reason}`, style);
+  });
+  const more = withReason.length - MAX_NOTES;
+  if (more > 0) lines.push(`${humanCount(more)} more reasons: -o wide`);
+  return lines.length === 0 ? '' : `\n${lines.map((line) => `${line}\n`).join('')}`;
+}
+
+function wrap(text: string, { width }: TextStyle): string[] {
+  if (width === undefined) return [text];
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1);
+    if (line !== undefined && line.length + 1 + word.length <= width) lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(lines.length === 0 ? word : `  ${word}`);
+  }
+  return lines;
+}
+
+function rate(bps: number | null): string {
+  return bps === null ? '-' : humanBitrate(bps);
+}
+
+/** 12_000_000 -> '12M' */
+function quantity(bps: number): string {
+  for (const [size, suffix] of [
+    [1e12, 'T'],
+    [1e9, 'G'],
+    [1e6, 'M'],
+    [1e3, 'k'],
+  ] as const) {
+    if (bps >= size && bps % size === 0) return `${bps / size}${suffix}`;
+  }
+  return String(bps);
+}
+
+/** Where the 99th percentile of the virtual queue lies: the end of its bucket. */
+function delayText({ queue }: LimitRow): string {
+  const total = queue.reduce((sum, { packets }) => sum + packets, 0);
+  if (total === 0) return '-';
+  let left = Math.ceil(total * 0.99);
+  for (const { belowNs, packets } of queue) {
+    left -= packets;
+    if (left <= 0) return belowNs === null ? '> 4 s' : `< ${millis(belowNs)}`;
+  }
+  return '-';
+}
+
+function millis(ns: number): string {
+  return ns < 1e6 ? `${Math.round(ns / 1e3)} us` : `${(ns / 1e6).toPrecision(2)} ms`;
+}
