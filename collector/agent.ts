@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { Registry } from 'prom-client';
 import { NetloomError, messageOf, sentenceOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import { Collector } from './collector.ts';
@@ -18,6 +19,8 @@ const FLUSH_MS = 2000;
 
 export interface AgentDeps {
   readonly logger: Logger;
+  /** Adds what another room of the agent measures to /metrics. */
+  readonly registerMetrics?: (registry: Registry) => Promise<void>;
   /** For tests. */
   readonly createStream?: typeof createReportStream;
 }
@@ -109,7 +112,10 @@ async function start(
       : await (
           await import('./metrics.ts')
         ).serveMetrics(options.metrics, { collector, maxEdges: kernel.maxEdges, scope });
-  if (metrics !== undefined) closers.push(() => metrics.close());
+  if (metrics !== undefined) {
+    closers.push(() => metrics.close());
+    await deps.registerMetrics?.(metrics.registry);
+  }
 
   const stream: ReportStream = (deps.createStream ?? createReportStream)({
     target: hostPort(options.scheduler),

@@ -20,6 +20,8 @@ export interface ServedMetrics {
   observe(period: Period): void;
   /** Once, when the stream is there. */
   observeStream(stats: () => ReportStreamStats): void;
+  /** For what others of this process measure. */
+  readonly registry: Registry;
   close(): void;
 }
 
@@ -31,6 +33,7 @@ export async function serveMetrics(address: Address, sources: AgentMetricSources
     port: (server.address() as AddressInfo).port,
     observe: (period) => metrics.observe(period),
     observeStream: (stats) => metrics.observeStream(stats),
+    registry: metrics.registry,
     close: () => {
       server.close();
       server.closeAllConnections();

@@ -11,6 +11,9 @@ const LINK = 'on_state';
 /** Where pinOver() puts a link for a moment. */
 const NEXT_LINK = `${LINK}_next`;
 
+/** Folder of the limits of the same agent: another room's. */
+const NEIGHBOUR = 'limits';
+
 /**
  * The folder of a bpffs in which an agent leaves its maps and the link of its program to the next one: counting goes on
  * between them. One agent at a time has it: its lock is the kernel's, and goes with the process.
@@ -99,7 +102,7 @@ export class PinFolder {
   }
 
   #entries(): string[] {
-    return readdirSync(this.dir);
+    return readdirSync(this.dir).filter((name) => name !== NEIGHBOUR);
   }
 
   /** The value of the pinned map `identity`; undefined: there is none, or it is no such map. */

@@ -1,5 +1,9 @@
+import { existsSync, readlinkSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import type { LimitsAgent } from '../../bandwidth/limits-agent.ts';
 import type { AgentTls } from '../../collector/options.ts';
 import { NetloomError } from '../../lib/errors.ts';
+import type { Logger } from '../../lib/log.ts';
 import { isLoopbackHost } from '../../lib/loopback.ts';
 import { VERSION } from '../../lib/version.ts';
 import { defineCommand } from '../command.ts';
@@ -8,7 +12,7 @@ import { stopped } from '../stopped.ts';
 
 export default defineCommand({
   name: 'agent',
-  summary: 'measure the traffic of this node and report it',
+  summary: 'measure the traffic of this node and report it; hold pods to their bandwidth',
   description: [
     'Reads what every socket of this node moved from the kernel, without a program per packet, and reports it ' +
       'to the scheduler once an interval. Needs root, or the capabilities BPF and PERFMON; `netloom doctor` tells ' +
@@ -22,6 +26,10 @@ export default defineCommand({
       text: 'Read everything from a file, but report more often.',
       command: 'netloom agent --config /etc/netloom.yaml --interval 1s',
     },
+    {
+      text: 'Hold pods to the bandwidth of their annotations.',
+      command: 'netloom agent --node worker-1 --enforce --kubeconfig FILE --pins /sys/fs/bpf/netloom',
+    },
     { text: 'Leave nothing in the kernel.', command: 'netloom agent --detach --pins /sys/fs/bpf/netloom' },
   ],
   section: agentSection,
@@ -29,21 +37,17 @@ export default defineCommand({
     detach: {
       type: 'bool',
       configurable: false,
-      help: 'Measure nothing; remove program and maps that agents left in --pins, the folder, and their state.',
+      help:
+        'Measure and limit nothing; remove what agents left: programs, maps and qdiscs of limits, what is in --pins, and ' +
+        'their state.',
       group: 'Over restarts',
     },
   },
   longRunning: true,
   async run({ options, log, signal, stdout }) {
+    const { pins, state } = options;
     if (options.detach) {
-      const { pins, state } = options;
-      if (pins === undefined) {
-        throw new NetloomError('USAGE', '--detach has nothing to remove without --pins', {
-          remedy: 'Give the folder with --pins DIR. An agent without pins leaves nothing in the kernel.',
-        });
-      }
-      const { detach } = await import('../../collector/detach.ts');
-      stdout.write(`${detach({ pins, state })}\n`);
+      stdout.write(`${await detachAll(pins, state)}\n`);
       return 0;
     }
     const { startAgent } = await import('../../collector/agent.ts');
@@ -55,6 +59,7 @@ export default defineCommand({
         remedy: 'Give --tls-ca FILE; or, on a network that you trust, --insecure.',
       });
     }
+    const limits = await limitsOf(options, log);
     const agent = await startAgent(
       {
         node: options.node,
@@ -65,19 +70,99 @@ export default defineCommand({
         uplinkSpeedBps: uplinkSpeed,
         uplinkNetns: options.uplinkNetns,
         maxEdges: options.mapEntries,
-        pins: options.pins,
-        state: options.state,
+        pins,
+        state,
         metrics: metricsListen,
         tls: tlsOf(options),
         version: VERSION,
       },
-      { logger: log },
-    );
+      { logger: log, ...(limits === undefined ? {} : { registerMetrics: (registry) => limits.registerMetrics(registry) }) },
+    ).catch(async (error: unknown) => {
+      await limits?.stop();
+      throw error;
+    });
     await stopped(signal);
-    await agent.stop();
+    await Promise.all([agent.stop(), limits?.stop()]);
     return 0;
   },
 });
+
+/** Starts to hold limits, if that was asked for. */
+async function limitsOf(options: LimitOptions, logger: Logger): Promise<LimitsAgent | undefined> {
+  const { enforce, shadow, dryRun, snapshot, kubeconfig, node, state, uplink, limitSlots } = options;
+  const purpose = dryRun ? 'dry-run' : shadow ? 'shadow' : enforce ? 'enforce' : undefined;
+  const dir = limitsDir(options.pins, state);
+  if (purpose === undefined) {
+    if (existsSync(dir)) {
+      logger.warn('limits of an earlier agent may be in force, and nobody looks after them', {
+        pins: dir,
+        remedy: 'start with --enforce, or take them away with --detach',
+      });
+    }
+    return undefined;
+  }
+  if (purpose !== 'dry-run' && options.pins === undefined) {
+    const { ensureBpffs } = await import('../../lib/bpf/index.ts');
+    if (ensureBpffs(dirname(dir)).mounted && !sharesMountsWithInit()) {
+      logger.warn('limits will end with this mount namespace; name a folder on the bpffs of the host with --pins', {
+        pins: dir,
+      });
+    }
+  }
+  const { startLimits } = await import('../../bandwidth/limits-agent.ts');
+  return startLimits({
+    node,
+    purpose,
+    from: snapshot === undefined ? { kubeconfig } : { snapshot },
+    pins: dir,
+    state,
+    slots: limitSlots,
+    uplinks: uplink.length > 0 ? uplink : undefined,
+    logger,
+  });
+}
+
+interface LimitOptions {
+  readonly enforce: boolean;
+  readonly shadow: boolean;
+  readonly dryRun: boolean;
+  readonly snapshot: string | undefined;
+  readonly kubeconfig: string | undefined;
+  readonly node: string;
+  readonly pins: string | undefined;
+  readonly state: string;
+  readonly uplink: readonly string[];
+  readonly limitSlots: number;
+}
+
+/** Below the agent's pins, or on a bpffs of its own. */
+function limitsDir(pins: string | undefined, state: string): string {
+  return pins === undefined ? join(resolve(state), 'bpf', 'limits') : join(resolve(pins), 'limits');
+}
+
+/** Pins that are mounted elsewhere go with the last process there. */
+function sharesMountsWithInit(): boolean {
+  try {
+    return readlinkSync('/proc/1/ns/mnt') === readlinkSync('/proc/self/ns/mnt');
+  } catch {
+    return true;
+  }
+}
+
+async function detachAll(pins: string | undefined, state: string): Promise<string> {
+  const { detachLimits } = await import('../../bandwidth/detach.ts');
+  const { unmountBpffs } = await import('../../lib/bpf/index.ts');
+  const dir = limitsDir(pins, state);
+  const { programs, qdiscs } = await detachLimits(dir);
+  if (pins === undefined) unmountBpffs(dirname(dir));
+  const limits =
+    programs + qdiscs === 0
+      ? `No limits are in force${pins === undefined ? ` (${dir}; --pins DIR names another folder)` : ''}.`
+      : `Limits are taken away: ${programs} programs, ${qdiscs} changes of qdiscs.`;
+  if (pins === undefined) return limits;
+  const { detach } = await import('../../collector/detach.ts');
+  return `${limits}\n${detach({ pins, state })}`;
+}
 
 interface TlsOptions {
   readonly 'tls.ca': string | undefined;

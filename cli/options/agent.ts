@@ -96,6 +96,48 @@ export const agentSection = defineSection({
         'CAP_SYS_ADMIN, unless it is named by a process: /proc/PID/ns/net.',
       group: 'Uplinks',
     },
+    enforce: {
+      type: 'bool',
+      help:
+        'Hold the pods of this node to the bandwidth that their annotations ask for. Limits stay in force when the ' +
+        'agent ends; --detach takes them away.',
+      group: 'Limits',
+    },
+    shadow: {
+      type: 'bool',
+      help: 'Attach and count what limits would delay or drop, and delay and drop nothing.',
+      group: 'Limits',
+    },
+    dryRun: {
+      type: 'bool',
+      help: 'Find out how each limit would be held, and attach nothing.',
+      group: 'Limits',
+    },
+    snapshot: {
+      type: 'path',
+      placeholder: 'FILE',
+      help: 'Pods of the cluster in the form of kubectl get pods -A -o json. Re-read when replaced.',
+      group: 'Limits',
+    },
+    kubeconfig: {
+      type: 'path',
+      placeholder: 'FILE',
+      help: 'Pods of this node from the API server that this kubeconfig names.',
+      group: 'Limits',
+    },
+    inCluster: {
+      type: 'bool',
+      help: 'Pods of this node from the API server of the cluster that this runs in, with the ServiceAccount of its pod.',
+      group: 'Limits',
+    },
+    limitSlots: {
+      type: 'int',
+      default: 1024,
+      min: 16,
+      max: 16384,
+      help: 'Directions of pods that may have a limit, and one; 16 KiB of kernel memory each, once a pod needs one.',
+      group: 'Limits',
+    },
     metricsListen: {
       type: 'address',
       help: 'Address that serves Prometheus metrics at /metrics. Without it: none.',
@@ -106,6 +148,17 @@ export const agentSection = defineSection({
   check(values, conflict) {
     if ((values['tls.cert'] === undefined) !== (values['tls.key'] === undefined)) {
       conflict('tls.cert and tls.key belong together', 'Give both, or neither.');
+    }
+    const sources = [values.snapshot, values.kubeconfig, values.inCluster || undefined].filter((v) => v !== undefined);
+    const limits = values.enforce || values.shadow || values.dryRun;
+    if (values.shadow && values.dryRun) {
+      conflict('shadow and dryRun contradict each other', 'Leave out one: shadow attaches and counts, dryRun only computes.');
+    }
+    if (limits && sources.length !== 1) {
+      conflict(
+        'limits need one place from which the pods are known',
+        'Give one of --kubeconfig FILE, --in-cluster, --snapshot FILE.',
+      );
     }
     const wantsTls = values['tls.ca'] ?? values['tls.cert'] ?? values['tls.serverName'];
     if (values.insecure && wantsTls !== undefined) {

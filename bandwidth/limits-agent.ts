@@ -1,0 +1,109 @@
+import { join } from 'node:path';
+import type { Registry } from 'prom-client';
+import { messageOf } from '../lib/errors.ts';
+import { EventWriter } from '../lib/kube/event-writer.ts';
+import { fileCredentials } from '../lib/kube/file-credentials.ts';
+import { KubeClient } from '../lib/kube/kube-client.ts';
+import type { Logger } from '../lib/log.ts';
+import { Enforcer } from './enforce/enforcer.ts';
+import type { Purpose } from './enforce/types.ts';
+import { LimitPins } from './kernel/pins.ts';
+import { ApiPods } from './pods/api-pods.ts';
+import type { PodSource } from './pods/pod-source.ts';
+import { SnapshotPods } from './pods/snapshot-pods.ts';
+import { noteOf } from './status/notes.ts';
+import type { LimitReport } from './status/report.ts';
+import { serveLimits } from './status/server.ts';
+
+export interface LimitsOptions {
+  readonly node: string;
+  readonly purpose: Purpose;
+  /** Where the node's pods are known from. */
+  readonly from: { readonly snapshot: string } | { readonly kubeconfig: string | undefined };
+  /** Folder on a bpffs in which limits outlive this process; not needed for a dry run. */
+  readonly pins: string | undefined;
+  /** Folder for the socket that `netloom limits` asks. */
+  readonly state: string;
+  readonly slots?: number | undefined;
+  readonly uplinks?: readonly string[] | undefined;
+  readonly hooks?: 'tcx' | 'clsact' | undefined;
+  /** The compiled limit.bpf.c. */
+  readonly bpfObject?: string | undefined;
+  readonly logger: Logger;
+}
+
+export interface LimitsAgent {
+  report(): LimitReport;
+  registerMetrics(registry: Registry): Promise<void>;
+  /** Limits stay in force. Idempotent. */
+  stop(): Promise<void>;
+}
+
+export const SOCKET_NAME = 'limits.sock';
+
+/**
+ * Holds the pods of this node to the bandwidth that their annotations ask for, until stopped and after.
+ * @throws NetloomError AGENT_PINS_IN_USE, BPFFS_UNUSABLE, KUBECONFIG_UNUSABLE, AGENT_LISTEN_FAILED, NETLINK_NOT_PERMITTED
+ */
+export async function startLimits(options: LimitsOptions): Promise<LimitsAgent> {
+  const { node, purpose, logger, from } = options;
+  const closers: (() => unknown)[] = [];
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.splice(0).reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        logger.warn('closing failed', { problem: messageOf(error) });
+      }
+    }
+  };
+  try {
+    const pins = purpose === 'dry-run' || options.pins === undefined ? undefined : LimitPins.open(options.pins);
+    if (pins !== undefined) closers.push(() => pins.close());
+    const { source, events } = await connect(options);
+    const enforcer = new Enforcer({
+      ...options,
+      pins,
+      onStanding: (pod, direction, standing) => {
+        const note = noteOf(pod, direction, standing);
+        const { namespace, name, uid } = pod;
+        const limitBps = standing.bps === undefined ? undefined : Number(standing.bps);
+        const fields = { pod: `${namespace}/${name}`, direction, state: standing.state, limitBps };
+        const reason = standing.reason === '' ? {} : { reason: standing.reason };
+        logger[note?.type === 'Warning' ? 'warn' : 'info']('limit', { ...fields, ...reason });
+        if (note !== undefined && events?.admit() === true) void events.write({ namespace, name, uid, ...note });
+      },
+    });
+    closers.push(() => enforcer.stop());
+    await enforcer.start();
+    const server = await serveLimits(join(options.state, SOCKET_NAME), () => enforcer.report());
+    closers.push(() => server.close());
+    closers.push(() => source.stop());
+    await source.start({ pods: (pods) => enforcer.pods(pods), failed: () => undefined });
+    logger.info('limits of pods', { node, purpose, ...(pins === undefined ? {} : { pins: pins.dir }) });
+    let stopping: Promise<void> | undefined;
+    return {
+      report: () => enforcer.report(),
+      registerMetrics: async (registry) => {
+        const { registerLimitMetrics } = await import('./status/metrics.ts');
+        registerLimitMetrics(registry, () => enforcer.report());
+      },
+      stop: () => (stopping ??= closeAll()),
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+async function connect({ from, node, logger }: LimitsOptions): Promise<{ source: PodSource; events?: EventWriter }> {
+  if ('snapshot' in from) return { source: new SnapshotPods({ path: from.snapshot, node, logger }) };
+  const api = await KubeClient.create(fileCredentials({ kubeconfig: from.kubeconfig }));
+  const events = new EventWriter({
+    api,
+    logger,
+    source: { component: 'netloom', controller: 'netloom.io/agent', host: node },
+    now: () => performance.timeOrigin + performance.now(),
+  });
+  return { source: new ApiPods({ api, node, logger }), events };
+}
