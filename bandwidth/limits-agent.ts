@@ -46,7 +46,7 @@ export const SOCKET_NAME = 'limits.sock';
  * @throws NetloomError AGENT_PINS_IN_USE, BPFFS_UNUSABLE, KUBECONFIG_UNUSABLE, AGENT_LISTEN_FAILED, NETLINK_NOT_PERMITTED
  */
 export async function startLimits(options: LimitsOptions): Promise<LimitsAgent> {
-  const { node, purpose, logger, from } = options;
+  const { node, purpose, logger } = options;
   const closers: (() => unknown)[] = [];
   const closeAll = async (): Promise<void> => {
     for (const close of closers.splice(0).reverse()) {

@@ -26,7 +26,7 @@ export interface EnforcerOptions {
   /** Where limits outlive this process; not for purpose `dry-run`. */
   readonly pins?: LimitPins | undefined;
   /** Directions of pods that may have a limit, and one: 16 KiB of kernel memory each, once the first pod needs one. */
-  readonly slots?: number;
+  readonly slots?: number | undefined;
   /** Names of the uplinks. Default: those that routes lead to. */
   readonly uplinks?: readonly string[] | undefined;
   /** Default: tcx where the kernel has it. */

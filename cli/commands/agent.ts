@@ -76,7 +76,10 @@ export default defineCommand({
         tls: tlsOf(options),
         version: VERSION,
       },
-      { logger: log, ...(limits === undefined ? {} : { registerMetrics: (registry) => limits.registerMetrics(registry) }) },
+      {
+        logger: log,
+        ...(limits === undefined ? {} : { registerMetrics: (registry) => limits.registerMetrics(registry) }),
+      },
     ).catch(async (error: unknown) => {
       await limits?.stop();
       throw error;

@@ -152,7 +152,10 @@ export const agentSection = defineSection({
     const sources = [values.snapshot, values.kubeconfig, values.inCluster || undefined].filter((v) => v !== undefined);
     const limits = values.enforce || values.shadow || values.dryRun;
     if (values.shadow && values.dryRun) {
-      conflict('shadow and dryRun contradict each other', 'Leave out one: shadow attaches and counts, dryRun only computes.');
+      conflict(
+        'shadow and dryRun contradict each other',
+        'Leave out one: shadow attaches and counts, dryRun only computes.',
+      );
     }
     if (limits && sources.length !== 1) {
       conflict(
