@@ -4,6 +4,7 @@ import {
   humanCount,
   humanShare,
   renderTable,
+  wrapText,
   type Column,
   type Role,
   type TextStyle,
@@ -111,22 +112,11 @@ function noteLines(rows: readonly LimitRow[], namespace: string | undefined, sty
   const withReason = rows.filter(({ reason }) => reason !== '');
   const lines = withReason.slice(0, MAX_NOTES).flatMap((row) => {
     const pod = namespace === undefined ? `${row.namespace}/${row.pod}` : row.pod;
-    return wrap(`${pod} ${row.direction}: ${row.reason}`, style);
+    return wrapText(`${pod} ${row.direction}: ${row.reason}`, style.width);
   });
   const more = withReason.length - MAX_NOTES;
   if (more > 0) lines.push(`${humanCount(more)} more reasons: -o wide`);
   return lines.length === 0 ? '' : `\n${lines.map((line) => `${line}\n`).join('')}`;
-}
-
-function wrap(text: string, { width }: TextStyle): string[] {
-  if (width === undefined) return [text];
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const line = lines.at(-1);
-    if (line !== undefined && line.length + 1 + word.length <= width) lines[lines.length - 1] = `${line} ${word}`;
-    else lines.push(lines.length === 0 ? word : `  ${word}`);
-  }
-  return lines;
 }
 
 function rate(bps: number | null): string {
