@@ -84,7 +84,7 @@ export function suggestionsText(
     renderTable(columns, rows, { ...style, empty: `nothing was measured yet on ${report.node}` }) +
     (rows.length === 0
       ? ''
-      : wrap(how, style)
+      : wrapText(how, style.width)
           .map((line) => `${style.paint('dim', line)}\n`)
           .join(''))
   );
