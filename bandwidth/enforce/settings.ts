@@ -15,8 +15,8 @@ export interface AnnotatedPod extends NodePod {
  */
 export class Settings {
   #lastBps = new Map<string, bigint>();
-  /** By owner: what the last agent had in force. */
-  readonly #left: ReadonlyMap<string, bigint>;
+  /** By owner: what the last agent had in force, until the pods are first seen. */
+  #left: ReadonlyMap<string, bigint>;
 
   /** @param left by ownerOf(): bits a second */
   constructor(left: ReadonlyMap<string, bigint> = new Map()) {
@@ -35,6 +35,7 @@ export class Settings {
       return { ...rest, wishes };
     });
     this.#lastBps = lastBps;
+    this.#left = new Map();
     return wishing;
   }
 
