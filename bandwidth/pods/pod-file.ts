@@ -28,8 +28,8 @@ const MAX_YAML_BYTES = 256 << 10;
 
 /**
  * Reads pods in kubectl's form: lists, single objects, several documents, JSON of any size or a little YAML, gzip too.
- * Objects of other kinds are left out. All or nothing.
- * @throws NetloomError SNAPSHOT_*, also where there is no pod at all: kubectl writes an empty list when it was refused
+ * Objects of other kinds are left out. All or nothing. An empty list says that there is no pod.
+ * @throws NetloomError SNAPSHOT_*, also where there are objects and none is a pod
  */
 export async function readPodFile(path: string, node: string): Promise<PodFile> {
   const collector = new Collector(path, node);
@@ -67,6 +67,7 @@ class Collector {
   readonly #pods = new Map<string, BandwidthPod>();
   readonly #nodes = new Set<string>();
   #podsOfAll = 0;
+  #documents = 0;
   #others = 0;
   #unusable = 0;
   #repeated = 0;
@@ -78,7 +79,7 @@ class Collector {
   }
 
   item(value: unknown, native: boolean, impliedKind: string | undefined): void {
-    this.document(native);
+    this.#refuseNative(native);
     const object = asObject(value);
     const kind = asText(object?.['kind']) ?? impliedKind;
     // Other API groups may have a Pod of theirs.
@@ -102,6 +103,11 @@ class Collector {
   }
 
   document(native: boolean): void {
+    this.#documents++;
+    this.#refuseNative(native);
+  }
+
+  #refuseNative(native: boolean): void {
     if (!native) return;
     throw new NetloomError('SNAPSHOT_WRONG_FORM', 'the snapshot has no bandwidths', {
       place: this.#path,
@@ -112,14 +118,13 @@ class Collector {
   }
 
   result(empty: boolean): PodFile {
-    if (this.#podsOfAll === 0) {
-      const others =
-        this.#others === 0 ? 'an empty list' : `${this.#others} other objects, such as ${this.#otherKind!}`;
+    if (this.#podsOfAll === 0 && (this.#others > 0 || this.#documents === 0)) {
+      const others = this.#others === 0 ? 'no document' : `${this.#others} other objects, such as ${this.#otherKind!}`;
       throw new NetloomError('SNAPSHOT_EMPTY', 'the snapshot holds no pod', {
         place: this.#path,
         expected: 'Pod objects',
         found: empty ? 'an empty file' : others,
-        remedy: `${WRITE_ANEW} An empty list is also what kubectl writes when it was refused.`,
+        remedy: WRITE_ANEW,
       });
     }
     return {
@@ -149,7 +154,9 @@ async function collectYaml(path: string, text: string, collector: Collector): Pr
       // Aliases that multiply.
       throw yamlFault(path, cause as Error);
     }
-    if (value !== null) eachObject(value, (object, impliedKind) => collector.item(object, false, impliedKind));
+    if (value === null) continue;
+    collector.document(false);
+    eachObject(value, (object, impliedKind) => collector.item(object, false, impliedKind));
   }
 }
 
