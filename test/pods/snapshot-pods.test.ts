@@ -182,7 +182,7 @@ describe('pods from a file', () => {
     const { told, faults, source, log } = await watch();
     expect(faults).toHaveLength(1);
     expect(source.status()).toMatchObject({ synced: false, pods: 0, fault: expect.stringContaining('no such file') });
-    await replace(json(list(other)));
+    await replace(json(list({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' } })));
     await expect.poll(() => faults.length).toBe(2);
     expect(told).toEqual([]);
     await replace(json(list(pod('a'))));
