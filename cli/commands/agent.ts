@@ -28,7 +28,7 @@ export default defineCommand({
     },
     {
       text: 'Hold pods to the bandwidth of their annotations.',
-      command: 'netloom agent --node worker-1 --enforce --kubeconfig FILE --pins /sys/fs/bpf/netloom',
+      command: 'netloom agent --node worker-1 --enforce --kubeconfig FILE --pins DIR',
     },
     { text: 'Leave nothing in the kernel.', command: 'netloom agent --detach --pins /sys/fs/bpf/netloom' },
   ],
