@@ -20,7 +20,7 @@ export function explainText(reply: ExplainReply, style: TextStyle): string {
   const further =
     reply.pod?.node === undefined || explanation.basis === undefined
       ? []
-      : [style.paint('dim', 'What one more pod of it would get now; the answer for this one stands at the end.')];
+      : [style.paint('dim', "What one more pod of it would get now; this one's answer stands at the end.")];
   const lines = [
     style.paint('heading', heading),
     ...further,

@@ -68,11 +68,19 @@ export async function createPods(
   );
 }
 
-/** All of a namespace. The API server works on such a request for a minute at most, and may be asked to go on. */
+/**
+ * All of a namespace. The API server works on such a request for a minute at most, then answers 504 or cuts the
+ * connection, and may be asked to go on.
+ */
 export async function deletePods(api: Api, namespace: string): Promise<void> {
   const path = `/api/v1/namespaces/${namespace}/pods`;
   for (;;) {
-    const { status, body } = await api.ask('DELETE', path, { gracePeriodSeconds: 0 });
+    const { status, body } = await api
+      .ask('DELETE', path, { gracePeriodSeconds: 0 })
+      .catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ECONNRESET') return { status: 504, body: error.message };
+        throw error;
+      });
     if (status === 200) return;
     if (status !== 504) throw new Error(`DELETE ${path}: ${status} ${JSON.stringify(body).slice(0, 500)}`);
   }
