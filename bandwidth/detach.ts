@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { openPinnedMap, removeClsactFilter, removeEmptyClsact } from '../lib/bpf/index.ts';
-import { dumpFilters, dumpLinks, withNetlink, type NetlinkSocket } from '../lib/netlink/index.ts';
-import { CLSACT_HANDLE } from '../lib/bpf/tc-hook.ts';
-import { TcxHooks } from './kernel/hooks.ts';
+import { withNetlink, type NetlinkSocket } from '../lib/netlink/index.ts';
+import { findOurFilters } from './kernel/filters.ts';
+import { DIRECTION, TcxHooks } from './kernel/hooks.ts';
 import { LimitPins } from './kernel/pins.ts';
 import { detachQdiscs } from './qdiscs/apply.ts';
 import { decodeInterface } from './slot-config.ts';
@@ -13,9 +13,6 @@ export interface Detached {
   readonly qdiscs: number;
   readonly pins: boolean;
 }
-
-/** Names of our programs, as libbpf writes them into a filter: "from_pod:[123]". */
-const OUR_FILTER = /^(from_pod|to_pod|leave):\[/;
 
 /**
  * Removes all that limits left in the kernel: links, filters, qdiscs, classes, maps and their folder. What others have
@@ -47,19 +44,11 @@ export async function detachLimits(dir: string): Promise<Detached> {
 }
 
 function removeFilters(socket: NetlinkSocket, made: ReadonlySet<number>): number {
-  let removed = 0;
-  for (const { ifindex } of dumpLinks(socket)) {
-    for (const direction of ['ingress', 'egress'] as const) {
-      const ours = dumpFilters(socket, ifindex, direction).some(
-        ({ handle, bpf }) => handle === CLSACT_HANDLE && OUR_FILTER.test(bpf?.name ?? ''),
-      );
-      if (!ours) continue;
-      removeClsactFilter(ifindex, direction);
-      removed++;
-    }
-    if (made.has(ifindex)) removeEmptyClsact(ifindex);
-  }
-  return removed;
+  const ours = findOurFilters(socket);
+  for (const { ifindex, role } of ours) removeClsactFilter(ifindex, DIRECTION[role]);
+  // It stays where somebody else has a filter.
+  for (const ifindex of made) removeEmptyClsact(ifindex);
+  return ours.length;
 }
 
 /** Whose clsact qdisc was made for us, as the maps tell. */

@@ -9,11 +9,10 @@ import { Enforcer } from './enforce/enforcer.ts';
 import type { Purpose } from './enforce/types.ts';
 import { LimitPins } from './kernel/pins.ts';
 import { ApiPods } from './pods/api-pods.ts';
-import type { PodSource } from './pods/pod-source.ts';
 import { SnapshotPods } from './pods/snapshot-pods.ts';
 import { noteOf } from './status/notes.ts';
 import type { LimitReport } from './status/report.ts';
-import { serveLimits } from './status/server.ts';
+import { SOCKET_NAME, serveLimits } from './status/server.ts';
 
 export interface LimitsOptions {
   readonly node: string;
@@ -29,6 +28,8 @@ export interface LimitsOptions {
   readonly hooks?: 'tcx' | 'clsact' | undefined;
   /** The compiled limit.bpf.c. */
   readonly bpfObject?: string | undefined;
+  /** Counters are read so often, ms. */
+  readonly sampleMs?: number | undefined;
   readonly logger: Logger;
 }
 
@@ -38,8 +39,6 @@ export interface LimitsAgent {
   /** Limits stay in force. Idempotent. */
   stop(): Promise<void>;
 }
-
-export const SOCKET_NAME = 'limits.sock';
 
 /**
  * Holds the pods of this node to the bandwidth that their annotations ask for, until stopped and after.
@@ -76,17 +75,25 @@ export async function startLimits(options: LimitsOptions): Promise<LimitsAgent> 
     });
     closers.push(() => enforcer.stop());
     await enforcer.start();
-    const server = await serveLimits(join(options.state, SOCKET_NAME), () => enforcer.report());
+    let isStarted = false;
+    const report = (): LimitReport => {
+      const told = enforcer.report();
+      const fault = isStarted ? source.status().fault : undefined;
+      if (fault === undefined) return told;
+      return { ...told, warnings: [`what is known of the pods may be old: ${fault}`, ...told.warnings] };
+    };
+    const server = await serveLimits(join(options.state, SOCKET_NAME), report);
     closers.push(() => server.close());
     closers.push(() => source.stop());
     await source.start({ pods: (pods) => enforcer.pods(pods), failed: () => undefined });
+    isStarted = true;
     logger.info('limits of pods', { node, purpose, ...(pins === undefined ? {} : { pins: pins.dir }) });
     let stopping: Promise<void> | undefined;
     return {
-      report: () => enforcer.report(),
+      report,
       registerMetrics: async (registry) => {
         const { registerLimitMetrics } = await import('./status/metrics.ts');
-        registerLimitMetrics(registry, () => enforcer.report());
+        registerLimitMetrics(registry, report);
       },
       stop: () => (stopping ??= closeAll()),
     };
@@ -96,7 +103,11 @@ export async function startLimits(options: LimitsOptions): Promise<LimitsAgent> 
   }
 }
 
-async function connect({ from, node, logger }: LimitsOptions): Promise<{ source: PodSource; events?: EventWriter }> {
+async function connect({
+  from,
+  node,
+  logger,
+}: LimitsOptions): Promise<{ source: SnapshotPods | ApiPods; events?: EventWriter }> {
   if ('snapshot' in from) return { source: new SnapshotPods({ path: from.snapshot, node, logger }) };
   const api = await KubeClient.create(fileCredentials({ kubeconfig: from.kubeconfig }));
   const events = new EventWriter({

@@ -33,9 +33,13 @@ interface Limited {
   readonly interfaces: readonly PodInterface[];
   /** Bits a second; 0: counts only. */
   readonly bps: bigint;
-  readonly slot: number;
   /** Of the annotation, if it is not what holds. */
   readonly complaint: string;
+}
+
+/** One that has a slot. */
+interface Held extends Limited {
+  readonly slot: number;
 }
 
 const MODE_STATE: Readonly<Record<LimitMode, LimitState>> = {
@@ -71,20 +75,28 @@ class Draft {
     const { bps, complaint } = this.#holding(pod, direction);
     if (!place.found) {
       const passing = place.reason !== 'host-network' && place.reason !== 'foreign-device';
-      this.#stand(pod, direction, { state: passing ? 'pending' : 'unsupported', reason: place.detail, bps });
+      const reason = join(complaint, place.detail);
+      this.#stand(pod, direction, { state: passing ? 'pending' : 'unsupported', reason, bps });
       return;
     }
     if (bps === undefined && !counts) {
       this.#stand(pod, direction, { state: 'unsupported', reason: complaint, bps });
       return;
     }
-    const slot = this.#options.slots.take(ownerOf(pod.uid, direction));
-    if (slot === undefined) {
-      const reason = `all ${this.#options.slots.most} slots are taken; raise --limit-slots`;
-      this.#stand(pod, direction, { state: 'unsupported', reason, bps });
-      return;
-    }
-    this.#limited.push({ pod, direction, interfaces: place.interfaces, bps: bps ?? 0n, slot, complaint });
+    this.#limited.push({ pod, direction, interfaces: place.interfaces, bps: bps ?? 0n, complaint });
+  }
+
+  /** Those that have a slot, or get one that is free; of the others it is told that there is none. */
+  #place(limited: readonly Limited[]): Held[] {
+    const { slots } = this.#options;
+    const owner = ({ pod, direction }: Limited): string => ownerOf(pod.uid, direction);
+    return limited.flatMap((one): Held[] => {
+      const slot = slots.take(owner(one));
+      if (slot !== undefined) return [{ ...one, slot }];
+      const reason = join(one.complaint, `all ${slots.most} slots are taken; raise --limit-slots`);
+      this.#stand(one.pod, one.direction, { state: 'unsupported', reason, bps: one.bps === 0n ? undefined : one.bps });
+      return [];
+    });
   }
 
   /** What holds for the pod: what its annotation says, or what it said before that could not be used. */
@@ -143,11 +155,16 @@ class Draft {
 
   #assemble(ways: ReadonlyMap<Limited, Way>, stamped: readonly Limited[]): Desired {
     const { abilities, uplinks } = this.#view;
-    const held = this.#limited.filter((limited) => ways.get(limited)!.mode !== 'other');
-    const slots = held.map((limited) => this.#use(limited, ways.get(limited)!.mode as LimitMode));
-    const shaped = held.filter((limited) => ways.get(limited)!.mode === 'htb');
-    const shapedSenders = shaped.filter(({ direction }) => direction === 'egress');
     this.#tellStandings(ways, stamped);
+    const modes = new Map<Held, LimitMode>();
+    for (const limited of this.#limited) {
+      const { mode } = ways.get(limited)!;
+      if (mode !== 'other') for (const one of this.#place([limited])) modes.set(one, mode);
+    }
+    const held = [...modes.keys()];
+    const slots = held.map((one) => this.#use(one, modes.get(one)!));
+    const shaped = held.filter((one) => modes.get(one) === 'htb');
+    const shapedSenders = shaped.filter(({ direction }) => direction === 'egress');
     if (held.length === 0) return this.#desired([], new Map(), [], []);
 
     const entries = this.#entries(held);
@@ -158,13 +175,13 @@ class Draft {
       if (entry.ingressSlot !== undefined || shapedSenders.length > 0) hooks.push({ ifindex, role: 'to_pod' });
     }
     if (shapedSenders.length > 0) for (const { ifindex } of uplinks) hooks.push({ ifindex, role: 'leave' });
-    const needs = abilities.fq ? this.#pacing(held, ways, stamped) : this.#shaping(shaped);
+    const needs = abilities.fq ? this.#pacing(held.filter((one) => modes.get(one) === 'stamp')) : this.#shaping(shaped);
     return this.#desired(slots, entries, hooks, needs);
   }
 
   /** One for every pod's interface. */
-  #entries(limited: readonly Limited[]): Map<number, InterfaceEntry> {
-    const slotOf = new Map(limited.map(({ pod, direction, slot }) => [`${pod.uid} ${direction}`, slot]));
+  #entries(held: readonly Held[]): Map<number, InterfaceEntry> {
+    const slotOf = new Map(held.map(({ pod, direction, slot }) => [`${pod.uid} ${direction}`, slot]));
     return new Map(
       this.#interfaces.map(({ pod, device }) => {
         const egressSlot = slotOf.get(`${pod.uid} egress`);
@@ -183,40 +200,39 @@ class Draft {
    * fq where stamped packets may leave: the uplinks, and every pod's interface, for a pod next door is reached without
    * an uplink. An interface of which only the ingress limit needs it as well.
    */
-  #pacing(held: readonly Limited[], ways: ReadonlyMap<Limited, Way>, stamped: readonly Limited[]): DeviceNeed[] {
-    const senders = stamped.map(({ bps }) => bps / 8n);
+  #pacing(stamped: readonly Held[]): DeviceNeed[] {
+    const senders = stamped.filter(({ direction }) => direction === 'egress').map(({ bps }) => bps / 8n);
     const needs = new Map<number, DeviceNeed>();
     const pace = (ifindex: number, podRates: readonly bigint[]): void => {
       if (!needs.has(ifindex)) needs.set(ifindex, { ifindex, mode: 'pace', podRates });
     };
     const receivers = new Map<number, bigint>();
-    for (const limited of held) {
-      if (limited.direction !== 'ingress' || ways.get(limited)!.mode !== 'stamp') continue;
-      for (const { ifindex } of limited.interfaces) receivers.set(ifindex, limited.bps / 8n);
+    for (const { direction, interfaces, bps } of stamped) {
+      if (direction === 'ingress') for (const { ifindex } of interfaces) receivers.set(ifindex, bps / 8n);
     }
     for (const [ifindex, rate] of receivers) pace(ifindex, [rate, ...senders]);
-    if (stamped.length > 0) {
+    if (senders.length > 0) {
       for (const { queueing } of this.#view.uplinks) for (const { ifindex } of queueing) pace(ifindex, senders);
       for (const { device } of this.#interfaces) pace(device.ifindex, senders);
     }
     return [...needs.values()];
   }
 
-  #shaping(shaped: readonly Limited[]): DeviceNeed[] {
+  #shaping(shaped: readonly Held[]): DeviceNeed[] {
     const pods = new Map<number, ShapedPod[]>();
-    const add = (ifindex: number, { slot, bps }: Limited): void => {
+    const add = (ifindex: number, { slot, bps }: Held): void => {
       const list = pods.get(ifindex) ?? [];
       list.push({ slot, rateBytesPerSecond: bps / 8n });
       pods.set(ifindex, list);
     };
-    for (const limited of shaped) {
-      const devices = limited.direction === 'egress' ? this.#view.uplinks : limited.interfaces;
-      for (const { ifindex } of devices) add(ifindex, limited);
+    for (const one of shaped) {
+      const devices = one.direction === 'egress' ? this.#view.uplinks : one.interfaces;
+      for (const { ifindex } of devices) add(ifindex, one);
     }
     return [...pods].map(([ifindex, list]) => ({ ifindex, mode: 'shape', pods: list }));
   }
 
-  #use({ pod, direction, slot, bps }: Limited, mode: LimitMode, shadow = false): SlotUse {
+  #use({ pod, direction, slot, bps }: Held, mode: LimitMode, shadow = false): SlotUse {
     const { pod: _, bulk, sparse } = podClasses(slot);
     const classes = mode === 'htb' ? { classes: { bulk, sparse } } : {};
     const config = slotConfig({ rateBps: bps, mode, shadow, cpus: this.#view.abilities.cpus, ...classes });
@@ -229,14 +245,14 @@ class Draft {
     for (const [limited, way] of ways) {
       const { pod, direction, bps, complaint } = limited;
       const others = blind.filter((name) => name.uid !== pod.uid).map(({ text }) => text);
-      const notes = [complaint, way.reason];
-      if (direction === 'egress' && way.mode === 'stamp' && others.length > 0) {
-        notes.push(`not held towards ${others.slice(0, 2).join(' and ')}${others.length > 2 ? ', ...' : ''}`);
-      }
-      const reason = notes.filter((note) => note !== '').join('; ');
+      const unheeded =
+        direction === 'egress' && way.mode === 'stamp' && others.length > 0
+          ? `not held towards ${others.slice(0, 2).join(' and ')}${others.length > 2 ? ', ...' : ''}`
+          : '';
+      const reason = join(complaint, way.reason, unheeded);
       // What it asks for cannot be held, though what it asked for before is.
       const unheld = way.mode === 'other' || pod.wishes[direction].kind === 'unsupported';
-      const state = unheld ? 'unsupported' : MODE_STATE[way.mode as LimitMode];
+      const state = unheld ? 'unsupported' : MODE_STATE[way.mode];
       if (!dry || state === 'unsupported') this.#stand(pod, direction, { state, reason, bps });
       else this.#stand(pod, direction, { state: 'dry-run', reason: join(`would be ${state}`, reason), bps });
     }
@@ -254,13 +270,14 @@ class Draft {
 
   /** Judged at the pods' own interfaces, where nothing is held back. */
   #shadow(): Desired {
-    const slots = this.#limited.map((limited) => this.#use(limited, 'stamp', true));
-    for (const { pod, direction, bps, complaint } of this.#limited) {
+    const held = this.#place(this.#limited);
+    const slots = held.map((one) => this.#use(one, 'stamp', true));
+    for (const { pod, direction, bps, complaint } of held) {
       this.#stand(pod, direction, { state: 'shadow', reason: complaint, bps: bps === 0n ? undefined : bps });
     }
-    const limitedPods = new Set(this.#limited.map(({ pod }) => pod.uid));
+    const limitedPods = new Set(held.map(({ pod }) => pod.uid));
     const entries = new Map(
-      [...this.#entries(this.#limited)]
+      [...this.#entries(held)]
         .filter(([ifindex]) =>
           this.#interfaces.some(({ pod, device }) => device.ifindex === ifindex && limitedPods.has(pod.uid)),
         )

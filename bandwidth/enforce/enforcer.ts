@@ -6,16 +6,18 @@ import { findPodInterfaces, type KnownPlaces } from '../interfaces/find.ts';
 import { readNodeNetwork } from '../interfaces/read.ts';
 import type { NodeNetwork } from '../interfaces/types.ts';
 import { findUplinks } from '../interfaces/uplinks.ts';
-import { LimitKernel, type Left } from '../kernel/limit-kernel.ts';
+import type { Left } from '../kernel/left.ts';
+import { LimitKernel } from '../kernel/limit-kernel.ts';
 import type { LimitPins } from '../kernel/pins.ts';
 import { applyNeeds, readDevices, type Applied } from '../qdiscs/apply.ts';
 import type { LimitReport } from '../status/report.ts';
 import { Watcher } from '../status/watcher.ts';
 import { decide } from './decide.ts';
+import { standingsWith } from './faults.ts';
 import { findOtherLimiters } from './other-limiters.ts';
 import { Settings, type AnnotatedPod } from './settings.ts';
 import { Slots, ownerOf } from './slots.ts';
-import type { Desired, Purpose, Standing, WishingPod } from './types.ts';
+import type { Desired, Fault, NodeView, Purpose, Standing, WishingPod } from './types.ts';
 import type { Direction } from '../contract/bandwidth.ts';
 
 export const DEFAULT_SLOTS = 1024;
@@ -34,6 +36,8 @@ export interface EnforcerOptions {
   /** The compiled limit.bpf.c. Default: where scripts/build-bpf.sh puts it. */
   readonly bpfObject?: string | undefined;
   readonly logger: Logger;
+  /** Counters are read so often, ms. Default: once a second, on which `netloom limits --suggest` counts. */
+  readonly sampleMs?: number | undefined;
   /** Told of each change of how a direction of a pod stands. */
   readonly onStanding?: (pod: WishingPod, direction: Direction, standing: Standing) => void;
 }
@@ -60,17 +64,20 @@ export class Enforcer {
   readonly #watcher: Watcher;
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #unshapable = new Map<number, { readonly reason: string; readonly untilMs: number }>();
-  #settings = new Settings();
+  readonly #settings = new Settings();
   #socket: NetlinkSocket | undefined;
   #monitor: NetlinkMonitor | undefined;
   #kernel: LimitKernel | undefined;
   #fq: boolean | undefined;
   #pods: readonly AnnotatedPod[] | undefined;
   #known: KnownPlaces = new Map();
-  #left: Left = { slots: [], interfaces: new Map() };
+  /** What an agent before this one left, until everything was looked at once. */
+  #left: Left | undefined;
   #desired: Desired | undefined;
   #standings = new Map<string, Standing>();
   #warnings: readonly string[] = [];
+  /** Texts of what could not be done at the last look. */
+  #faults: ReadonlySet<string> = new Set();
   #next: NodeJS.Timeout | undefined;
   #again: NodeJS.Timeout | undefined;
   #retryMs = RETRY_MS;
@@ -96,7 +103,7 @@ export class Enforcer {
     this.#listen();
     this.#timers.push(
       setInterval(() => this.#trigger(), RESYNC_MS),
-      setInterval(() => this.#sample(), SAMPLE_MS),
+      setInterval(() => this.#sample(), this.#options.sampleMs ?? SAMPLE_MS),
     );
   }
 
@@ -171,29 +178,32 @@ export class Enforcer {
   async #reconcile(): Promise<void> {
     const pods = this.#pods;
     if (pods === undefined) return;
-    const { purpose } = this.#options;
     const wishing = this.#settings.read(pods);
     const view = this.#look(wishing);
-    const desired = decide(view, {
-      purpose,
+    const decided = decide(view, {
+      purpose: this.#options.purpose,
       slots: this.#slots,
       lastBps: (uid, direction) => this.#settings.lastBps(uid, direction),
     });
-    const problems = purpose === 'dry-run' ? [] : await this.#apply(desired);
-    this.#desired = desired;
-    this.#tell(wishing, desired);
-    this.#watcher.set(wishing, desired, view.places);
-    this.#warn(problems);
-    const pending = [...desired.standings.values()].some((of) =>
-      Object.values(of).some(({ state }) => state === 'pending'),
-    );
-    if (pending || problems.length > 0) this.#retry();
+    const faults = this.#options.purpose === 'dry-run' ? [] : await this.#apply(decided);
+    const released = this.#releaseSlots(decided);
+    const standings = standingsWith(decided, view, faults, this.#faults);
+    this.#faults = new Set(faults.map(({ text }) => text));
+    this.#desired = { ...decided, standings };
+    this.#watcher.set(wishing, this.#desired, view.places);
+    this.#tell();
+    this.#warn([...this.#faults]);
+    const states = [...standings.values()].flatMap((of) => Object.values(of).map(({ state }) => state));
+    if (states.includes('pending') || faults.length > 0) this.#retry();
+    // Somebody may have waited for a slot.
+    if (released > 0 && this.#kernel !== undefined && states.includes('unsupported')) this.#trigger();
   }
 
-  #look(pods: readonly WishingPod[]): Parameters<typeof decide>[0] {
+  #look(pods: readonly WishingPod[]): NodeView {
     const socket = this.#netlink();
     const network = readNodeNetwork(socket);
     const places = findPodInterfaces(network, pods, this.#knownPlaces(network, pods));
+    this.#left = undefined;
     this.#known = new Map(
       [...places].flatMap(([uid, place]) => (place.found ? [[uid, place.interfaces] as const] : [])),
     );
@@ -225,83 +235,66 @@ export class Enforcer {
 
   /** After a restart: the interfaces of a slot are those of its pod. */
   #knownPlaces(network: NodeNetwork, pods: readonly WishingPod[]): KnownPlaces {
-    if (this.#left.interfaces.size === 0) return this.#known;
+    const left = this.#left;
+    if (left === undefined) return this.#known;
     const uidOf = new Map(
       pods.flatMap(({ uid }) => [
         [ownerOf(uid, 'egress'), uid],
         [ownerOf(uid, 'ingress'), uid],
       ]),
     );
-    const ownerOfSlot = new Map(this.#left.slots.map(({ slot, owner }) => [slot, owner]));
+    const ownerOfSlot = new Map(left.slots.map(({ slot, owner }) => [slot, owner]));
     const links = new Map(network.links.map((link) => [link.ifindex, link]));
     const known = new Map<string, { ifindex: number; netnsid: number }[]>();
-    for (const [ifindex, { egressSlot, ingressSlot }] of this.#left.interfaces) {
+    for (const [ifindex, { egressSlot, ingressSlot }] of left.interfaces) {
       const netnsid = links.get(ifindex)?.linkNetnsid;
       const owner = ownerOfSlot.get(egressSlot ?? ingressSlot ?? 0);
       const uid = owner === undefined ? undefined : uidOf.get(owner);
       if (netnsid === undefined || uid === undefined) continue;
       known.set(uid, [...(known.get(uid) ?? []), { ifindex, netnsid }]);
     }
-    this.#left = { ...this.#left, interfaces: new Map() };
     return known;
   }
 
-  /**
-   * What is new is made before what refers to it, and what is old goes after. @returns what could not be done
-   */
-  async #apply(desired: Desired): Promise<string[]> {
+  /** What is new is made before what refers to it, and what is old goes after. */
+  async #apply(desired: Desired): Promise<Fault[]> {
     if (this.#kernel === undefined) {
       if (desired.slots.length === 0) return this.#applyQdiscs(desired);
       await this.#load();
     }
     const kernel = this.#kernel!;
     for (const use of desired.slots) kernel.setSlot(use);
-    const problems = this.#applyQdiscs(desired);
+    const faults = this.#applyQdiscs(desired);
     for (const [ifindex, entry] of desired.interfaces) kernel.setInterface(ifindex, entry);
     for (const { ifindex, role } of desired.hooks) {
       // Its flags say whether the clsact qdisc there is ours.
       if (role === 'leave') kernel.setInterface(ifindex, {});
     }
     for (const hook of desired.hooks) {
-      try {
-        kernel.setHook(hook);
-      } catch (error) {
-        problems.push(sentenceOf(error));
-      }
+      faults.push(...attempt({ ifindex: hook.ifindex, part: hook.role }, () => kernel.setHook(hook)));
     }
-    this.#takeAway(kernel, desired, problems);
-    return problems;
+    faults.push(...takeAway(kernel, desired));
+    if (faults.length === 0) kernel.dropOthers();
+    return faults;
   }
 
-  #takeAway(kernel: LimitKernel, desired: Desired, problems: string[]): void {
-    const wanted = new Set(desired.hooks.map(({ ifindex, role }) => `${ifindex} ${role}`));
-    const egressWanted = new Set(desired.hooks.filter(({ role }) => role !== 'from_pod').map(({ ifindex }) => ifindex));
-    for (const hook of kernel.hooks()) {
-      if (wanted.has(`${hook.ifindex} ${hook.role}`)) continue;
-      // Filters do not tell whether they are of to_pod or leave.
-      if (kernel.hookKind === 'clsact' && hook.role === 'to_pod' && egressWanted.has(hook.ifindex)) continue;
-      try {
-        kernel.removeHook(hook);
-      } catch (error) {
-        problems.push(sentenceOf(error));
-      }
-    }
-    const keep = new Set([...desired.interfaces.keys(), ...desired.hooks.map(({ ifindex }) => ifindex)]);
-    for (const ifindex of kernel.interfaces()) if (!keep.has(ifindex)) kernel.removeInterface(ifindex);
+  /** After the kernel forgot them. @returns how many */
+  #releaseSlots(desired: Desired): number {
     const owners = new Set(desired.slots.map(({ uid, direction }) => ownerOf(uid, direction)));
-    for (const [owner, slot] of this.#slots.others(owners)) {
-      kernel.clearSlot(slot);
+    const others = this.#slots.others(owners);
+    for (const [owner, slot] of others) {
+      this.#kernel?.clearSlot(slot);
       this.#slots.release(owner);
     }
-    if (problems.length === 0) kernel.dropOtherMaps();
+    return others.length;
   }
 
-  #applyQdiscs(desired: Desired): string[] {
+  #applyQdiscs(desired: Desired): Fault[] {
     let applied: Applied;
     try {
       applied = applyNeeds(this.#netlink(), desired.needs);
     } catch (error) {
-      return [sentenceOf(error)];
+      return desired.needs.map(({ ifindex }) => ({ ifindex, part: 'qdisc', text: sentenceOf(error) }));
     }
     const untilMs = performance.now() + UNSHAPABLE_MS;
     return applied.failures.map(({ operation, outcome }) => {
@@ -311,7 +304,7 @@ export class Enforcer {
           ? `the kernel has no ${outcome.kind} (module ${outcome.module})`
           : `${operation.op}: ${outcome.words}`;
       if (outcome.outcome === 'kind-unknown') this.#unshapable.set(ifindex, { reason, untilMs });
-      return `device ${ifindex}: ${reason}`;
+      return { ifindex, part: 'qdisc', text: `device ${ifindex}: ${reason}` };
     });
   }
 
@@ -325,33 +318,31 @@ export class Enforcer {
       ...(hooks === undefined ? {} : { hooks }),
       ...(bpfObject === undefined ? {} : { object: bpfObject }),
     });
-    this.#left = await this.#kernel.takeUp();
-    for (const { slot, owner } of this.#left.slots) this.#slots.adopt(slot, owner);
-    this.#settings = new Settings(new Map(this.#left.slots.map(({ owner, bps }) => [owner, bps])));
+    const left = await this.#kernel.takeUp();
+    for (const { slot, owner } of left.slots) this.#slots.adopt(slot, owner);
+    this.#settings.takeUp(new Map(left.slots.map(({ owner, bps }) => [owner, bps])));
+    this.#left = left;
     this.#watcher.useKernel(this.#kernel);
     logger.info('limits', {
       hooks: this.#kernel.hookKind,
       holdingBack: this.#fq === true ? 'fq' : 'htb',
       slots,
-      takenUp: this.#left.slots.length,
+      takenUp: left.slots.length,
     });
   }
 
-  #tell(pods: readonly WishingPod[], desired: Desired): void {
+  #tell(): void {
     const standings = new Map<string, Standing>();
-    for (const pod of pods) {
-      const of = desired.standings.get(pod.uid) ?? {};
-      for (const [direction, standing] of Object.entries(of) as [Direction, Standing][]) {
-        const key = `${pod.uid} ${direction}`;
-        const before = this.#standings.get(key);
-        standings.set(key, standing);
-        const same =
-          before !== undefined &&
-          before.state === standing.state &&
-          before.reason === standing.reason &&
-          before.bps === standing.bps;
-        if (!same) this.#options.onStanding?.(pod, direction, standing);
-      }
+    for (const { pod, direction, standing } of this.#watcher.standings()) {
+      const key = `${pod.uid} ${direction}`;
+      const before = this.#standings.get(key);
+      standings.set(key, standing);
+      const same =
+        before !== undefined &&
+        before.state === standing.state &&
+        before.reason === standing.reason &&
+        before.bps === standing.bps;
+      if (!same) this.#options.onStanding?.(pod, direction, standing);
     }
     this.#standings = standings;
   }
@@ -364,7 +355,9 @@ export class Enforcer {
   #sample(): void {
     if (this.#kernel === undefined || this.#desired === undefined) return;
     try {
-      this.#watcher.sample(performance.now(), this.#netlink());
+      const inPlace = this.#watcher.sample(performance.now(), this.#netlink());
+      this.#tell();
+      if (!inPlace) this.#trigger();
     } catch (error) {
       this.#options.logger.warn('the counters of limits could not be read', { problem: sentenceOf(error) });
     }
@@ -389,6 +382,30 @@ export class Enforcer {
   #netlink(): NetlinkSocket {
     if (this.#socket?.closed !== false) this.#socket = new NetlinkSocket();
     return this.#socket;
+  }
+}
+
+/** Takes hooks and entries away that are not wanted any more. */
+function takeAway(kernel: LimitKernel, desired: Desired): Fault[] {
+  const wanted = new Set(desired.hooks.map(({ ifindex, role }) => `${ifindex} ${role}`));
+  const faults: Fault[] = [];
+  for (const hook of kernel.hooks()) {
+    if (wanted.has(`${hook.ifindex} ${hook.role}`)) continue;
+    faults.push(...attempt({ ifindex: hook.ifindex }, () => kernel.removeHook(hook)));
+  }
+  const keep = new Set([...desired.interfaces.keys(), ...desired.hooks.map(({ ifindex }) => ifindex)]);
+  for (const ifindex of kernel.interfaces()) {
+    if (!keep.has(ifindex)) faults.push(...attempt({ ifindex }, () => kernel.removeInterface(ifindex)));
+  }
+  return faults;
+}
+
+function attempt(place: Omit<Fault, 'text'>, work: () => unknown): Fault[] {
+  try {
+    work();
+    return [];
+  } catch (error) {
+    return [{ ...place, text: sentenceOf(error) }];
   }
 }
 

@@ -11,21 +11,23 @@ export interface AnnotatedPod extends NodePod {
 
 /**
  * What the pods' annotations say, and the last valid of what they said: an annotation that cannot be used does not take a
- * limit away. Bounded by the pods that are there.
+ * limit away; one that is gone does. Bounded by the pods that are there.
  */
 export class Settings {
   #lastBps = new Map<string, bigint>();
-  /** By owner: what the last agent had in force, until the pods are first seen. */
-  #left: ReadonlyMap<string, bigint>;
+  /** By owner: what the last agent had in force, of directions that were not read since. */
+  readonly #left = new Map<string, bigint>();
 
-  /** @param left by ownerOf(): bits a second */
-  constructor(left: ReadonlyMap<string, bigint> = new Map()) {
-    this.#left = left;
+  /** What an agent before this one had in force. @param left by ownerOf(): bits a second; 0: it only counted */
+  takeUp(left: ReadonlyMap<string, bigint>): void {
+    for (const [owner, bps] of left) if (bps > 0n) this.#left.set(owner, bps);
   }
 
+  /** Of pods with the same uid, as only a file written by hand can have them, the last one counts. */
   read(pods: readonly AnnotatedPod[]): WishingPod[] {
     const lastBps = new Map<string, bigint>();
-    const wishing = pods.map((pod): WishingPod => {
+    const unique = new Map(pods.map((pod) => [pod.uid, pod]));
+    const wishing = [...unique.values()].map((pod): WishingPod => {
       const wishes = { egress: parseBandwidth(pod.egress), ingress: parseBandwidth(pod.ingress) };
       for (const direction of DIRECTIONS) {
         const bps = this.#holding(pod.uid, direction, wishes[direction]);
@@ -35,7 +37,6 @@ export class Settings {
       return { ...rest, wishes };
     });
     this.#lastBps = lastBps;
-    this.#left = new Map();
     return wishing;
   }
 
@@ -44,9 +45,10 @@ export class Settings {
   }
 
   #holding(uid: string, direction: Direction, wish: Wish): bigint | undefined {
-    if (wish.kind === 'limit') return wish.bps;
-    if (wish.kind === 'none') return undefined;
-    const left = this.#left.get(ownerOf(uid, direction));
-    return this.#lastBps.get(`${uid} ${direction}`) ?? (left === 0n ? undefined : left);
+    if (wish.kind !== 'limit' && wish.kind !== 'none') {
+      return this.#lastBps.get(`${uid} ${direction}`) ?? this.#left.get(ownerOf(uid, direction));
+    }
+    if (this.#left.size > 0) this.#left.delete(ownerOf(uid, direction));
+    return wish.kind === 'limit' ? wish.bps : undefined;
   }
 }

@@ -53,6 +53,14 @@ export interface Hook {
   readonly role: Role;
 }
 
+/** What could not be done, and where. */
+export interface Fault {
+  readonly ifindex: number;
+  /** Absent: something that is not needed any more could not be taken away. */
+  readonly part?: Role | 'qdisc';
+  readonly text: string;
+}
+
 export interface SlotUse {
   readonly uid: string;
   readonly direction: Direction;

@@ -3,7 +3,6 @@ import {
   PinnedTcLink,
   clsactProgramId,
   removeClsactFilter,
-  removeEmptyClsact,
   setClsactFilter,
   type BpfProgram,
   type TcDirection,
@@ -78,40 +77,53 @@ export class TcxHooks implements Hooks {
   }
 }
 
-/** Filters of clsact, for kernels before 6.6. Which devices have a clsact qdisc of ours is kept in the kernel, too. */
+/** Which devices have a clsact qdisc that was made for filters of ours; kept in the kernel, for the next agent. */
+export interface MadeQdiscs {
+  add(ifindex: number): void;
+  delete(ifindex: number): void;
+}
+
+/** Filters of clsact, for kernels before 6.6. The qdisc below them is taken away by LimitKernel, if it is ours. */
 export class ClsactHooks implements Hooks {
   readonly kind = 'clsact';
-  readonly #devices: () => Iterable<number>;
-  readonly #made: { has(ifindex: number): boolean; add(ifindex: number): void; delete(ifindex: number): void };
+  readonly #made: MadeQdiscs;
+  /** By device and direction. */
+  readonly #known = new Map<string, Hook>();
 
-  /** @param devices those on which filters of ours may be */
-  constructor(
-    devices: () => Iterable<number>,
-    made: { has(ifindex: number): boolean; add(ifindex: number): void; delete(ifindex: number): void },
-  ) {
-    this.#devices = devices;
+  /** @param left what agents before this one left */
+  constructor(left: readonly Hook[], made: MadeQdiscs) {
+    for (const hook of left) this.#known.set(placeOf(hook), hook);
     this.#made = made;
   }
 
-  ensure({ ifindex, role }: Hook, program: BpfProgram): 'kept' | 'replaced' | 'attached' {
+  ensure(hook: Hook, program: BpfProgram): 'kept' | 'replaced' | 'attached' {
+    const { ifindex, role } = hook;
     const direction = DIRECTION[role];
     const present = clsactProgramId(ifindex, direction);
     if (present === program.id) return 'kept';
+    const other = clsactProgramId(ifindex, direction === 'ingress' ? 'egress' : 'ingress');
+    const isFirst = present === undefined && other === undefined;
+    // Noted before it is made: whoever dies in between leaves a note too many, which the next one takes back.
+    if (isFirst) this.#made.add(ifindex);
     const { madeQdisc } = setClsactFilter(program, ifindex, direction);
-    if (madeQdisc) this.#made.add(ifindex);
+    if (isFirst && !madeQdisc) this.#made.delete(ifindex);
+    this.#known.set(placeOf(hook), hook);
     return present === undefined ? 'attached' : 'replaced';
   }
 
   present(): Hook[] {
-    return [...this.#devices()].flatMap((ifindex): Hook[] =>
-      (['from_pod', 'to_pod'] as const)
-        .filter((role) => clsactProgramId(ifindex, DIRECTION[role]) !== undefined)
-        .map((role) => ({ ifindex, role })),
-    );
+    for (const [place, { ifindex, role }] of this.#known) {
+      if (clsactProgramId(ifindex, DIRECTION[role]) === undefined) this.#known.delete(place);
+    }
+    return [...this.#known.values()];
   }
 
-  remove({ ifindex, role }: Hook): void {
-    removeClsactFilter(ifindex, DIRECTION[role]);
-    if (this.#made.has(ifindex) && removeEmptyClsact(ifindex)) this.#made.delete(ifindex);
+  remove(hook: Hook): void {
+    removeClsactFilter(hook.ifindex, DIRECTION[hook.role]);
+    this.#known.delete(placeOf(hook));
   }
+}
+
+function placeOf({ ifindex, role }: Hook): string {
+  return `${ifindex} ${DIRECTION[role]}`;
 }

@@ -1,18 +1,24 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   bpfObjectPath,
   chainPrograms,
   checkLayout,
   loadBpf,
+  removeEmptyClsact,
   type BpfMap,
   type BpfObject,
 } from '../../lib/bpf/index.ts';
+import { withNetlink } from '../../lib/netlink/index.ts';
 import { LAYOUTS, LIMIT_CLOCK, LIMIT_CONFIG, LIMIT_FLOW, LIMIT_FLOWS, LIMIT_OWNER } from '../bpf/layout.ts';
 import type { Hook, SlotUse } from '../enforce/types.ts';
 import { ownerOf } from '../enforce/slots.ts';
-import { decodeInterface, encodeInterface, encodeSlotConfig, type InterfaceEntry } from '../slot-config.ts';
+import { encodeInterface, encodeSlotConfig, type InterfaceEntry } from '../slot-config.ts';
 import { decodeSlotStat, type SlotStat } from '../slot-stat.ts';
+import { findOurFilters } from './filters.ts';
 import { ClsactHooks, DIRECTION, TcxHooks, type Hooks } from './hooks.ts';
-import { PINNED_MAPS, abiOf, type LimitPins } from './pins.ts';
+import { PinnedMaps, copyLeft, readLeft, slotKey, type Left, type LeftSlot } from './left.ts';
+import { PINNED_MAPS, type LimitPins, type PinnedMap } from './pins.ts';
 
 /** Entries of limit_interfaces in limit.bpf.c. */
 export const MAX_INTERFACES = 4096;
@@ -29,20 +35,6 @@ export interface LimitKernelOptions {
   readonly hooks?: 'tcx' | 'clsact';
 }
 
-export interface LeftSlot {
-  readonly slot: number;
-  /** As ownerOf() says. */
-  readonly owner: string;
-  /** Bits a second; 0: it only counted. */
-  readonly bps: bigint;
-}
-
-/** What an agent before this one left in force. */
-export interface Left {
-  readonly slots: readonly LeftSlot[];
-  readonly interfaces: ReadonlyMap<number, InterfaceEntry>;
-}
-
 /**
  * The limit programs with their maps, pinned. Every write is skipped that would change nothing, so that setting all of
  * it again is cheap.
@@ -50,20 +42,26 @@ export interface Left {
 export class LimitKernel {
   readonly #object: BpfObject;
   readonly #pins: LimitPins;
-  readonly #abi: string;
+  readonly #slots: number;
   readonly #hooks: Hooks;
+  /** Of the other kind, which agents before this one may have used. */
+  readonly #otherHooks: Hooks;
   /** What is in the maps. */
   readonly #configs = new Map<number, string>();
   readonly #owners = new Map<number, string>();
   readonly #interfaces = new Map<number, InterfaceEntry>();
 
-  private constructor(object: BpfObject, options: LimitKernelOptions, abi: string) {
+  private constructor(object: BpfObject, options: LimitKernelOptions) {
     this.#object = object;
     this.#pins = options.pins;
-    this.#abi = abi;
+    this.#slots = options.slots;
     const kind = options.hooks ?? (kernelHasTcx() ? 'tcx' : 'clsact');
-    this.#hooks =
-      kind === 'tcx' ? new TcxHooks(options.pins) : new ClsactHooks(() => this.#interfaces.keys(), this.#made());
+    const tcx = new TcxHooks(options.pins);
+    const clsact = new ClsactHooks(withNetlink(findOurFilters), {
+      add: (ifindex) => this.#noteClsact(ifindex, true),
+      delete: (ifindex) => this.#noteClsact(ifindex, false),
+    });
+    [this.#hooks, this.#otherHooks] = kind === 'tcx' ? [tcx, clsact] : [clsact, tcx];
   }
 
   /**
@@ -72,7 +70,6 @@ export class LimitKernel {
    */
   static async load(options: LimitKernelOptions): Promise<LimitKernel> {
     const { pins, slots } = options;
-    const abi = abiOf(slots);
     const object = await loadBpf({
       object: options.object ?? bpfObjectPath('limit'),
       constants: { judge_senders: options.judgeSenders ? 1 : 0 },
@@ -82,11 +79,11 @@ export class LimitKernel {
         ),
         limit_interfaces: MAX_INTERFACES,
       },
-      pins: { dir: pins.mapsDir(abi), maps: PINNED_MAPS },
+      pins: { dir: pins.mapsDir(slots), maps: PINNED_MAPS },
     });
     try {
       for (const [name, layout] of Object.entries(LAYOUTS)) checkLayout(object.btf, name, layout);
-      return new LimitKernel(object, options, abi);
+      return new LimitKernel(object, options);
     } catch (error) {
       object.close();
       throw error;
@@ -97,32 +94,32 @@ export class LimitKernel {
     return this.#hooks.kind;
   }
 
-  /** Reads what is in force; to be called once, before anything is set. */
+  /** Takes up what is in force, also from maps with another number of slots; to be called once, before anything is set. */
   async takeUp(): Promise<Left> {
-    const slots: LeftSlot[] = [];
-    await this.#map('limit_owner').readAll((keys, values, count) => {
-      for (let i = 0; i < count; i++) {
-        const slot = keys.getUint32(4 * i, true);
-        const bytes = new Uint8Array(values.buffer, values.byteOffset + i * LIMIT_OWNER.size, LIMIT_OWNER.size);
-        if (bytes[LIMIT_OWNER.fields.direction.offset] === 0) continue;
-        const owner = Buffer.from(bytes).toString('hex');
-        this.#owners.set(slot, owner);
-        slots.push({ slot, owner, bps: 0n });
+    const own = await readLeft(this.#map);
+    const slots: LeftSlot[] = [...own.slots];
+    const interfaces = new Map(own.interfaces);
+    for (const dir of this.#pins.mapsDirsOfOthers(this.#slots)) {
+      // An agent that died while it made them.
+      if (!PINNED_MAPS.every((name) => existsSync(join(dir, name)))) continue;
+      const maps = new PinnedMaps(dir);
+      try {
+        const copied = await copyLeft(maps.map, this.#map, { slots, interfaces });
+        slots.push(...copied.slots);
+        for (const [ifindex, entry] of copied.interfaces) {
+          if (!interfaces.has(ifindex)) interfaces.set(ifindex, entry);
+        }
+      } finally {
+        maps.close();
       }
-    });
-    await this.#map('limit_interfaces').readAll((keys, values, count) => {
-      for (let i = 0; i < count; i++) {
-        const bytes = new Uint8Array(values.buffer, values.byteOffset + i * 12, 12);
-        this.#interfaces.set(keys.getUint32(4 * i, true), decodeInterface(bytes));
-      }
-    });
-    const withRates = slots.map((left) => {
-      const config = this.#map('limit_config').lookup(u32(left.slot))!;
-      this.#configs.set(left.slot, Buffer.from(config).toString('hex'));
-      const view = new DataView(config.buffer, config.byteOffset, LIMIT_CONFIG.size);
-      return { ...left, bps: view.getBigUint64(LIMIT_CONFIG.fields.rate.offset, true) * 8n };
-    });
-    return { slots: withRates, interfaces: new Map(this.#interfaces) };
+    }
+    for (const { slot, owner } of slots) {
+      if (slot === 0) continue;
+      this.#owners.set(slot, owner);
+      this.#configs.set(slot, Buffer.from(this.#map('limit_config').lookup(slotKey(slot))!).toString('hex'));
+    }
+    for (const [ifindex, entry] of interfaces) this.#interfaces.set(ifindex, entry);
+    return { slots, interfaces };
   }
 
   /** A slot that was another's starts from nothing. */
@@ -131,21 +128,21 @@ export class LimitKernel {
     const isNew = this.#owners.get(slot) !== owner;
     if (isNew) {
       this.#zero(slot);
-      this.#map('limit_owner').update(u32(slot), Buffer.from(owner, 'hex'));
+      this.#map('limit_owner').update(slotKey(slot), Buffer.from(owner, 'hex'));
       this.#owners.set(slot, owner);
     }
     const bytes = encodeSlotConfig(config);
     const text = Buffer.from(bytes).toString('hex');
     if (this.#configs.get(slot) === text) return isNew;
-    this.#map('limit_config').update(u32(slot), bytes);
+    this.#map('limit_config').update(slotKey(slot), bytes);
     this.#configs.set(slot, text);
     return true;
   }
 
   /** No interface may name it any more. */
   clearSlot(slot: number): void {
-    this.#map('limit_config').update(u32(slot), new Uint8Array(LIMIT_CONFIG.size));
-    this.#map('limit_owner').update(u32(slot), new Uint8Array(LIMIT_OWNER.size));
+    this.#map('limit_config').update(slotKey(slot), new Uint8Array(LIMIT_CONFIG.size));
+    this.#map('limit_owner').update(slotKey(slot), new Uint8Array(LIMIT_OWNER.size));
     this.#configs.delete(slot);
     this.#owners.delete(slot);
   }
@@ -154,13 +151,18 @@ export class LimitKernel {
     const known = this.#interfaces.get(ifindex);
     const entry: InterfaceEntry = known?.madeClsact ? { ...wanted, madeClsact: true } : wanted;
     if (known !== undefined && sameEntry(known, entry)) return false;
-    this.#map('limit_interfaces').update(u32(ifindex), encodeInterface(entry));
+    this.#map('limit_interfaces').update(slotKey(ifindex), encodeInterface(entry));
     this.#interfaces.set(ifindex, entry);
     return true;
   }
 
+  /** An entry stays, without slots, while its clsact qdisc is ours and somebody else has a filter there. */
   removeInterface(ifindex: number): void {
-    this.#map('limit_interfaces').delete(u32(ifindex));
+    if (this.#interfaces.get(ifindex)?.madeClsact === true && !removeEmptyClsact(ifindex)) {
+      this.setInterface(ifindex, {});
+      return;
+    }
+    this.#map('limit_interfaces').delete(slotKey(ifindex));
     this.#interfaces.delete(ifindex);
   }
 
@@ -188,13 +190,19 @@ export class LimitKernel {
     return this.#object.program(role).id;
   }
 
-  /** Maps of an older version have no user any more. */
-  dropOtherMaps(): void {
-    this.#pins.dropOtherMaps(this.#abi);
+  /** What agents before this one left that is not of use any more, once `setHook` was called for all that is. */
+  dropOthers(): void {
+    for (const hook of this.#otherHooks.present()) this.#otherHooks.remove(hook);
+    if (this.hookKind === 'tcx') {
+      for (const [ifindex, { madeClsact }] of this.#interfaces) {
+        if (madeClsact === true && removeEmptyClsact(ifindex)) this.#noteClsact(ifindex, false);
+      }
+    }
+    this.#pins.dropOtherMaps(this.#slots);
   }
 
   stat(slot: number): SlotStat {
-    return decodeSlotStat(this.#map('limit_stat').lookup(u32(slot))!);
+    return decodeSlotStat(this.#map('limit_stat').lookup(slotKey(slot))!);
   }
 
   /** Limits stay in force. */
@@ -202,31 +210,22 @@ export class LimitKernel {
     this.#object.close();
   }
 
-  #map(name: (typeof PINNED_MAPS)[number]): BpfMap {
-    return this.#object.map(name);
-  }
+  readonly #map = (name: PinnedMap): BpfMap => this.#object.map(name);
 
   #zero(slot: number): void {
-    this.#map('limit_config').update(u32(slot), new Uint8Array(LIMIT_CONFIG.size));
+    this.#map('limit_config').update(slotKey(slot), new Uint8Array(LIMIT_CONFIG.size));
     this.#configs.delete(slot);
-    this.#map('limit_clock').update(u32(slot), new Uint8Array(LIMIT_CLOCK.size));
-    this.#map('limit_flow').update(u32(slot), new Uint8Array(LIMIT_FLOWS * LIMIT_FLOW.size));
+    this.#map('limit_clock').update(slotKey(slot), new Uint8Array(LIMIT_CLOCK.size));
+    this.#map('limit_flow').update(slotKey(slot), new Uint8Array(LIMIT_FLOWS * LIMIT_FLOW.size));
     const stat = this.#map('limit_stat');
-    stat.update(u32(slot), new Uint8Array(stat.valueStride));
+    stat.update(slotKey(slot), new Uint8Array(stat.valueStride));
   }
 
-  #made(): { has(ifindex: number): boolean; add(ifindex: number): void; delete(ifindex: number): void } {
-    const mark = (ifindex: number, madeClsact: boolean): void => {
-      const { madeClsact: _, ...entry } = this.#interfaces.get(ifindex) ?? {};
-      const marked: InterfaceEntry = madeClsact ? { ...entry, madeClsact } : entry;
-      this.#map('limit_interfaces').update(u32(ifindex), encodeInterface(marked));
-      this.#interfaces.set(ifindex, marked);
-    };
-    return {
-      has: (ifindex) => this.#interfaces.get(ifindex)?.madeClsact === true,
-      add: (ifindex) => mark(ifindex, true),
-      delete: (ifindex) => mark(ifindex, false),
-    };
+  #noteClsact(ifindex: number, madeClsact: boolean): void {
+    const { madeClsact: _, ...entry } = this.#interfaces.get(ifindex) ?? {};
+    const noted: InterfaceEntry = madeClsact ? { ...entry, madeClsact } : entry;
+    this.#map('limit_interfaces').update(slotKey(ifindex), encodeInterface(noted));
+    this.#interfaces.set(ifindex, noted);
   }
 }
 
@@ -237,8 +236,4 @@ export function kernelHasTcx(): boolean {
 
 function sameEntry(a: InterfaceEntry, b: InterfaceEntry): boolean {
   return Buffer.compare(encodeInterface(a), encodeInterface(b)) === 0;
-}
-
-function u32(value: number): Uint8Array {
-  return new Uint8Array(new Uint32Array([value]).buffer);
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync, unlinkSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { isBpffs, lockDirectory } from '../../lib/bpf/index.ts';
 import { NetloomError, messageOf } from '../../lib/errors.ts';
 import { LAYOUTS } from '../bpf/layout.ts';
@@ -15,18 +15,19 @@ export const PINNED_MAPS = [
   'limit_stat',
   'limit_owner',
 ] as const;
+export type PinnedMap = (typeof PINNED_MAPS)[number];
 
 /** Beyond layouts: what the values mean. Raised when an agent must not go on with the maps of an older one. */
 const ABI = 1;
 const LINKS = 'links';
-const MAPS = /^maps_[0-9a-f]{16}$/;
+const MAPS = /^maps_[0-9a-f]{16}_[1-9][0-9]{0,9}$/;
 const LINK = /^([1-9][0-9]{0,9})_(from_pod|to_pod|leave)$/;
 
-/** What pinned maps must have in common with the programs that use them. */
-export function abiOf(slots: number): string {
-  const text = JSON.stringify({ abi: ABI, layouts: LAYOUTS, maps: PINNED_MAPS, slots });
-  return createHash('sha256').update(text).digest('hex').slice(0, 16);
-}
+/** What pinned maps must have in common with the programs that use them, but for the number of their slots. */
+const LAYOUT = createHash('sha256')
+  .update(JSON.stringify({ abi: ABI, layouts: LAYOUTS, maps: PINNED_MAPS }))
+  .digest('hex')
+  .slice(0, 16);
 
 export interface LinkPin {
   readonly ifindex: number;
@@ -37,8 +38,8 @@ export interface LinkPin {
 /**
  * The folder of a bpffs that keeps limits in force while no agent runs:
  *
- *   maps_ABI/NAME        the maps; those of another version stay until its links are taken over
- *   links/IFINDEX_ROLE   the links (tcx; filters of clsact need no pin)
+ *   maps_LAYOUT_SLOTS/NAME   the maps; others than those of this agent stay until its programs have taken over
+ *   links/IFINDEX_ROLE       the links (tcx; filters of clsact need no pin)
  *
  * One agent at a time has it: the lock is the kernel's, and goes with the process.
  */
@@ -68,9 +69,9 @@ export class LimitPins {
     return new LimitPins(dir, lock);
   }
 
-  /** The folder of the maps of these programs; made if there is none. */
-  mapsDir(abi: string): string {
-    const dir = join(this.dir, `maps_${abi}`);
+  /** The folder of maps with so many slots; made if there is none. */
+  mapsDir(slots: number): string {
+    const dir = join(this.dir, mapsName(slots));
     makeFolder(dir);
     return dir;
   }
@@ -82,9 +83,18 @@ export class LimitPins {
       .map((name) => join(this.dir, name));
   }
 
-  /** Removes the maps of other versions: nothing uses them once all links are taken over. */
-  dropOtherMaps(abi: string): void {
-    for (const dir of this.mapsDirs()) if (dir !== join(this.dir, `maps_${abi}`)) removeFolder(dir);
+  /** Folders of maps that are like ours but for the number of slots; the newest first. */
+  mapsDirsOfOthers(slots: number): string[] {
+    return this.mapsDirs()
+      .filter((dir) => basename(dir).startsWith(`maps_${LAYOUT}_`) && basename(dir) !== mapsName(slots))
+      .map((dir) => ({ dir, madeMs: statSync(dir).mtimeMs }))
+      .sort((a, b) => b.madeMs - a.madeMs)
+      .map(({ dir }) => dir);
+  }
+
+  /** Removes the maps of others: nothing uses them once all links are taken over. */
+  dropOtherMaps(slots: number): void {
+    for (const dir of this.mapsDirs()) if (basename(dir) !== mapsName(slots)) removeFolder(dir);
   }
 
   linkPath(ifindex: number, role: Role): string {
@@ -114,6 +124,10 @@ export class LimitPins {
   close(): void {
     this.#lock.close();
   }
+}
+
+function mapsName(slots: number): string {
+  return `maps_${LAYOUT}_${slots}`;
 }
 
 function removeFolder(dir: string): void {

@@ -41,6 +41,9 @@ export function registerLimitMetrics(registry: Registry, report: () => LimitRepo
   gauge('configured_bits_per_second', 'Limit in force.', (row) => row.configuredBps);
   gauge('measured_bits_per_second', 'What passes, on the wire.', (row) => row.measuredBps);
   gauge('throttled_ratio', 'Share of the last seconds during which packets waited.', (row) => row.throttledShare);
+  gauge('annotation_invalid', '1: the annotation cannot be used, its last valid value holds.', (row) =>
+    row.invalid ? 1 : 0,
+  );
   counter('passed_bytes_total', 'Bytes that passed, on the wire.', (row) => row.passedBytes);
   counter('passed_packets_total', 'Packets that passed.', (row) => row.passed);
   counter('delayed_packets_total', 'Packets that were held back.', (row) => row.delayed);

@@ -8,15 +8,12 @@ export interface StandingNote {
   readonly message: string;
 }
 
-/**
- * The Event for how a direction of a pod stands; undefined: nothing that its owner needs to know. Pure.
- * @param before undefined: first seen
- */
+/** The Event for how a direction of a pod stands; undefined: nothing that its owner needs to know. Pure. */
 export function noteOf(pod: WishingPod, direction: Direction, standing: Standing): StandingNote | undefined {
   const wish = pod.wishes[direction];
   const { state, reason, bps } = standing;
   const subject = `${ANNOTATION[direction]}`;
-  if (wish.kind === 'invalid') {
+  if (wish.kind === 'invalid' && reason.startsWith(wish.problem)) {
     return { type: 'Warning', reason: 'BandwidthInvalid', message: `${subject}: ${reason}.` };
   }
   const limit = bps === undefined ? 'no limit' : rate(bps);

@@ -13,6 +13,8 @@ export interface LimitRow {
   readonly state: LimitState;
   /** Why it is so, where there is something to say. */
   readonly reason: string;
+  /** The annotation cannot be used; what holds, if anything, is what it said before. */
+  readonly invalid: boolean;
   /** Share of the last seconds during which packets waited, 0 to 1. */
   readonly throttledShare: number | null;
   /** Packets since the limit came to be; as shadow, what would have happened to them. */

@@ -5,6 +5,9 @@ import { dirname } from 'node:path';
 import { NetloomError, messageOf } from '../../lib/errors.ts';
 import type { LimitReport } from './report.ts';
 
+/** In the folder of the agent's state. */
+export const SOCKET_NAME = 'limits.sock';
+
 /** A request has no body, and few headers. */
 const MAX_CONNECTIONS = 16;
 const TIMEOUT_MS = 5_000;
@@ -26,9 +29,7 @@ export async function serveLimits(path: string, report: () => LimitReport): Prom
   server.maxConnections = MAX_CONNECTIONS;
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-    if (await answers(path)) throw new Error('another agent tells of its limits there');
-    // Of an agent before this one.
-    rmSync(path, { force: true });
+    if (!(await removeOldSocket(path))) throw new Error('another agent tells of its limits there');
     await listen(server, path);
     chmodSync(path, 0o600);
   } catch (error) {
@@ -49,6 +50,13 @@ export async function serveLimits(path: string, report: () => LimitReport): Prom
         server.closeAllConnections();
       }),
   };
+}
+
+/** Removes the socket of an agent that was killed. @returns false: somebody answers there, and it stays */
+export async function removeOldSocket(path: string): Promise<boolean> {
+  if (await answers(path)) return false;
+  rmSync(path, { force: true });
+  return true;
 }
 
 function answers(path: string): Promise<boolean> {

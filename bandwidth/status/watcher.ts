@@ -1,17 +1,18 @@
 import { chainPrograms } from '../../lib/bpf/index.ts';
-import { dumpFilters, dumpLinks, type NetlinkSocket } from '../../lib/netlink/index.ts';
+import { dumpFilters, dumpLinks, type Link, type NetlinkSocket } from '../../lib/netlink/index.ts';
 import { DIRECTIONS, type Direction } from '../contract/bandwidth.ts';
 import type { Desired, SlotUse, Standing, WishingPod } from '../enforce/types.ts';
 import type { PodPlace } from '../interfaces/types.ts';
 import type { LimitKernel } from '../kernel/limit-kernel.ts';
 import { queueBucketStartNs } from '../slot-stat.ts';
-import { BypassWatch } from './bypass.ts';
+import { BypassWatch, type Passage } from './bypass.ts';
 import { Meter } from './meter.ts';
 import type { LimitReport, LimitRow } from './report.ts';
 
 /** Below it a limit is no use to TCP. */
 const LEAST_SUGGESTED_BPS = 1_000_000;
-/** TCX_NEXT and cls_bpf's own: who ends the chain before us is named. */
+const UNKNOWN = 'another program';
+/** Where programs of ours count what a pod sends and receives. */
 const HOOK = { egress: 'ingress', ingress: 'egress' } as const;
 
 interface Entry {
@@ -69,42 +70,41 @@ export class Watcher {
     this.#entries = entries;
   }
 
-  sample(atMs: number, socket: NetlinkSocket): void {
-    const kernel = this.#kernel;
-    if (kernel === undefined) return;
-    const measured = [...this.#entries.values()].filter(({ slot }) => slot !== undefined);
-    if (measured.length === 0) return;
-    const links = new Map(dumpLinks(socket).map((link) => [link.ifindex, link]));
-    for (const entry of measured) {
-      const stat = kernel.stat(entry.slot!);
-      entry.meter.add({ atMs, stat });
-      let packets = 0n;
-      for (const { ifindex } of entry.interfaces) {
-        const stats = links.get(ifindex)?.stats;
-        packets += (entry.direction === 'egress' ? stats?.rxPackets : stats?.txPackets) ?? 0n;
-      }
-      entry.bypass.add(packets, stat.offeredPackets);
-      entry.bypassedBy = entry.bypass.bypassed ? (entry.bypassedBy ?? this.#whoIsBefore(entry, socket)) : undefined;
+  /** How each direction of a pod stands, with what was noticed since. */
+  *standings(): Generator<{ pod: WishingPod; direction: Direction; standing: Standing }> {
+    for (const entry of this.#entries.values()) {
+      yield { pod: entry.pod, direction: entry.direction, standing: standingOf(entry) };
     }
   }
 
-  /** The first of the programs that run before ours at the interface. */
-  #whoIsBefore({ interfaces, direction }: Entry, socket: NetlinkSocket): string {
-    const point = HOOK[direction];
-    const ours = this.#kernel!.programId(direction === 'egress' ? 'from_pod' : 'to_pod');
-    for (const { ifindex, name } of interfaces) {
-      const chain = chainPrograms(ifindex, point) ?? [];
-      const at = chain.findIndex(({ id }) => id === ours);
-      const before = at < 0 ? chain : chain.slice(0, at);
-      const [first] = before;
-      if (first !== undefined) return `${first.name ?? `program ${first.id}`} (tcx ${point} of ${name})`;
-      const filters = dumpFilters(socket, ifindex, point);
-      const place = filters.findIndex(({ bpf }) => bpf?.programId === ours);
-      const [filter] = place < 0 ? filters : filters.slice(0, place);
-      if (filter !== undefined)
-        return `${filter.bpf?.name ?? filter.kind} (filter ${filter.priority} at ${point} of ${name})`;
+  /** Reads the counters. @returns whether all programs of ours are where they should be, as far as that was noticed */
+  sample(atMs: number, socket: NetlinkSocket): boolean {
+    const kernel = this.#kernel;
+    const measured = [...this.#entries.values()].filter(({ slot }) => slot !== undefined);
+    if (kernel === undefined || measured.length === 0) return true;
+    const links = new Map(dumpLinks(socket).map((link) => [link.ifindex, link]));
+    let inPlace = true;
+    for (const entry of measured) {
+      const stat = kernel.stat(entry.slot!);
+      entry.meter.add({ atMs, stat });
+      entry.bypass.add(passedAt(entry, links), { packets: stat.offeredPackets, bytes: stat.offeredBytes });
+      if (entry.bypass.bypassed) inPlace = this.#nameBypass(entry, kernel, socket) && inPlace;
+      else entry.bypassedBy = undefined;
     }
-    return 'another program';
+    return inPlace;
+  }
+
+  /** @returns whether our program is where it should be */
+  #nameBypass(entry: Entry, kernel: LimitKernel, socket: NetlinkSocket): boolean {
+    const found = whoIsBefore(entry, kernel, socket);
+    const wasNamed = entry.bypassedBy !== undefined && entry.bypassedBy !== UNKNOWN;
+    if (found.name === undefined && (wasNamed || !found.inPlace)) {
+      entry.bypass.clear();
+      entry.bypassedBy = undefined;
+    } else {
+      entry.bypassedBy = found.name ?? UNKNOWN;
+    }
+    return found.inPlace;
   }
 
   report(
@@ -122,19 +122,69 @@ export class Watcher {
   }
 }
 
+function passedAt({ interfaces, direction }: Entry, links: ReadonlyMap<number, Link>): Passage {
+  let [packets, bytes] = [0n, 0n];
+  for (const { ifindex } of interfaces) {
+    const stats = links.get(ifindex)?.stats;
+    if (stats === undefined) continue;
+    packets += direction === 'egress' ? stats.rxPackets : stats.txPackets;
+    bytes += direction === 'egress' ? stats.rxBytes : stats.txBytes;
+  }
+  return { packets, bytes };
+}
+
+/** The first of the programs that run before ours at an interface of the pod; undefined: nobody is seen there. */
+function whoIsBefore(
+  { interfaces, direction }: Entry,
+  kernel: LimitKernel,
+  socket: NetlinkSocket,
+): { name: string | undefined; inPlace: boolean } {
+  const point = HOOK[direction];
+  const ours = kernel.programId(direction === 'egress' ? 'from_pod' : 'to_pod');
+  let inPlace = true;
+  for (const { ifindex, name } of interfaces) {
+    const chain = chainPrograms(ifindex, point) ?? [];
+    const at = chain.findIndex(({ id }) => id === ours);
+    const [first] = at < 0 ? chain : chain.slice(0, at);
+    if (first !== undefined) {
+      return { name: `${first.name ?? `program ${first.id}`} (tcx ${point} of ${name})`, inPlace };
+    }
+    if (at >= 0) continue;
+    const filters = dumpFilters(socket, ifindex, point);
+    const place = filters.findIndex(({ bpf }) => bpf?.programId === ours);
+    const [filter] = place < 0 ? filters : filters.slice(0, place);
+    if (filter !== undefined) {
+      const who = filter.bpf?.name ?? filter.kind;
+      return { name: `${who} (filter ${filter.priority} at ${point} of ${name})`, inPlace };
+    }
+    if (place < 0) inPlace = false;
+  }
+  return { name: undefined, inPlace };
+}
+
+function standingOf({ standing, bypassedBy }: Entry): Standing {
+  if (bypassedBy === undefined) return standing;
+  return {
+    state: standing.state === 'shadow' ? 'shadow' : 'unsupported',
+    reason: `bypassed by ${bypassedBy}`,
+    bps: standing.bps,
+  };
+}
+
 function rowOf(entry: Entry): LimitRow {
-  const { pod, direction, standing, meter, bypassedBy } = entry;
+  const { pod, direction, meter } = entry;
+  const { state, reason, bps } = standingOf(entry);
   const stat = meter.latest;
   const { measuredBps, throttledShare } = meter.reading();
-  const bypassed = bypassedBy !== undefined;
   return {
     namespace: pod.namespace,
     pod: pod.name,
     direction,
-    configuredBps: standing.bps === undefined ? null : Number(standing.bps),
+    configuredBps: bps === undefined ? null : Number(bps),
     measuredBps: measuredBps ?? null,
-    state: bypassed && standing.state !== 'shadow' ? 'unsupported' : standing.state,
-    reason: bypassed ? `bypassed by ${bypassedBy}` : standing.reason,
+    state,
+    reason,
+    invalid: pod.wishes[direction].kind === 'invalid' || pod.wishes[direction].kind === 'unsupported',
     throttledShare: throttledShare ?? null,
     delayed: Number(stat?.delayed ?? 0n),
     marked: Number(stat?.marked ?? 0n),

@@ -154,9 +154,11 @@ function sharesMountsWithInit(): boolean {
 
 async function detachAll(pins: string | undefined, state: string): Promise<string> {
   const { detachLimits } = await import('../../bandwidth/detach.ts');
+  const { SOCKET_NAME, removeOldSocket } = await import('../../bandwidth/status/server.ts');
   const { unmountBpffs } = await import('../../lib/bpf/index.ts');
   const dir = limitsDir(pins, state);
   const { programs, qdiscs } = await detachLimits(dir);
+  await removeOldSocket(join(resolve(state), SOCKET_NAME));
   if (pins === undefined) unmountBpffs(dirname(dir));
   const limits =
     programs + qdiscs === 0

@@ -1,0 +1,123 @@
+import { join } from 'node:path';
+import { openPinnedMap, type BpfMap } from '../../lib/bpf/index.ts';
+import { LIMIT_CONFIG, LIMIT_INTERFACE, LIMIT_OWNER } from '../bpf/layout.ts';
+import { decodeInterface, encodeInterface, type InterfaceEntry } from '../slot-config.ts';
+import { PINNED_MAPS, type PinnedMap } from './pins.ts';
+
+export interface LeftSlot {
+  readonly slot: number;
+  /** As ownerOf() says. */
+  readonly owner: string;
+  /** Bits a second; 0: it only counted. */
+  readonly bps: bigint;
+}
+
+/** What an agent before this one left in force. */
+export interface Left {
+  readonly slots: readonly LeftSlot[];
+  readonly interfaces: ReadonlyMap<number, InterfaceEntry>;
+}
+
+export type LimitMaps = (name: PinnedMap) => BpfMap;
+
+/** What the maps say of slots and interfaces. */
+export async function readLeft(maps: LimitMaps): Promise<Left> {
+  const owners: { slot: number; owner: string }[] = [];
+  await maps('limit_owner').readAll((keys, values, count) => {
+    for (let i = 0; i < count; i++) {
+      const bytes = new Uint8Array(values.buffer, values.byteOffset + i * LIMIT_OWNER.size, LIMIT_OWNER.size);
+      if (bytes[LIMIT_OWNER.fields.direction.offset] === 0) continue;
+      owners.push({ slot: keys.getUint32(4 * i, true), owner: Buffer.from(bytes).toString('hex') });
+    }
+  });
+  const interfaces = new Map<number, InterfaceEntry>();
+  await maps('limit_interfaces').readAll((keys, values, count) => {
+    for (let i = 0; i < count; i++) {
+      const at = values.byteOffset + i * LIMIT_INTERFACE.size;
+      const bytes = new Uint8Array(values.buffer, at, LIMIT_INTERFACE.size);
+      interfaces.set(keys.getUint32(4 * i, true), decodeInterface(bytes));
+    }
+  });
+  const slots = owners.map(({ slot, owner }) => {
+    const config = maps('limit_config').lookup(slotKey(slot))!;
+    const view = new DataView(config.buffer, config.byteOffset, config.byteLength);
+    return { slot, owner, bps: view.getBigUint64(LIMIT_CONFIG.fields.rate.offset, true) * 8n };
+  });
+  return { slots, interfaces };
+}
+
+/** Maps of an agent that had another number of slots. */
+export class PinnedMaps {
+  readonly #dir: string;
+  readonly #open = new Map<PinnedMap, BpfMap>();
+
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /** @throws NetloomError BPF_PIN_FAILED, BPF_NOT_PERMITTED */
+  readonly map = (name: PinnedMap): BpfMap => {
+    const map = this.#open.get(name) ?? openPinnedMap(join(this.#dir, name));
+    this.#open.set(name, map);
+    return map;
+  };
+
+  close(): void {
+    for (const map of this.#open.values()) map.close();
+  }
+}
+
+/**
+ * Copies what other maps have of pods that these do not know: limits, clocks and counters go on. In the same slot if it is
+ * there and free, for classes of HTB are called by their slot; what finds no place is not copied.
+ * @returns all of what the other maps had; of what was copied, with the slot that it has now
+ */
+export async function copyLeft(from: LimitMaps, to: LimitMaps, known: Left): Promise<Left> {
+  const left = await readLeft(from);
+  const owners = new Set(known.slots.map(({ owner }) => owner));
+  const taken = new Set(known.slots.map(({ slot }) => slot));
+  const most = to('limit_owner').maxEntries - 1;
+  const moved = new Map<number, number>();
+  const inPlace = (slot: number): boolean => slot <= most && !taken.has(slot);
+  const strangers = left.slots.filter(({ owner }) => !owners.has(owner));
+  for (const { slot } of strangers) {
+    if (!inPlace(slot)) continue;
+    moved.set(slot, slot);
+    taken.add(slot);
+  }
+  let free = 1;
+  for (const { slot } of strangers) {
+    if (moved.has(slot)) continue;
+    while (free <= most && taken.has(free)) free++;
+    if (free > most) break;
+    moved.set(slot, free);
+    taken.add(free);
+  }
+  // The owner last: until it is there the slot is nobody's.
+  const slotMaps = PINNED_MAPS.filter((name) => name !== 'limit_interfaces' && name !== 'limit_owner');
+  for (const [old, slot] of moved) {
+    for (const name of [...slotMaps, 'limit_owner'] as const) {
+      to(name).update(slotKey(slot), from(name).lookup(slotKey(old))!);
+    }
+  }
+  const interfaces = new Map<number, InterfaceEntry>();
+  for (const [ifindex, { egressSlot, ingressSlot, ...rest }] of left.interfaces) {
+    const egress = moved.get(egressSlot ?? 0);
+    const ingress = moved.get(ingressSlot ?? 0);
+    const entry: InterfaceEntry = {
+      ...rest,
+      ...(egress === undefined ? {} : { egressSlot: egress }),
+      ...(ingress === undefined ? {} : { ingressSlot: ingress }),
+    };
+    interfaces.set(ifindex, entry);
+    if (!known.interfaces.has(ifindex)) to('limit_interfaces').update(slotKey(ifindex), encodeInterface(entry));
+  }
+  return {
+    slots: strangers.map((one) => ({ ...one, slot: moved.get(one.slot) ?? 0 })),
+    interfaces,
+  };
+}
+
+export function slotKey(value: number): Uint8Array {
+  return new Uint8Array(new Uint32Array([value]).buffer);
+}
