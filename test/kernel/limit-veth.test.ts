@@ -1,7 +1,8 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { bpfObjectPath, loadBpf, type BpfLink, type BpfObject } from '../../lib/bpf/index.ts';
 import { buildBpf } from '../support/bpf.ts';
-import { LimitObject, u32, type Hook } from './limit-support/limit-object.ts';
+import { LimitObject, type Hook } from './limit-support/limit-object.ts';
+import { seenAt, watch, type Seen } from './limit-support/look.ts';
 import { TRAFFIC, listen } from './limit-support/listener.ts';
 import { Node, type Pod } from './limit-support/pods.ts';
 
@@ -35,15 +36,11 @@ function attach(hook: Hook, pod: { ifindex: number }, kind: Kind = 'auto', objec
 
 /** Counts what crosses an interface, behind ours: attach it first. */
 function look(ifindex: number, direction: 'ingress' | 'egress'): void {
-  limit.probes.map('seen').update(u32(ifindex), new Uint8Array(80));
+  watch(limit.probes, ifindex);
   node.inside(() => limit.probes.program('look').attachTcx(ifindex, direction));
 }
 
-function seen(ifindex: number): Record<string, number> {
-  const value = Buffer.from(limit.probes.map('seen').lookup(u32(ifindex))!);
-  const names = 'packets len wireLen segments departures future maxLen superPackets ce carried'.split(' ');
-  return Object.fromEntries(names.map((name, i) => [name, Number(value.readBigUInt64LE(8 * i))]));
-}
+const seen = (ifindex: number): Seen => seenAt(limit.probes, ifindex);
 
 function routedPods(): void {
   sender = node.addPod(1);

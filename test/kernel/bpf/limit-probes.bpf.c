@@ -50,6 +50,10 @@ struct seen {
 	__u64 super_packets; /* of more than one segment */
 	__u64 ce;
 	__u64 carried; /* departures that name a slot */
+	/* Of packets of more than 1,000 bytes, which no limit exempts: all, those that carry a slot, those for a class of ours. */
+	__u64 large;
+	__u64 large_carried;
+	__u64 large_classed;
 };
 
 /* By ifindex. */
@@ -83,6 +87,13 @@ static __always_inline int record(struct __sk_buff *skb)
 		__sync_fetch_and_add(&record->carried, 1);
 	if (skb->len > record->max_len)
 		record->max_len = skb->len;
+	if (skb->len > 1000) {
+		__sync_fetch_and_add(&record->large, 1);
+		if (stamp && stamp < 65536)
+			__sync_fetch_and_add(&record->large_carried, 1);
+		if (skb->priority >> 16 == 0x4e4c)
+			__sync_fetch_and_add(&record->large_classed, 1);
+	}
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
 		bpf_skb_load_bytes_relative(skb, 1, &tos, 1, BPF_HDR_START_NET);
 		if ((tos & 3) == 3)

@@ -13,6 +13,16 @@ export interface Pod {
   run(command: string): string;
 }
 
+/** What is on the other side of a node's uplink. */
+export interface Outside {
+  readonly netns: string;
+  readonly address: string;
+  /** Device of the node, and its index there. */
+  readonly uplink: string;
+  readonly ifindex: number;
+  run(command: string): string;
+}
+
 /** A namespace that plays the node, with pods on veth pairs; all below one name, gone with `remove`. */
 export class Node {
   readonly name = uniqueName();
@@ -55,6 +65,26 @@ export class Node {
     }
     const ifindex = this.ifindex(hostInterface);
     return { netns, address, address6, hostInterface, ifindex, run: (command) => sh(netns, command) };
+  }
+
+  /** A default route over a device of its own. */
+  addUplink(name = 'eth0'): Outside {
+    const netns = `${this.name}o`;
+    this.#add(netns);
+    const run = (command: string): string => sh(netns, command);
+    this.run(`ip link add ${name} type veth peer name node0 netns ${netns}
+      ip addr add 192.0.2.2/24 dev ${name}; ip link set ${name} up`);
+    run('ip link set lo up; ip addr add 192.0.2.1/24 dev node0; ip link set node0 up');
+    this.run(`ip route add default via 192.0.2.1 dev ${name}`);
+    run('ip route add 10.66.0.0/24 via 192.0.2.2');
+    return { netns, address: '192.0.2.1', uplink: name, ifindex: this.ifindex(name), run };
+  }
+
+  removePod({ netns, hostInterface }: Pod): void {
+    // The namespace goes later, in the background.
+    this.run(`ip link del ${hostInterface} 2>/dev/null || true`);
+    execFileSync('ip', ['netns', 'del', netns]);
+    this.#namespaces.splice(this.#namespaces.indexOf(netns), 1);
   }
 
   ifindex(device: string): number {

@@ -4,10 +4,13 @@ udp ADDRESS PORT COUNT SIZE [RATE]    datagrams; RATE a second
 gso ADDRESS PORT COUNT SEGMENTS SIZE  datagrams of several segments (UDP_SEGMENT)
 txtime ADDRESS PORT COUNT AHEAD_MS    datagrams with a departure time to come (SO_TXTIME, CLOCK_MONOTONIC)
 raw-txtime DEVICE COUNT AHEAD_MS      ARP frames with one (AF_PACKET)
+flood ADDRESS PORT SIZE RATE          datagrams, RATE a second, until its input ends; prints how many
+timed-sink PORT                       as sink; prints [ms since 1970, bytes, datagrams] of every ms in which some came (JSON)
 sink PORT                             counts datagrams until its input ends; prints "count bytes"
 tcp-sink PORT                         takes one connection to its end; prints the bytes
 tcp ADDRESS PORT BYTES                sends them; prints what left, retransmissions included
 """
+import json
 import select
 import socket
 import struct
@@ -17,6 +20,8 @@ import time
 SO_TXTIME = 61
 CLOCK_MONOTONIC = 1
 SOL_UDP, UDP_SEGMENT = 17, 103
+SO_RCVBUFFORCE = 33
+SO_TIMESTAMPNS = 35
 
 
 def family(address):
@@ -56,6 +61,41 @@ def main(verb, *rest):
         frame = b"\xff" * 6 + b"\x02\0\0\0\0\x09" + b"\x08\x06" + bytes(28)
         for _ in range(int(rest[1])):
             sock.sendmsg([frame], departure(rest[2]))
+    elif verb == "flood":
+        sock = socket.socket(family(rest[0]), socket.SOCK_DGRAM)
+        sock.connect((rest[0], int(rest[1])))
+        payload, rate, sent, start = b"x" * int(rest[2]), float(rest[3]), 0, time.monotonic()
+        print("ready", flush=True)
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            due = int((time.monotonic() - start) * rate) - sent
+            for _ in range(due):
+                try:
+                    sock.send(payload)
+                except OSError:
+                    pass  # Refused: nobody listens there by now; or no route for a moment.
+            sent += due
+            time.sleep(0.001)
+        print(sent)
+    elif verb == "timed-sink":
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 25)
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        sock.bind(("::", int(rest[0])))
+        print("ready", flush=True)
+        ms, sources, wait = {}, [sock, sys.stdin], None
+        while True:
+            ready, _, _ = select.select(sources, [], [], wait)
+            if sock in ready:
+                data, ancillary, _, _ = sock.recvmsg(65536, 64)
+                seconds, ns = struct.unpack("qq", ancillary[0][2])
+                entry = ms.setdefault(seconds * 1000 + ns // 1_000_000, [0, 0])
+                entry[0] += len(data)
+                entry[1] += 1
+            elif ready:
+                sources, wait = [sock], 0.5
+            else:
+                break
+        print(json.dumps([[at, *entry] for at, entry in sorted(ms.items())]))
     elif verb == "sink":
         sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)

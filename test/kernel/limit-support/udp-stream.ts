@@ -1,0 +1,86 @@
+import { startTraffic } from './listener.ts';
+
+/** Payload; with UDP, IPv4 and Ethernet headers 1,442 bytes on the wire. */
+const PAYLOAD = 1400;
+const HEADERS = 42;
+const WIRE_BITS = 8 * (PAYLOAD + HEADERS);
+
+interface Sender {
+  readonly netns: string;
+}
+interface Receiver {
+  readonly netns: string;
+  readonly address: string;
+}
+
+/** Datagrams that are sent without a pause, and when they came, by the clock of the receiving kernel. */
+export class UdpStream {
+  readonly #sender: { last(): Promise<string> };
+  readonly #sink: { last(): Promise<string> };
+
+  private constructor(sender: { last(): Promise<string> }, sink: { last(): Promise<string> }) {
+    this.#sender = sender;
+    this.#sink = sink;
+  }
+
+  /** @param rateBps bits a second on the wire */
+  static async start(from: Sender, to: Receiver, rateBps: number, port = 6000): Promise<UdpStream> {
+    const sink = await startTraffic(to.netns, 'timed-sink', port);
+    const sender = await startTraffic(from.netns, 'flood', to.address, port, PAYLOAD, rateBps / WIRE_BITS);
+    return new UdpStream(sender, sink);
+  }
+
+  async stop(): Promise<Arrivals> {
+    const sent = Number(await this.#sender.last());
+    const ms = JSON.parse(await this.#sink.last()) as [number, number, number][];
+    return new Arrivals(
+      sent,
+      ms.map(([atMs, bytes, datagrams]) => ({ atMs, bits: 8 * (bytes + HEADERS * datagrams), datagrams })),
+    );
+  }
+}
+
+interface Millisecond {
+  /** Since 1970. */
+  readonly atMs: number;
+  readonly bits: number;
+  readonly datagrams: number;
+}
+
+export class Arrivals {
+  readonly sent: number;
+  readonly #ms: readonly Millisecond[];
+
+  constructor(sent: number, ms: readonly Millisecond[]) {
+    this.sent = sent;
+    this.#ms = ms;
+  }
+
+  get datagrams(): number {
+    return this.#ms.reduce((sum, { datagrams }) => sum + datagrams, 0);
+  }
+
+  /** Mean between two moments (ms since 1970), bits a second on the wire. */
+  meanBps(fromMs: number, toMs: number): number {
+    const bits = this.#ms
+      .filter(({ atMs }) => atMs >= fromMs && atMs < toMs)
+      .reduce((sum, { bits: some }) => sum + some, 0);
+    return (bits * 1000) / (toMs - fromMs);
+  }
+
+  /** Of all windows of this length between two moments, the one with the most; bits a second on the wire. */
+  mostBps(windowMs = 1000, fromMs = -Infinity, toMs = Infinity): number {
+    const inside = this.#ms.filter(({ atMs }) => atMs >= fromMs && atMs < toMs);
+    let [sum, most, first] = [0, 0, 0];
+    for (const { atMs, bits } of inside) {
+      sum += bits;
+      while (inside[first]!.atMs <= atMs - windowMs) sum -= inside[first++]!.bits;
+      most = Math.max(most, sum);
+    }
+    return (most * 1000) / windowMs;
+  }
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,343 @@
+import { readdirSync } from 'node:fs';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { bpfObjectPath, loadBpf, openPinnedMap, type BpfObject } from '../../lib/bpf/index.ts';
+import { buildBpf, temporaryDir } from '../support/bpf.ts';
+import { until } from '../support/netloom.ts';
+import { anotherObject } from './limit-support/another-object.ts';
+import { LimitsRig } from './limit-support/limits-rig.ts';
+import { seenAt, watch } from './limit-support/look.ts';
+import type { Pod } from './limit-support/pods.ts';
+import { UdpStream, sleep } from './limit-support/udp-stream.ts';
+
+const MBIT = 1_000_000;
+/** What is measured may be more than the limit by this. */
+const OVER = 1.03;
+
+let rig: LimitsRig;
+beforeAll(buildBpf);
+beforeEach(() => {
+  rig = new LimitsRig();
+});
+afterEach(() => rig.remove());
+
+/** The slots that have an owner, by owner. */
+async function owners(): Promise<Record<string, number>> {
+  const map = openPinnedMap(
+    rig.maps().find((path) => path.endsWith('/limit_owner'))!,
+    { readOnly: true },
+  );
+  const found: Record<string, number> = {};
+  await map.readAll((keys, values, count) => {
+    for (let i = 0; i < count; i++) {
+      const owner = Buffer.from(values.buffer, values.byteOffset + i * map.valueSize, map.valueSize);
+      if (owner.some((byte) => byte !== 0)) found[owner.toString('hex')] = keys.getUint32(4 * i, true);
+    }
+  });
+  map.close();
+  return found;
+}
+
+async function detachedWithoutTrace(before: string): Promise<void> {
+  rig.note();
+  expect(await rig.detach()).toMatchObject({ status: 0, stderr: '' });
+  expect(rig.tc()).toBe(before);
+  expect(await rig.leftInKernel()).toEqual([]);
+  expect(readdirSync(rig.bpffs)).not.toContain('netloom');
+  expect(readdirSync(rig.state)).toEqual([]);
+}
+
+describe('limits outlive the agent', () => {
+  it('killed, it leaves them in force; the next one goes on; SIGTERM keeps them; --detach leaves no trace', async () => {
+    const limit = 20 * MBIT;
+    const sender = rig.addPod(1, { egress: '20M' });
+    const receiver = rig.addPod(2, { ingress: '20M' });
+    const before = rig.tc();
+    rig.publish();
+    const first = rig.start('--enforce');
+    await rig.stands('p1', 'egress', { state: 'shaped-htb', configuredBps: limit });
+    await rig.stands('p2', 'ingress', { state: 'shaped-htb', configuredBps: limit });
+    expect(rig.note()).toEqual({ programs: 3, maps: 6, links: 5 });
+    const slots = await owners();
+
+    const out = await UdpStream.start(sender, rig.outside, 3 * limit);
+    const into = await UdpStream.start(rig.outside, receiver, 3 * limit);
+    await sleep(1500);
+    const killedMs = Date.now();
+    await first.end('SIGKILL');
+    const tcDead = rig.tc();
+    await sleep(1500);
+    const startedMs = Date.now();
+    const second = rig.start('--enforce');
+    await second.says('limits');
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    const upMs = Date.now();
+    await sleep(1500);
+    const counted = (await rig.row('p1', 'egress'))!;
+    const termMs = Date.now();
+    expect(await second.end()).toEqual({ status: 0, signal: null });
+    await sleep(1200);
+    const endMs = Date.now();
+
+    for (const [way, arrivals] of [
+      ['egress', await out.stop()],
+      ['ingress', await into.stop()],
+    ] as const) {
+      const phases: [string, number, number][] = [
+        ['before', killedMs - 1200, killedMs],
+        ['dead', killedMs, startedMs],
+        ['restarting', startedMs, upMs],
+        ['after', upMs, termMs],
+        ['after SIGTERM', termMs, endMs],
+      ];
+      const means = phases.map(([name, from, to]) => [name, arrivals.meanBps(from, to) / limit] as const);
+      console.log(
+        `${way}: most in a second ${(arrivals.mostBps() / limit).toFixed(3)} of the limit; ` +
+          means.map(([name, share]) => `${name} ${share.toFixed(3)}`).join(', '),
+      );
+      expect(arrivals.mostBps()).toBeLessThan(OVER * limit);
+      for (const [name, share] of means) expect(share, `${way} ${name}`).toBeGreaterThan(0.8);
+    }
+    // Taken over: the same slots, classes and qdiscs, and counters that went on.
+    expect(rig.tc()).toBe(tcDead);
+    expect(await owners()).toEqual(slots);
+    expect(rig.note()).toEqual({ programs: 3, maps: 6, links: 5 });
+    const sentBytes = (termMs - killedMs) * (limit / 8000) * 0.8;
+    expect(counted.passedBytes).toBeGreaterThan(sentBytes);
+    expect(second.log().find(({ msg }) => msg === 'limits')).toMatchObject({ takenUp: 2 });
+    for (const agent of [first, second]) expect(agent.log().filter(({ level }) => level === 'error')).toEqual([]);
+
+    await detachedWithoutTrace(before);
+  });
+
+  it('does not start beside one that runs, and --detach refuses then', async () => {
+    rig.addPod(1, { egress: '20M' });
+    rig.publish();
+    const first = rig.startChild();
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    const second = rig.startChild();
+    await second.end('SIGCONT');
+    expect(second.stderr).toContain('AGENT_PINS_IN_USE');
+    const detach = await rig.detach();
+    expect(detach.status).not.toBe(0);
+    expect(detach.stderr).toContain('AGENT_PINS_IN_USE');
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    await first.end();
+  });
+});
+
+describe('an upgrade', () => {
+  const limit = 20 * MBIT;
+  let sender: Pod;
+  let probes: BpfObject;
+  let before: string;
+
+  beforeEach(async () => {
+    sender = rig.addPod(1, { egress: '20M' });
+    rig.addPod(2, { ingress: '1G' });
+    rig.publish();
+    // They are there before the agent, so they run behind its programs.
+    probes = await loadBpf({ object: bpfObjectPath('limit-probes') });
+    for (const [ifindex, direction] of [
+      [sender.ifindex, 'ingress'] as const,
+      [rig.outside.ifindex, 'egress'] as const,
+    ]) {
+      watch(probes, ifindex);
+      rig.node.inside(() => probes.program('look').attachTcx(ifindex, direction));
+    }
+    before = rig.tc();
+  });
+  afterEach(() => probes.close());
+
+  /** Sends at three times the limit while another agent comes in the place of the first. */
+  async function whileSending(replace: () => Promise<void>): Promise<void> {
+    const stream = await UdpStream.start(sender, rig.outside, 3 * limit);
+    await sleep(1200);
+    await replace();
+    await sleep(1200);
+    const arrivals = await stream.stop();
+    const atPod = seenAt(probes, sender.ifindex);
+    const atUplink = seenAt(probes, rig.outside.ifindex);
+    console.log(
+      `most in a second ${(arrivals.mostBps() / limit).toFixed(3)} of the limit; ` +
+        `${atPod['large']} packets left the pod, ${atUplink['large']} the node`,
+    );
+    // Each met one of the programs where it left the pod, and one where it left the node.
+    expect(atPod['large']).toBeGreaterThan(5000);
+    expect(atPod['largeCarried']).toBe(atPod['large']);
+    expect(atUplink['largeClassed']).toBe(atUplink['large']);
+    expect(arrivals.mostBps()).toBeLessThan(OVER * limit);
+  }
+
+  it('of the program leaves no packet unlimited; slots, maps and counters stay', async () => {
+    const first = rig.startChild();
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    const slots = await owners();
+    const [counts, maps, programs] = [rig.note(), rig.maps(), rig.programs()];
+    const dir = temporaryDir();
+    try {
+      const bpfObject = anotherObject(dir.path);
+      await whileSending(async () => {
+        await first.end('SIGKILL');
+        rig.startChild({ bpfObject });
+        await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+      });
+    } finally {
+      dir.remove();
+    }
+    expect(rig.maps()).toEqual(maps);
+    expect(await owners()).toEqual(slots);
+    expect(rig.note()).toEqual(counts);
+    expect(rig.programs().filter((id) => programs.includes(id))).toEqual([]);
+    const { passed } = await rig.counted('p1', 'egress');
+    expect(passed).toBe(seenAt(probes, rig.outside.ifindex)['large']);
+    await rig.processes.cleanup();
+    await detachedWithoutTrace(before);
+  });
+
+  it.each([
+    ['more', 1024, 4096],
+    ['fewer', 1024, 16],
+  ])(
+    'to %s slots leaves no packet unlimited, takes over what was counted, and drops the old maps',
+    async (_name, from, to) => {
+      const first = rig.start('--enforce', '--limit-slots', String(from));
+      await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+      const slots = await owners();
+      const [counts, maps, tc] = [rig.note(), rig.mapsDirs(), rig.tc()];
+      let passedBefore = 0;
+      await whileSending(async () => {
+        passedBefore = (await rig.counted('p1', 'egress')).passed;
+        await first.end('SIGKILL');
+        rig.start('--enforce', '--limit-slots', String(to));
+        await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+      });
+      expect(rig.mapsDirs()).toHaveLength(1);
+      expect(rig.mapsDirs()).not.toEqual(maps);
+      expect(await owners()).toEqual(slots);
+      expect(rig.tc()).toBe(tc);
+      expect(rig.note()).toEqual(counts);
+      const { passed } = await rig.counted('p1', 'egress');
+      expect(passed).toBeGreaterThan(passedBefore + 1000);
+      await rig.processes.cleanup();
+      await detachedWithoutTrace(before);
+    },
+  );
+
+  it('to fewer slots than the pods need says which are not held', async () => {
+    for (let n = 3; n <= 11; n++) rig.addPod(n, { egress: '20M', ingress: '20M' });
+    rig.publish();
+    const agent = rig.startChild({ slots: 16 });
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    const rows = await rig.rows();
+    const refused = rows.filter(({ state }) => state === 'unsupported');
+    expect(rows).toHaveLength(20);
+    expect(refused).toHaveLength(5);
+    for (const { reason } of refused) expect(reason).toBe('all 15 slots are taken; raise --limit-slots');
+    // A place that gets free is given to the next.
+    rig.forget('p1');
+    rig.publish();
+    await until('one more is held', async () => {
+      return (await rig.rows()).filter(({ state }) => state === 'unsupported').length === 4;
+    });
+    await agent.end();
+  });
+});
+
+describe('an annotation', () => {
+  const invalid = '"lots" is no quantity; expected bits a second, as 10M; the last valid limit stays';
+
+  it('that cannot be used leaves the last valid limit, also over restarts; one that is gone takes it away', async () => {
+    const sender = rig.addPod(1, { egress: '20M' });
+    rig.publish();
+    const first = rig.startChild();
+    await rig.stands('p1', 'egress', { state: 'shaped-htb', configuredBps: 20 * MBIT, invalid: false });
+    rig.annotate('p1', { egress: 'lots' });
+    rig.publish();
+    const kept = { state: 'shaped-htb', configuredBps: 20 * MBIT, invalid: true, reason: invalid } as const;
+    await rig.stands('p1', 'egress', kept);
+    const stream = await UdpStream.start(sender, rig.outside, 60 * MBIT);
+    await first.end('SIGKILL');
+    const second = rig.startChild();
+    await rig.stands('p1', 'egress', kept);
+    await second.end('SIGTERM');
+    const third = rig.startChild({ slots: 64 });
+    await rig.stands('p1', 'egress', kept);
+    const arrivals = await stream.stop();
+    expect(arrivals.mostBps()).toBeLessThan(OVER * 20 * MBIT);
+    for (const agent of [first, second, third]) {
+      const told = agent.log().filter(({ msg, reason }) => msg === 'limit' && reason === invalid);
+      expect(told.map(({ level }) => level)).toEqual(['warn']);
+    }
+
+    rig.annotate('p1', {});
+    rig.publish();
+    await until('no limit is there', async () => (await rig.rows()).length === 0);
+    // What was valid before it was taken away is forgotten, here and by the next agent.
+    rig.annotate('p1', { egress: 'lots' });
+    rig.publish();
+    const nothing = { state: 'unsupported', configuredBps: null, invalid: true } as const;
+    await rig.stands('p1', 'egress', nothing);
+    await third.end();
+    const fourth = rig.startChild({ slots: 64 });
+    await rig.stands('p1', 'egress', nothing);
+    expect(rig.links()).toEqual([]);
+    expect(rig.tc()).not.toContain('htb');
+    await fourth.end();
+  });
+
+  it('below 64k is not held, and says so; what was in force before stays', async () => {
+    rig.addPod(1, { egress: '63999', ingress: '20M' });
+    rig.publish();
+    const agent = rig.startChild();
+    await rig.stands('p1', 'egress', { state: 'unsupported', reason: 'below 64k', configuredBps: null });
+    await rig.stands('p1', 'ingress', { state: 'shaped-htb' });
+    rig.annotate('p1', { egress: '64k', ingress: '63k' });
+    rig.publish();
+    await rig.stands('p1', 'egress', { state: 'shaped-htb', configuredBps: 64_000 });
+    const reason = 'below 64k; the last valid limit stays';
+    await rig.stands('p1', 'ingress', { state: 'unsupported', reason, configuredBps: 20 * MBIT });
+    expect(agent.log().filter(({ level }) => level === 'error')).toEqual([]);
+    await agent.end();
+  });
+
+  it('is in force within a second of its change, and follows it up and down', async () => {
+    const sender = rig.addPod(1, { egress: '20M' });
+    rig.publish();
+    const agent = rig.startChild();
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    const took: number[] = [];
+    for (const mbit of [40, 10, 30, 5, 20]) {
+      const changedMs = performance.now();
+      rig.annotate('p1', { egress: `${mbit}M` });
+      rig.publish();
+      await rig.classHas(rig.outside.uplink, `rate ${mbit}Mbit ceil ${mbit}Mbit`);
+      took.push(performance.now() - changedMs);
+      const stream = await UdpStream.start(sender, rig.outside, 2.5 * mbit * MBIT);
+      await sleep(1300);
+      const arrivals = await stream.stop();
+      expect(arrivals.mostBps()).toBeLessThan(OVER * mbit * MBIT);
+      expect(arrivals.mostBps()).toBeGreaterThan(0.9 * mbit * MBIT);
+    }
+    console.log(`annotation in force after ${took.map((ms) => ms.toFixed(0)).join(', ')} ms`);
+    // Generous: this machine may be busy.
+    expect(Math.max(...took)).toBeLessThan(10_000);
+    await agent.end();
+  });
+
+  it('at the ends of its range is set as it says', async () => {
+    rig.addPod(1, { egress: '64k', ingress: '1P' });
+    rig.addPod(2, { egress: '1P', ingress: '64k' });
+    rig.publish();
+    const agent = rig.startChild();
+    for (const [pod, direction, configuredBps] of [
+      ['p1', 'egress', 64_000],
+      ['p1', 'ingress', 1e15],
+      ['p2', 'egress', 1e15],
+      ['p2', 'ingress', 64_000],
+    ] as const) {
+      await rig.stands(pod, direction, { state: 'shaped-htb', configuredBps, reason: '' });
+    }
+    await rig.settles();
+    await agent.end();
+  });
+});
