@@ -190,7 +190,7 @@ export class Enforcer {
     const standings = standingsWith(decided, view, faults, this.#faults);
     this.#faults = new Set(faults.map(({ text }) => text));
     this.#desired = { ...decided, standings };
-    this.#watcher.set(wishing, this.#desired, view.places);
+    this.#watcher.set(this.#desired, view);
     this.#tell();
     this.#warn([...this.#faults]);
     const states = [...standings.values()].flatMap((of) => Object.values(of).map(({ state }) => state));

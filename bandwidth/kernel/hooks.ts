@@ -7,6 +7,8 @@ import {
   type BpfProgram,
   type TcDirection,
 } from '../../lib/bpf/index.ts';
+import { NetloomError } from '../../lib/errors.ts';
+import { TC_CLSACT_PARENT, dumpQdiscs, withNetlink } from '../../lib/netlink/index.ts';
 import type { Hook, Role } from '../enforce/types.ts';
 import type { LimitPins } from './pins.ts';
 
@@ -103,6 +105,13 @@ export class ClsactHooks implements Hooks {
     if (present === program.id) return 'kept';
     const other = clsactProgramId(ifindex, direction === 'ingress' ? 'egress' : 'ingress');
     const isFirst = present === undefined && other === undefined;
+    if (direction === 'egress' && hasIngressOnly(ifindex)) {
+      throw new NetloomError('BPF_ATTACH_FAILED', `program ${program.name} cannot be attached`, {
+        place: `interface ${ifindex}, ${direction}`,
+        found: 'an ingress qdisc, which takes the place of clsact and has no filters for egress',
+        remedy: 'Remove it (tc qdisc del dev DEVICE ingress), or have whoever made it use clsact.',
+      });
+    }
     // Noted before it is made: whoever dies in between leaves a note too many, which the next one takes back.
     if (isFirst) this.#made.add(ifindex);
     const { madeQdisc } = setClsactFilter(program, ifindex, direction);
@@ -122,6 +131,13 @@ export class ClsactHooks implements Hooks {
     removeClsactFilter(hook.ifindex, DIRECTION[hook.role]);
     this.#known.delete(placeOf(hook));
   }
+}
+
+/** The kernel would put a filter for egress among those of ingress. */
+function hasIngressOnly(ifindex: number): boolean {
+  return withNetlink(dumpQdiscs).some(
+    ({ ifindex: at, parent, kind }) => at === ifindex && parent === TC_CLSACT_PARENT && kind === 'ingress',
+  );
 }
 
 function placeOf({ ifindex, role }: Hook): string {

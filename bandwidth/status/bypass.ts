@@ -2,7 +2,7 @@
 const LEAST_PACKETS = 50;
 /** Of what passed the interface; see research: 1,421 of 1,421 where we come first, 0 where another ends the chain. */
 const LEAST_SHARE = 0.5;
-/** Samples in a row. */
+/** Samples in a row that say it by themselves. */
 const LEAST_SAMPLES = 2;
 
 /** What went by somewhere, cumulative. */
@@ -32,6 +32,11 @@ export class BypassWatch {
       lacking(atHook.packets - last.atHook.packets, packets) &&
       lacking(atHook.bytes - last.atHook.bytes, atInterface.bytes - last.atInterface.bytes);
     this.#suspicious = missed ? this.#suspicious + 1 : 0;
+  }
+
+  /** Packets were missed in the last sample: enough where somebody is seen before us. */
+  get suspected(): boolean {
+    return this.#suspicious > 0;
   }
 
   get bypassed(): boolean {

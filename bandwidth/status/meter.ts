@@ -42,16 +42,6 @@ export class Meter {
     return this.#samples.at(-1)?.stat;
   }
 
-  /** Growth of the last interval; undefined: there was none. */
-  get step(): { readonly offeredPackets: bigint; readonly ms: number } | undefined {
-    const [before, last] = this.#samples.slice(-2);
-    if (before === undefined || last === undefined) return undefined;
-    return {
-      offeredPackets: last.stat.offeredPackets - before.stat.offeredPackets,
-      ms: last.atMs - before.atMs,
-    };
-  }
-
   reading(): Reading {
     const first = this.#samples[0];
     const last = this.#samples.at(-1);

@@ -1,30 +1,25 @@
-import { chainPrograms } from '../../lib/bpf/index.ts';
-import { dumpFilters, dumpLinks, type Link, type NetlinkSocket } from '../../lib/netlink/index.ts';
+import { dumpLinks, type Link, type NetlinkSocket } from '../../lib/netlink/index.ts';
 import { DIRECTIONS, type Direction } from '../contract/bandwidth.ts';
-import type { Desired, SlotUse, Standing, WishingPod } from '../enforce/types.ts';
-import type { PodPlace } from '../interfaces/types.ts';
+import type { Desired, NodeView, SlotUse, Standing, WishingPod } from '../enforce/types.ts';
 import type { LimitKernel } from '../kernel/limit-kernel.ts';
-import { queueBucketStartNs } from '../slot-stat.ts';
-import { BypassWatch, type Passage } from './bypass.ts';
+import { queueBucketStartNs, type SlotStat } from '../slot-stat.ts';
+import type { Passage } from './bypass.ts';
+import { Gate, type GateDevice } from './gate.ts';
 import { Meter } from './meter.ts';
 import type { LimitReport, LimitRow } from './report.ts';
 
 /** Below it a limit is no use to TCP. */
 const LEAST_SUGGESTED_BPS = 1_000_000;
-const UNKNOWN = 'another program';
-/** Where programs of ours count what a pod sends and receives. */
-const HOOK = { egress: 'ingress', ingress: 'egress' } as const;
-
 interface Entry {
   readonly pod: WishingPod;
   readonly direction: Direction;
   readonly standing: Standing;
-  readonly interfaces: readonly { readonly ifindex: number; readonly name: string }[];
+  readonly interfaces: readonly GateDevice[];
   readonly slot: number | undefined;
   readonly meter: Meter;
-  readonly bypass: BypassWatch;
-  /** Who ended the chain before our program, when that was noticed. */
-  bypassedBy: string | undefined;
+  /** At the pod's interfaces; and where HTB holds back what the pod sends, at the uplinks. */
+  readonly atPod: Gate;
+  readonly atUplinks: Gate;
 }
 
 /** Reads the counters of every limit once a second, and tells of them. Bounded by the slots. */
@@ -42,8 +37,8 @@ export class Watcher {
   }
 
   /** What is in force from now on. Meters of what stays go on. */
-  set(pods: readonly WishingPod[], desired: Desired, places: ReadonlyMap<string, PodPlace>): void {
-    const slotOf = new Map(desired.slots.map((use) => [keyOf(use), use.slot]));
+  set(desired: Desired, { pods, places, uplinks }: Pick<NodeView, 'pods' | 'places' | 'uplinks'>): void {
+    const useOf = new Map(desired.slots.map((use) => [keyOf(use), use]));
     const entries = new Map<string, Entry>();
     for (const pod of pods) {
       const standings = desired.standings.get(pod.uid);
@@ -52,18 +47,23 @@ export class Watcher {
         if (standing === undefined) continue;
         const key = keyOf({ uid: pod.uid, direction });
         const place = places.get(pod.uid);
-        const slot = slotOf.get(key);
+        const use = useOf.get(key);
         const known = this.#entries.get(key);
-        const goesOn = known !== undefined && known.slot === slot;
+        const goesOn = known !== undefined && known.slot === use?.slot ? known : undefined;
+        const interfaces = place?.found === true ? place.interfaces : [];
+        const leaving = use?.config.mode === 'htb' && direction === 'egress' ? uplinks : [];
         entries.set(key, {
           pod,
           direction,
           standing,
-          slot,
-          interfaces: place?.found === true ? place.interfaces : [],
-          meter: goesOn ? known.meter : new Meter(),
-          bypass: goesOn ? known.bypass : new BypassWatch(),
-          bypassedBy: goesOn ? known.bypassedBy : undefined,
+          slot: use?.slot,
+          interfaces,
+          meter: goesOn?.meter ?? new Meter(),
+          atPod: goesOn?.atPod.isAt(interfaces)
+            ? goesOn.atPod
+            : new Gate(direction === 'egress' ? 'from_pod' : 'to_pod', interfaces),
+          // A pod next door and the node itself are reached without an uplink.
+          atUplinks: goesOn?.atUplinks.isAt(leaving) ? goesOn.atUplinks : new Gate('leave', leaving, true),
         });
       }
     }
@@ -87,24 +87,12 @@ export class Watcher {
     for (const entry of measured) {
       const stat = kernel.stat(entry.slot!);
       entry.meter.add({ atMs, stat });
-      entry.bypass.add(passedAt(entry, links), { packets: stat.offeredPackets, bytes: stat.offeredBytes });
-      if (entry.bypass.bypassed) inPlace = this.#nameBypass(entry, kernel, socket) && inPlace;
-      else entry.bypassedBy = undefined;
+      const { atPod, atUplinks } = entry;
+      if (!atPod.add(passedAt(entry, links), offered(stat), kernel.programId(atPod.role), socket)) inPlace = false;
+      if (atUplinks.devices.length === 0) continue;
+      if (!atUplinks.add(limitable(stat), judged(stat), kernel.programId('leave'), socket)) inPlace = false;
     }
     return inPlace;
-  }
-
-  /** @returns whether our program is where it should be */
-  #nameBypass(entry: Entry, kernel: LimitKernel, socket: NetlinkSocket): boolean {
-    const found = whoIsBefore(entry, kernel, socket);
-    const wasNamed = entry.bypassedBy !== undefined && entry.bypassedBy !== UNKNOWN;
-    if (found.name === undefined && (wasNamed || !found.inPlace)) {
-      entry.bypass.clear();
-      entry.bypassedBy = undefined;
-    } else {
-      entry.bypassedBy = found.name ?? UNKNOWN;
-    }
-    return found.inPlace;
   }
 
   report(
@@ -133,42 +121,23 @@ function passedAt({ interfaces, direction }: Entry, links: ReadonlyMap<number, L
   return { packets, bytes };
 }
 
-/** The first of the programs that run before ours at an interface of the pod; undefined: nobody is seen there. */
-function whoIsBefore(
-  { interfaces, direction }: Entry,
-  kernel: LimitKernel,
-  socket: NetlinkSocket,
-): { name: string | undefined; inPlace: boolean } {
-  const point = HOOK[direction];
-  const ours = kernel.programId(direction === 'egress' ? 'from_pod' : 'to_pod');
-  let inPlace = true;
-  for (const { ifindex, name } of interfaces) {
-    const chain = chainPrograms(ifindex, point) ?? [];
-    const at = chain.findIndex(({ id }) => id === ours);
-    const [first] = at < 0 ? chain : chain.slice(0, at);
-    if (first !== undefined) {
-      return { name: `${first.name ?? `program ${first.id}`} (tcx ${point} of ${name})`, inPlace };
-    }
-    if (at >= 0) continue;
-    const filters = dumpFilters(socket, ifindex, point);
-    const place = filters.findIndex(({ bpf }) => bpf?.programId === ours);
-    const [filter] = place < 0 ? filters : filters.slice(0, place);
-    if (filter !== undefined) {
-      const who = filter.bpf?.name ?? filter.kind;
-      return { name: `${who} (filter ${filter.priority} at ${point} of ${name})`, inPlace };
-    }
-    if (place < 0) inPlace = false;
-  }
-  return { name: undefined, inPlace };
+function offered({ offeredPackets: packets, offeredBytes: bytes }: SlotStat): Passage {
+  return { packets, bytes };
 }
 
-function standingOf({ standing, bypassedBy }: Entry): Standing {
-  if (bypassedBy === undefined) return standing;
-  return {
-    state: standing.state === 'shadow' ? 'shadow' : 'unsupported',
-    reason: `bypassed by ${bypassedBy}`,
-    bps: standing.bps,
-  };
+function limitable(stat: SlotStat): Passage {
+  return { packets: stat.offeredPackets - stat.exemptPackets, bytes: stat.offeredBytes - stat.exemptBytes };
+}
+
+function judged(stat: SlotStat): Passage {
+  return { packets: stat.packets + stat.droppedPackets, bytes: stat.bytes + stat.droppedBytes };
+}
+
+function standingOf({ standing, atPod, atUplinks }: Entry): Standing {
+  const by = atPod.by ?? atUplinks.by;
+  if (by === undefined) return standing;
+  const state = standing.state === 'shadow' ? 'shadow' : 'unsupported';
+  return { state, reason: `bypassed by ${by}`, bps: standing.bps };
 }
 
 function rowOf(entry: Entry): LimitRow {

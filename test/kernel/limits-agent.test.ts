@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { bpfObjectPath, loadBpf, openPinnedMap, type BpfObject } from '../../lib/bpf/index.ts';
+import { bpfObjectPath, loadBpf, type BpfObject } from '../../lib/bpf/index.ts';
 import { buildBpf, temporaryDir } from '../support/bpf.ts';
 import { until } from '../support/netloom.ts';
 import { anotherObject } from './limit-support/another-object.ts';
@@ -19,23 +19,6 @@ beforeEach(() => {
   rig = new LimitsRig();
 });
 afterEach(() => rig.remove());
-
-/** The slots that have an owner, by owner. */
-async function owners(): Promise<Record<string, number>> {
-  const map = openPinnedMap(
-    rig.maps().find((path) => path.endsWith('/limit_owner'))!,
-    { readOnly: true },
-  );
-  const found: Record<string, number> = {};
-  await map.readAll((keys, values, count) => {
-    for (let i = 0; i < count; i++) {
-      const owner = Buffer.from(values.buffer, values.byteOffset + i * map.valueSize, map.valueSize);
-      if (owner.some((byte) => byte !== 0)) found[owner.toString('hex')] = keys.getUint32(4 * i, true);
-    }
-  });
-  map.close();
-  return found;
-}
 
 async function detachedWithoutTrace(before: string): Promise<void> {
   rig.note();
@@ -57,7 +40,7 @@ describe('limits outlive the agent', () => {
     await rig.stands('p1', 'egress', { state: 'shaped-htb', configuredBps: limit });
     await rig.stands('p2', 'ingress', { state: 'shaped-htb', configuredBps: limit });
     expect(rig.note()).toEqual({ programs: 3, maps: 6, links: 5 });
-    const slots = await owners();
+    const slots = await rig.owners();
 
     const out = await UdpStream.start(sender, rig.outside, 3 * limit);
     const into = await UdpStream.start(rig.outside, receiver, 3 * limit);
@@ -99,7 +82,7 @@ describe('limits outlive the agent', () => {
     }
     // Taken over: the same slots, classes and qdiscs, and counters that went on.
     expect(rig.tc()).toBe(tcDead);
-    expect(await owners()).toEqual(slots);
+    expect(await rig.owners()).toEqual(slots);
     expect(rig.note()).toEqual({ programs: 3, maps: 6, links: 5 });
     const sentBytes = (termMs - killedMs) * (limit / 8000) * 0.8;
     expect(counted.passedBytes).toBeGreaterThan(sentBytes);
@@ -171,7 +154,7 @@ describe('an upgrade', () => {
   it('of the program leaves no packet unlimited; slots, maps and counters stay', async () => {
     const first = rig.startChild();
     await rig.stands('p1', 'egress', { state: 'shaped-htb' });
-    const slots = await owners();
+    const slots = await rig.owners();
     const [counts, maps, programs] = [rig.note(), rig.maps(), rig.programs()];
     const dir = temporaryDir();
     try {
@@ -185,7 +168,7 @@ describe('an upgrade', () => {
       dir.remove();
     }
     expect(rig.maps()).toEqual(maps);
-    expect(await owners()).toEqual(slots);
+    expect(await rig.owners()).toEqual(slots);
     expect(rig.note()).toEqual(counts);
     expect(rig.programs().filter((id) => programs.includes(id))).toEqual([]);
     const { passed } = await rig.counted('p1', 'egress');
@@ -202,7 +185,7 @@ describe('an upgrade', () => {
     async (_name, from, to) => {
       const first = rig.start('--enforce', '--limit-slots', String(from));
       await rig.stands('p1', 'egress', { state: 'shaped-htb' });
-      const slots = await owners();
+      const slots = await rig.owners();
       const [counts, maps, tc] = [rig.note(), rig.mapsDirs(), rig.tc()];
       let passedBefore = 0;
       await whileSending(async () => {
@@ -213,7 +196,7 @@ describe('an upgrade', () => {
       });
       expect(rig.mapsDirs()).toHaveLength(1);
       expect(rig.mapsDirs()).not.toEqual(maps);
-      expect(await owners()).toEqual(slots);
+      expect(await rig.owners()).toEqual(slots);
       expect(rig.tc()).toBe(tc);
       expect(rig.note()).toEqual(counts);
       const { passed } = await rig.counted('p1', 'egress');

@@ -1,9 +1,12 @@
 import { readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ownerOf } from '../../../bandwidth/enforce/slots.ts';
+import { slotKey } from '../../../bandwidth/kernel/left.ts';
+import { decodeSlotStat, type SlotStat } from '../../../bandwidth/slot-stat.ts';
 import type { LimitRow } from '../../../bandwidth/status/report.ts';
 import type { LimitsOptions } from '../../../bandwidth/limits-agent.ts';
 import { askLimits } from '../../../cli/limits-client.ts';
-import { PinnedTcLink, ensureBpffs, openPinnedMap, unmountBpffs } from '../../../lib/bpf/index.ts';
+import { PinnedTcLink, ensureBpffs, openPinnedMap, unmountBpffs, type BpfMap } from '../../../lib/bpf/index.ts';
 import { temporaryDir } from '../../support/bpf.ts';
 import { BIN, Processes, until, type Ended, type Running } from '../../support/netloom.ts';
 import { kernelObjects } from './kernel-objects.ts';
@@ -160,6 +163,35 @@ export class LimitsRig {
     const row = await this.row(pod, direction);
     if (row === undefined) throw new Error(`${pod} ${direction} has no row`);
     return row;
+  }
+
+  /** What the programs counted of a direction of a pod, read from the pinned maps. */
+  async stat(pod: string, direction: Direction): Promise<SlotStat> {
+    const owner = ownerOf(this.#told.get(pod)?.uid ?? `uid-${pod}`, direction);
+    const slot = (await this.owners())[owner];
+    if (slot === undefined) throw new Error(`${pod} ${direction} has no slot`);
+    using map = this.#map('limit_stat');
+    return decodeSlotStat(map.lookup(slotKey(slot))!);
+  }
+
+  /** The slots that have an owner, by owner. */
+  async owners(): Promise<Record<string, number>> {
+    using map = this.#map('limit_owner');
+    const found: Record<string, number> = {};
+    await map.readAll((keys, values, count) => {
+      for (let i = 0; i < count; i++) {
+        const owner = Buffer.from(values.buffer, values.byteOffset + i * map.valueSize, map.valueSize);
+        if (owner.some((byte) => byte !== 0)) found[owner.toString('hex')] = keys.getUint32(4 * i, true);
+      }
+    });
+    return found;
+  }
+
+  #map(name: string): BpfMap & Disposable {
+    const path = this.maps().find((candidate) => candidate.endsWith(`/${name}`));
+    if (path === undefined) throw new Error(`no map ${name} is pinned`);
+    const map = openPinnedMap(path, { readOnly: true });
+    return Object.assign(map, { [Symbol.dispose]: () => map.close() });
   }
 
   /** Waits until tc shows a class of HTB with this text. */
