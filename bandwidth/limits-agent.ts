@@ -5,11 +5,13 @@ import { EventWriter } from '../lib/kube/event-writer.ts';
 import { fileCredentials } from '../lib/kube/file-credentials.ts';
 import { KubeClient } from '../lib/kube/kube-client.ts';
 import type { Logger } from '../lib/log.ts';
+import { DIRECTIONS, type Direction } from './contract/bandwidth.ts';
 import { Enforcer } from './enforce/enforcer.ts';
 import type { Purpose } from './enforce/types.ts';
 import { LimitPins } from './kernel/pins.ts';
 import { ApiPods } from './pods/api-pods.ts';
 import { SnapshotPods } from './pods/snapshot-pods.ts';
+import { NoteQueue } from './status/note-queue.ts';
 import { noteOf } from './status/notes.ts';
 import type { LimitReport } from './status/report.ts';
 import { SOCKET_NAME, serveLimits } from './status/server.ts';
@@ -60,6 +62,8 @@ export async function startLimits(options: LimitsOptions): Promise<LimitsAgent> 
     const pins = purpose === 'dry-run' || options.pins === undefined ? undefined : LimitPins.open(options.pins);
     if (pins !== undefined) closers.push(() => pins.close());
     const { source, events } = await connect(options);
+    const notes = events === undefined ? undefined : new NoteQueue(events);
+    if (notes !== undefined) closers.push(() => notes.stop());
     const enforcer = new Enforcer({
       ...options,
       pins,
@@ -70,7 +74,7 @@ export async function startLimits(options: LimitsOptions): Promise<LimitsAgent> 
         const fields = { pod: `${namespace}/${name}`, direction, state: standing.state, limitBps };
         const reason = standing.reason === '' ? {} : { reason: standing.reason };
         logger[note?.type === 'Warning' ? 'warn' : 'info']('limit', { ...fields, ...reason });
-        if (note !== undefined && events?.admit() === true) void events.write({ namespace, name, uid, ...note });
+        notes?.offer(keyOf(uid, direction), note === undefined ? undefined : { namespace, name, uid, ...note });
       },
     });
     closers.push(() => enforcer.stop());
@@ -85,7 +89,13 @@ export async function startLimits(options: LimitsOptions): Promise<LimitsAgent> 
     const server = await serveLimits(join(options.state, SOCKET_NAME), report);
     closers.push(() => server.close());
     closers.push(() => source.stop());
-    await source.start({ pods: (pods) => enforcer.pods(pods), failed: () => undefined });
+    await source.start({
+      pods: (pods) => {
+        enforcer.pods(pods);
+        notes?.keep(new Set(pods.flatMap(({ uid }) => DIRECTIONS.map((direction) => keyOf(uid, direction)))));
+      },
+      failed: () => undefined,
+    });
     isStarted = true;
     logger.info('limits of pods', { node, purpose, ...(pins === undefined ? {} : { pins: pins.dir }) });
     let stopping: Promise<void> | undefined;
@@ -101,6 +111,10 @@ export async function startLimits(options: LimitsOptions): Promise<LimitsAgent> 
     await closeAll();
     throw error;
   }
+}
+
+function keyOf(uid: string, direction: Direction): string {
+  return `${uid} ${direction}`;
 }
 
 async function connect({
