@@ -1,0 +1,58 @@
+import { FULL_FRAME, TCP_PAYLOAD, UDP_FRAME, UDP_PAYLOAD, type Bench } from '../guest/bench.ts';
+import type { Direction } from '../guest/limits.ts';
+import type { Place } from '../guest/topology.ts';
+import { ALL_KERNELS, NONE, about, type Case } from './case.ts';
+
+/** Limits in Mbit/s, the tolerance of goodput, the window, and how many segments a UDP send carries: single ones are CPU-bound. */
+const RATES = [
+  { rate: 10, tolerance: 0.01, ms: 2000, segments: 1 },
+  { rate: 100, tolerance: 0.005, ms: 1000, segments: 10 },
+  { rate: 500, tolerance: 0.005, ms: 500, segments: 40 },
+  { rate: 1000, tolerance: 0.005, ms: 500, segments: 40 },
+] as const;
+
+const OFFERED = 1.2;
+
+function places(direction: Direction): { from: Place; to: Place } {
+  return direction === 'egress' ? { from: 'pod1', to: 'world' } : { from: 'world', to: 'pod1' };
+}
+
+function limitOne(bench: Bench, direction: Direction, rate: number): void {
+  bench.limit({ pod1: { [direction]: rate } });
+}
+
+/** Case 1: what arrives is the limit less the headers; case 2: fq never drops, in any of them. */
+export const ACCURACY: readonly Case[] = RATES.flatMap(({ rate, tolerance, ms, segments }) =>
+  (['egress', 'ingress'] as const).flatMap((direction) =>
+    ([4, 6] as const).flatMap((family): Case[] => {
+      const common = {
+        number: 1,
+        kernels: ALL_KERNELS,
+        ci: rate === 100,
+        shift: rate > 100 ? 0 : 1,
+      } as const;
+      return [
+        {
+          ...common,
+          id: `1-tcp${family}-${direction}-${rate}`,
+          what: `4 TCP flows, IPv${family}, ${direction} ${rate} Mbit/s`,
+          measure: (bench) => {
+            limitOne(bench, direction, rate);
+            return bench.tcp({ ...places(direction), family, flows: 4, callers: 0, ms, limitMbit: rate });
+          },
+          expected: { goodputMbit: about((rate * TCP_PAYLOAD[family]) / FULL_FRAME, tolerance), fqDropped: NONE },
+        },
+        {
+          ...common,
+          id: `1-udp${family}-${direction}-${rate}`,
+          what: `UDP at ${OFFERED} of the limit, IPv${family}, ${direction} ${rate} Mbit/s`,
+          measure: (bench) => {
+            limitOne(bench, direction, rate);
+            return bench.udp({ ...places(direction), family, ms, segments, offeredMbit: OFFERED * rate });
+          },
+          expected: { goodputMbit: about((rate * UDP_PAYLOAD) / UDP_FRAME[family], tolerance), fqDropped: NONE },
+        },
+      ];
+    }),
+  ),
+);
