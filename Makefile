@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-print-directory
 NODE := scripts/node
 
-.PHONY: help setup build demo demo-cluster test test-all bench lint format docs clean
+.PHONY: help setup build demo demo-cluster test test-all test-pacing bench lint format docs clean
 
 help: ## Show this
 	@echo 'Usage: make TARGET'
@@ -26,6 +26,9 @@ test: setup ## Types, lint, format and all tests but the slow ones
 
 test-all: setup ## The same with the slow tests
 	@NETLOOM_TEST_ALL=1 $(NODE) scripts/test.ts
+
+test-pacing: build ## Bandwidth limits with real pacing, in guests with Debian's kernels (CASES='6.1 3': some)
+	@$(NODE) test/pacing/run.ts $(CASES)
 
 bench: build ## Every benchmark against its baseline (BENCH=name: one)
 	@scripts/bench.sh $(BENCH)

@@ -1,11 +1,13 @@
 import { defineConfig } from 'vitest/config';
-import { controlPlaneTests, kernelTests, testAll } from './scripts/test-scope.ts';
+import { controlPlaneTests, kernelTests, pacingTests, testAll } from './scripts/test-scope.ts';
 
 const kernel = kernelTests();
 const controlPlane = controlPlaneTests();
+const pacing = pacingTests();
 if (process.env['VITEST'] === undefined) {
   if (!kernel.run) process.stderr.write(`test/kernel is skipped: ${kernel.reason}\n`);
   if (!controlPlane.run) process.stderr.write(`test/control-plane is skipped: ${controlPlane.reason}\n`);
+  if (!pacing.run) process.stderr.write(`test/pacing is skipped: ${pacing.reason}\n`);
 }
 
 /** `*.slow.test.ts` takes minutes: only `make test-all` runs it. */
@@ -23,7 +25,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/kernel/**', 'test/control-plane/**', ...slow],
+          exclude: ['test/kernel/**', 'test/control-plane/**', 'test/pacing/*.test.ts', ...slow],
           // On a busy machine a start of Node takes seconds.
           testTimeout: 60_000,
           hookTimeout: 60_000,
@@ -55,6 +57,20 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'pacing',
+          include: pacing.run ? ['test/pacing/*.test.ts'] : [],
+          exclude: slow,
+          // Each file runs two guests, which take a core each.
+          maxWorkers: 1,
+          fileParallelism: false,
+          // Kernels may have to be fetched, and QEMU installed.
+          hookTimeout: 600_000,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

@@ -26,6 +26,24 @@ export function controlPlaneTests(): Scope {
   }
 }
 
+/** Whether test/pacing can run here: it boots Debian's kernels in QEMU and installs what it needs for that by apt. */
+export function pacingTests(): Scope {
+  if (process.platform !== 'linux' || process.arch !== 'x64') return { run: false, reason: 'not Linux on x86-64' };
+  // What is missing in CI is said where it is missed.
+  if (inCi()) return { run: true };
+  try {
+    execFileSync('apt-get', ['--version'], { stdio: 'ignore' });
+  } catch {
+    return { run: false, reason: "not Debian: Debian's kernels come by apt-get" };
+  }
+  try {
+    execFileSync('qemu-system-x86_64', ['--version'], { stdio: 'ignore' });
+  } catch {
+    if (process.getuid?.() !== 0) return { run: false, reason: 'QEMU is not installed: apt-get install qemu-system-x86' };
+  }
+  return { run: true };
+}
+
 /** Whether test/kernel can run here: it loads BPF programs and makes network namespaces. */
 export function kernelTests(): Scope {
   if (process.platform !== 'linux') return { run: false, reason: 'not Linux' };

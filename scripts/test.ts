@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { controlPlaneTests, inCi, kernelTests, testAll } from './test-scope.ts';
+import { controlPlaneTests, inCi, kernelTests, pacingTests, testAll } from './test-scope.ts';
 import { countTests, type VitestReport } from './test-counts.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -57,11 +57,18 @@ function sourcesInC(): string[] {
 }
 
 const controlPlane = controlPlaneTests();
+const pacing = pacingTests();
 
 /** Built here, where nobody has a time limit; `make test-all` also tries an older kube-scheduler. */
 function controlPlaneModules(): [string, [string, string[]]][] {
   const modules = testAll() ? ['go', 'go-1.35'] : ['go'];
   return modules.map((name) => [`control ${name}`, ['test/control-plane/build.sh', [name]]]);
+}
+
+/** Kernels and QEMU of test/pacing; the same holds for them. */
+function pacingGuests(): [string, [string, string[]]][] {
+  const kernels = testAll() ? ['6.12', '6.1'] : ['6.12'];
+  return [['pacing guests', node('test/pacing/prepare.ts', ...kernels)]];
 }
 
 async function checks(): Promise<{ passed: number; failed: number }> {
@@ -70,6 +77,7 @@ async function checks(): Promise<{ passed: number; failed: number }> {
     ['types', node('node_modules/typescript/bin/tsc', '--noEmit')],
     ['lint', node('node_modules/eslint/bin/eslint.js', '.')],
     ...(controlPlane.run ? controlPlaneModules() : []),
+    ...(pacing.run ? pacingGuests() : []),
     ['format', node('node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.')],
   ];
   if (existsSync('.clang-format') && (await runProgram('clang-format', ['--version'], false)).ok) {
@@ -112,6 +120,7 @@ const outcome = await runProgram(
 const scopes = [
   { folder: 'test/kernel', scope: kernelTests() },
   { folder: 'test/control-plane', scope: controlPlane },
+  { folder: 'test/pacing', scope: pacing },
 ].map((entry) => ({
   ...entry,
   files: globSync(`${entry.folder}/**/*.test.ts`)

@@ -1,9 +1,8 @@
 import { UDP_FRAME, UDP_PAYLOAD, mbit, type Bench, type Measured, type Role, type Window } from '../guest/bench.ts';
-import { addressOf, buildSlowLink, type Place } from '../guest/topology.ts';
+import { SLOW_LINK_MBIT, addressOf, buildSlowLink, run, type Place } from '../guest/topology.ts';
 import { ALL_KERNELS, NONE, about, atLeast, atMost, type Case, type Figures } from './case.ts';
 
 const UDP_SHARE = UDP_PAYLOAD / UDP_FRAME[4];
-const SLOW_LINK_MBIT = 200;
 
 function limitSender(bench: Bench): void {
   bench.limit({ pod1: { egress: 20 } });
@@ -42,6 +41,30 @@ const SAME_NODE: readonly Case[] = [
     expected: { goodputMbit: about(20 * UDP_SHARE, 0.005), fqDropped: NONE },
   },
 ];
+
+/** What the agent looks for: without fq on the target's device a limited flow there is policed, not paced. */
+const WITHOUT_FQ: Case = {
+  id: '8-no-fq-at-target',
+  number: 8,
+  what: 'fq taken away from the target pod: same-node traffic suffers, it is noticed and put back',
+  kernels: ALL_KERNELS,
+  shift: 1,
+  measure: async (bench) => {
+    limitSender(bench);
+    const traffic = { from: 'pod1', to: 'pod2', flows: 4, limitMbit: 20 } as const;
+    run('tc', ['qdisc', 'del', 'dev', 'pod2', 'root']);
+    const without = await bench.tcp(traffic);
+    const { operations } = bench.limits.repair();
+    const repaired = await bench.tcp(traffic);
+    return {
+      withoutPercent: without['efficiencyPercent']!,
+      operations,
+      repairedPercent: repaired['efficiencyPercent']!,
+      fqDropped: repaired['fqDropped']!,
+    };
+  },
+  expected: { withoutPercent: atMost(95), operations: atLeast(1), repairedPercent: about(100, 0.01), fqDropped: NONE },
+};
 
 /** Case 11: the limit of who sends, and of who receives. */
 const COMPOSED: readonly Case[] = [
@@ -102,7 +125,7 @@ const UNLIMITED: Case = {
   kernels: ALL_KERNELS,
   shift: 1,
   measure: async (bench): Promise<Figures> => {
-    buildSlowLink(SLOW_LINK_MBIT);
+    buildSlowLink();
     bench.limit({ pod1: { egress: 20 } });
     const link = await pairs(bench, [{ from: 'pod2', to: 'far', flows: 4 }]);
     const { goodputs, figures } = await pairs(bench, [
@@ -125,4 +148,4 @@ const UNLIMITED: Case = {
   },
 };
 
-export const ON_ONE_NODE: readonly Case[] = [...SAME_NODE, ...COMPOSED, TWO_SENDERS, UNLIMITED];
+export const ON_ONE_NODE: readonly Case[] = [...SAME_NODE, WITHOUT_FQ, ...COMPOSED, TWO_SENDERS, UNLIMITED];

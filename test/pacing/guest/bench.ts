@@ -66,11 +66,19 @@ export interface TcpTraffic extends Traffic {
   readonly limitMbit: number;
   /** Request/response connections beside the bulk flows; 0: none. */
   readonly callers?: number;
+  /** Between a response and the next request. */
+  readonly pauseMs?: number;
 }
 
 export interface UdpTraffic extends Traffic {
   readonly offeredMbit: number;
   readonly segments?: number;
+  /** Of the receiver, if it is another one than that of its place. */
+  readonly address?: string;
+  /** Payload of a datagram. */
+  readonly size?: number;
+  /** With departure times so far ahead (SO_TXTIME). */
+  readonly aheadMs?: number;
 }
 
 export const FULL_FRAME = 1514;
@@ -114,13 +122,15 @@ export class Bench {
 
   /** Bulk TCP flows, and request/response connections beside them, each in a process of its own. */
   async tcp(traffic: TcpTraffic): Promise<Figures> {
-    const { from, to, family = 4, flows, cc = 'cubic', ecn = false, warmMs = 500, ms = 1000, callers = 1 } = traffic;
+    const { from, to, family = 4, flows, cc = 'cubic', ecn = false, warmMs = 500, ms = 1000, callers = 1, pauseMs = 1 } = traffic;
     const [bulkPort, callPort] = [ports++, ports++];
     const client = { netns: from, to: addressOf(to, family), cc, ecn: ecn ? 1 : 0 };
     const roles: Role[] = [
       { kind: 'sink', netns: to, port: bulkPort, cc },
       { kind: 'echo', netns: to, port: callPort, size: REQUEST, cc },
-      ...(callers > 0 ? [{ kind: 'rr', ...client, port: callPort, size: REQUEST, connections: callers } as const] : []),
+      ...(callers > 0
+        ? [{ kind: 'rr', ...client, port: callPort, size: REQUEST, connections: callers, pause_us: 1000 * pauseMs } as const]
+        : []),
       { kind: 'bulk', ...client, port: bulkPort, flows },
     ];
     const wire = { device: lastDevice(to), limitMbit: traffic.limitMbit };
@@ -146,20 +156,19 @@ export class Bench {
     };
   }
 
-  /** Datagrams of 1,400 bytes at a rate of payload. */
+  /** Datagrams, of 1,400 bytes if nothing else is said, at a rate of payload. */
   async udp(traffic: UdpTraffic): Promise<Figures> {
-    const { from, to, family = 4, warmMs = 500, ms = 1000, offeredMbit, segments = 1 } = traffic;
+    const { from, to, family = 4, warmMs = 500, ms = 1000, offeredMbit, segments = 1, size = UDP_PAYLOAD, aheadMs } = traffic;
     const port = ports++;
     const { told, seconds, figures } = await this.measure({ fromMs: warmMs, untilMs: warmMs + ms }, [
       { kind: 'sink', netns: to, port, proto: 'udp' },
       {
-        kind: 'udp',
+        ...(aheadMs === undefined ? { kind: 'udp', segments } : { kind: 'txtime', ahead_ms: aheadMs }),
         netns: from,
-        to: addressOf(to, family),
+        to: traffic.address ?? addressOf(to, family),
         port,
         kbps: offeredMbit * 1000,
-        size: UDP_PAYLOAD,
-        segments,
+        size,
       },
     ]);
     const [sink, sender] = [told[0]!, told[1]!];

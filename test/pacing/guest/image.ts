@@ -26,6 +26,8 @@ const HERE = 'test/pacing/guest';
 
 /** Of the project, what runs in a guest; the agent and all that it can reach. */
 const SOURCES = '{bin,cli,lib,proto,collector,bandwidth}/**/*.{ts,js,proto}';
+/** How programs are run on test data. */
+const TEST_RUNS = 'test/kernel/limit-support/{limit-object,frames}.ts';
 const SCRIPTS = ['bin/netloom', 'scripts/node', 'package.json'];
 /** Packages that the agent imports; with what these need. */
 const PACKAGES = ['koffi', '@koromix/koffi-linux-x64', '@grpc/grpc-js', 'protobufjs', 'prom-client', 'yaml'];
@@ -67,7 +69,7 @@ export function buildImage(kernel: Kernel): string {
 }
 
 function projectEntries(): CpioEntry[] {
-  const own = globSync(['test/pacing/cases/**/*.ts', `${HERE}/*.{ts,js}`], { cwd: ROOT });
+  const own = globSync(['test/pacing/cases/**/*.ts', `${HERE}/*.{ts,js}`, TEST_RUNS], { cwd: ROOT });
   const files = globSync(SOURCES, { cwd: ROOT }).filter((path) => !path.includes('node_modules/'));
   const objects = globSync('build/bpf/*.bpf.o', { cwd: ROOT });
   return [

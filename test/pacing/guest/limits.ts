@@ -117,6 +117,12 @@ export class Limits {
     return { operations };
   }
 
+  /** Takes everything back. */
+  close(): void {
+    this.applyLimits([]);
+    this.#object.close();
+  }
+
   stat(pod: string, direction: Direction): SlotStat {
     return decodeSlotStat(this.#object.map('limit_stat').lookup(u32(this.#slotOf(pod, direction)))!);
   }

@@ -64,8 +64,15 @@ function join(device: string, netns: string, net: number): void {
   ip(netns, 'link set lo up', 'link set eth0 up', `addr add 10.${net}.0.2/24 dev eth0`, `-6 addr add fd${net}::2/64 dev eth0 nodad`);
 }
 
-/** `far`, behind a link of that speed: node ── uplink2 ── router ──(tbf)── far. */
-export function buildSlowLink(mbit: number): void {
+/** Mbit/s of the link to `far`. */
+export const SLOW_LINK_MBIT = 200;
+
+let hasSlowLink = false;
+
+/** `far`, once: node ── uplink2 ── router ──(tbf)── far. */
+export function buildSlowLink(): void {
+  if (hasSlowLink) return;
+  hasSlowLink = true;
   ip(
     '',
     'netns add router',
@@ -78,7 +85,7 @@ export function buildSlowLink(mbit: number): void {
   ip('router', 'route add 10.66.0.0/24 via 10.97.0.1');
   ip('far', 'link set lo up', 'link set eth0 up', 'addr add 10.98.0.2/24 dev eth0', 'route add default via 10.98.0.1');
   run('ip', ['netns', 'exec', 'router', 'sh', '-c', 'echo 1 >/proc/sys/net/ipv4/ip_forward']);
-  run('tc', ['-n', 'router', ...`qdisc add dev slow root tbf rate ${mbit}mbit burst 32k latency 20ms`.split(' ')]);
+  run('tc', ['-n', 'router', ...`qdisc add dev slow root tbf rate ${SLOW_LINK_MBIT}mbit burst 32k latency 20ms`.split(' ')]);
   ip('', 'route add 10.98.0.0/24 via 10.97.0.2');
 }
 
