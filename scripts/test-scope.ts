@@ -39,7 +39,8 @@ export function pacingTests(): Scope {
   try {
     execFileSync('qemu-system-x86_64', ['--version'], { stdio: 'ignore' });
   } catch {
-    if (process.getuid?.() !== 0) return { run: false, reason: 'QEMU is not installed: apt-get install qemu-system-x86' };
+    if (process.getuid?.() !== 0)
+      return { run: false, reason: 'QEMU is not installed: apt-get install qemu-system-x86' };
   }
   return { run: true };
 }

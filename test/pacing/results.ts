@@ -15,7 +15,11 @@ export interface Result {
 }
 
 /** Runs guests, two at a time; `onResult` is called for every case of every plan once. */
-export async function runPlans(plans: readonly GuestPlan[], onResult: (result: Result) => void, signal?: AbortSignal): Promise<void> {
+export async function runPlans(
+  plans: readonly GuestPlan[],
+  onResult: (result: Result) => void,
+  signal?: AbortSignal,
+): Promise<void> {
   const guests = await prepareGuests([...new Set(plans.map(({ kernel }) => kernel))]);
   const queue = [...plans];
   const work = async (): Promise<void> => {
@@ -26,7 +30,12 @@ export async function runPlans(plans: readonly GuestPlan[], onResult: (result: R
   await Promise.all(Array.from({ length: AT_ONCE }, work));
 }
 
-async function runPlan(guest: Guest, plan: GuestPlan, onResult: (result: Result) => void, signal?: AbortSignal): Promise<void> {
+async function runPlan(
+  guest: Guest,
+  plan: GuestPlan,
+  onResult: (result: Result) => void,
+  signal?: AbortSignal,
+): Promise<void> {
   const { kernel, shift, without } = plan;
   const waiting = new Map(plan.cases.map((entry) => [entry.id, entry]));
   const finish = (id: string, outcome: Result['outcome']): void => {

@@ -38,7 +38,12 @@ let boots = 0;
  * @param told each line that the guest says
  * @throws Error with the end of its console, if it ends without having said so, or too late
  */
-export async function runGuest(guest: Guest, boot: Boot, told: (message: GuestMessage) => void, signal?: AbortSignal): Promise<void> {
+export async function runGuest(
+  guest: Guest,
+  boot: Boot,
+  told: (message: GuestMessage) => void,
+  signal?: AbortSignal,
+): Promise<void> {
   mkdirSync(LOGS, { recursive: true });
   const console = join(LOGS, `pacing-${guest.kernel.name}-${process.pid}-${boots++}.log`);
   const { shift, cases, without = [], memoryMb = MEMORY_MB, timeoutSeconds = TIMEOUT_SECONDS } = boot;

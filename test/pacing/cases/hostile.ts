@@ -25,7 +25,11 @@ const DEPARTURES: readonly Case[] = [
         { kind: 'bulk', netns: 'pod2', to: addressOf('far', 4), port: 4000, flows: 4 },
       ]);
       const victim = (mbit(Number(told[0]!['bytes']), seconds) * 1514) / 1448;
-      return { victimPercent: (100 * victim) / SLOW_LINK_MBIT, floodMbit: mbit(Number(told[1]!['bytes']), seconds), ...figures };
+      return {
+        victimPercent: (100 * victim) / SLOW_LINK_MBIT,
+        floodMbit: mbit(Number(told[1]!['bytes']), seconds),
+        ...figures,
+      };
     },
     expected: { victimPercent: atLeast(85), floodMbit: about(2.4, 0.05), fqDropped: NONE },
   },
@@ -60,7 +64,12 @@ async function policyBehind(bench: Bench, ours: 'tcx' | 'clsact', policy: 'tcx' 
     withPolicy.limit({ pod1: { egress: LIMIT } });
     if (policy === 'clsact') {
       run('tc', ['qdisc', 'replace', 'dev', 'pod1', 'clsact']);
-      run('tc', `filter add dev pod1 ingress pref 50 handle 1 protocol all bpf da obj ${bpfObjectPath('limit-policy')} sec tc`.split(' '));
+      run(
+        'tc',
+        `filter add dev pod1 ingress pref 50 handle 1 protocol all bpf da obj ${bpfObjectPath('limit-policy')} sec tc`.split(
+          ' ',
+        ),
+      );
     }
     return await blockedAndOpen(withPolicy);
   } finally {
@@ -108,17 +117,20 @@ const POLICIES: readonly Case[] = (
     ['tcx', 'clsact', ['6.12']],
     ['clsact', 'clsact', ALL_KERNELS],
   ] as const
-).map(
-  ([ours, policy, kernels]): Case => ({
-    id: `34-${ours}-then-${policy}`,
-    number: 34,
-    what: `a policy behind ours (${ours}, then ${policy}) still drops, and the limit is in force`,
-    kernels,
-    shift: 1,
-    measure: (bench) => policyBehind(bench, ours, policy),
-    // What the policy drops was charged: a seventh of what is offered.
-    expected: { blockedDelivered: NONE, openMbit: { min: 15, max: 18.5 }, passedPercent: about(100, 0.01), fqDropped: NONE },
-  }),
-);
+).map(([ours, policy, kernels]): Case => ({
+  id: `34-${ours}-then-${policy}`,
+  number: 34,
+  what: `a policy behind ours (${ours}, then ${policy}) still drops, and the limit is in force`,
+  kernels,
+  shift: 1,
+  measure: (bench) => policyBehind(bench, ours, policy),
+  // What the policy drops was charged: a seventh of what is offered.
+  expected: {
+    blockedDelivered: NONE,
+    openMbit: { min: 15, max: 18.5 },
+    passedPercent: about(100, 0.01),
+    fqDropped: NONE,
+  },
+}));
 
 export const HOSTILE: readonly Case[] = [...DEPARTURES, ...POLICIES];

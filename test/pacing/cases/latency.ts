@@ -16,7 +16,12 @@ const FLOWS = [1, 16, 128] as const;
 /** Queues of hundreds of flows and their first losses take this long to settle at 100 Mbit/s. */
 const WARM_MS = 700;
 
-async function beside(bench: Bench, rate: number, traffic: Omit<TcpTraffic, 'from' | 'to' | 'limitMbit'>, tune?: (pod: PodLimit) => void): Promise<Figures> {
+async function beside(
+  bench: Bench,
+  rate: number,
+  traffic: Omit<TcpTraffic, 'from' | 'to' | 'limitMbit'>,
+  tune?: (pod: PodLimit) => void,
+): Promise<Figures> {
   const [pod] = bench.limit({ pod1: { egress: rate } });
   tune?.(pod!);
   const before = bench.limits.stat('pod1', 'egress');
@@ -28,46 +33,40 @@ async function beside(bench: Bench, rate: number, traffic: Omit<TcpTraffic, 'fro
 
 /** Case 3, the aim of the issue. */
 export const LATENCY: readonly Case[] = CONTROLS.flatMap(({ name, cc, ecn }) =>
-  FLOWS.map(
-    (flows): Case => ({
-      id: `3-${name}-${flows}`,
-      number: 3,
-      ci: true,
-      what: `request/response beside ${flows} flows, ${name}, 100 Mbit/s`,
-      kernels: ALL_KERNELS,
-      shift: 1,
-      measure: (bench) => beside(bench, 100, { cc, ecn, flows, warmMs: WARM_MS }),
-      expected: { p99Ms: atMost(1.1), efficiencyPercent: { min: 98, max: 102 }, fqDropped: NONE },
-    }),
-  ),
+  FLOWS.map((flows): Case => ({
+    id: `3-${name}-${flows}`,
+    number: 3,
+    ci: true,
+    what: `request/response beside ${flows} flows, ${name}, 100 Mbit/s`,
+    kernels: ALL_KERNELS,
+    shift: 1,
+    measure: (bench) => beside(bench, 100, { cc, ecn, flows, warmMs: WARM_MS }),
+    expected: { p99Ms: atMost(1.1), efficiencyPercent: { min: 98, max: 102 }, fqDropped: NONE },
+  })),
 );
 
 /** Case 4: slower and faster. */
 export const LATENCY_OF_RATES: readonly Case[] = [
   ...CONTROLS.flatMap(({ name, cc, ecn }) =>
-    FLOWS.map(
-      (flows): Case => ({
-        id: `4-${name}-${flows}-10`,
-        number: 4,
-        what: `request/response beside ${flows} flows, ${name}, 10 Mbit/s`,
-        kernels: ALL_KERNELS,
-        shift: 1,
-        measure: (bench) => beside(bench, 10, { cc, ecn, flows, warmMs: 1000, ms: 2000 }),
-        expected: { p99Ms: atMost(1), wirePercent: { min: 99, max: 101 }, fqDropped: NONE },
-      }),
-    ),
-  ),
-  ...CONTROLS.map(
-    ({ name, cc, ecn }): Case => ({
-      id: `4-${name}-16-1000`,
+    FLOWS.map((flows): Case => ({
+      id: `4-${name}-${flows}-10`,
       number: 4,
-      what: `request/response beside 16 flows, ${name}, 1 Gbit/s`,
+      what: `request/response beside ${flows} flows, ${name}, 10 Mbit/s`,
       kernels: ALL_KERNELS,
-      shift: 0,
-      measure: (bench) => beside(bench, 1000, { cc, ecn, flows: 16, warmMs: 700 }),
-      expected: { p99Ms: atMost(5), efficiencyPercent: { min: 97, max: 102 }, fqDropped: NONE },
-    }),
+      shift: 1,
+      measure: (bench) => beside(bench, 10, { cc, ecn, flows, warmMs: 1000, ms: 2000 }),
+      expected: { p99Ms: atMost(1), wirePercent: { min: 99, max: 101 }, fqDropped: NONE },
+    })),
   ),
+  ...CONTROLS.map(({ name, cc, ecn }): Case => ({
+    id: `4-${name}-16-1000`,
+    number: 4,
+    what: `request/response beside 16 flows, ${name}, 1 Gbit/s`,
+    kernels: ALL_KERNELS,
+    shift: 0,
+    measure: (bench) => beside(bench, 1000, { cc, ecn, flows: 16, warmMs: 700 }),
+    expected: { p99Ms: atMost(5), efficiencyPercent: { min: 97, max: 102 }, fqDropped: NONE },
+  })),
 ];
 
 export const SPARSE_AND_ECN: readonly Case[] = [
@@ -89,20 +88,24 @@ export const SPARSE_AND_ECN: readonly Case[] = [
     kernels: ALL_KERNELS,
     shift: 1,
     measure: (bench) => beside(bench, 100, { flows: 1, ecn: true, warmMs: WARM_MS }),
-    expected: { marked: atLeast(1), dropped: NONE, retransmits: NONE, longestQueueMs: atMost(8), goodputMbit: about(94.5, 0.015) },
+    expected: {
+      marked: atLeast(1),
+      dropped: NONE,
+      retransmits: NONE,
+      longestQueueMs: atMost(8),
+      goodputMbit: about(94.5, 0.015),
+    },
   },
-  ...[1, 2, 3, 4].map(
-    (round): Case => ({
-      id: `29-callers-${round}`,
-      number: 29,
-      what: `15 request/response connections beside 128 flows, round ${round}`,
-      kernels: ALL_KERNELS,
-      shift: 1,
-      measure: async (bench) => {
-        const { worstP99Ms, ...figures } = await beside(bench, 100, { flows: 128, callers: 15, warmMs: WARM_MS });
-        return { ...figures, worstP99Ms: worstP99Ms!, otherOrphanMasks: bench.otherOrphanMasks() };
-      },
-      expected: { worstP99Ms: atMost(6), otherOrphanMasks: NONE, fqDropped: NONE },
-    }),
-  ),
+  ...[1, 2, 3, 4].map((round): Case => ({
+    id: `29-callers-${round}`,
+    number: 29,
+    what: `15 request/response connections beside 128 flows, round ${round}`,
+    kernels: ALL_KERNELS,
+    shift: 1,
+    measure: async (bench) => {
+      const { worstP99Ms, ...figures } = await beside(bench, 100, { flows: 128, callers: 15, warmMs: WARM_MS });
+      return { ...figures, worstP99Ms: worstP99Ms!, otherOrphanMasks: bench.otherOrphanMasks() };
+    },
+    expected: { worstP99Ms: atMost(6), otherOrphanMasks: NONE, fqDropped: NONE },
+  })),
 ];

@@ -107,10 +107,14 @@ const TWO_SENDERS: Case = {
   measure: async (bench) => {
     bench.limit({ pod1: { egress: 20 }, pod2: { egress: 50 }, pod3: { ingress: 30 } });
     const wire = { device: 'pod3', limitMbit: 30 };
-    const { goodputs, figures } = await pairs(bench, [
-      { from: 'pod1', to: 'pod3', flows: 4 },
-      { from: 'pod2', to: 'pod3', flows: 4 },
-    ], wire);
+    const { goodputs, figures } = await pairs(
+      bench,
+      [
+        { from: 'pod1', to: 'pod3', flows: 4 },
+        { from: 'pod2', to: 'pod3', flows: 4 },
+      ],
+      wire,
+    );
     return { of20Mbit: goodputs[0]!, of50Mbit: goodputs[1]!, ...figures };
   },
   expected: { wirePercent: about(100, 0.01), fqDropped: NONE },

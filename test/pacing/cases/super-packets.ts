@@ -6,17 +6,15 @@ export const SUPER_PACKETS: readonly Case[] = [
   { rate: 1, leastPercent: 94 },
   { rate: 2, leastPercent: 99 },
   { rate: 5, leastPercent: 99 },
-].map(
-  ({ rate, leastPercent }): Case => ({
-    id: `15-gso-${rate}`,
-    number: 15,
-    what: `4 flows with super-packets at ${rate} Mbit/s, 10 s`,
-    kernels: ALL_KERNELS,
-    shift: 1,
-    measure: (bench) => {
-      bench.limit({ pod1: { egress: rate } });
-      return bench.tcp({ from: 'pod1', to: 'world', flows: 4, pauseMs: 5, warmMs: 1000, ms: 10_000, limitMbit: rate });
-    },
-    expected: { wirePercent: { min: leastPercent, max: 101 }, fqDropped: NONE },
-  }),
-);
+].map(({ rate, leastPercent }): Case => ({
+  id: `15-gso-${rate}`,
+  number: 15,
+  what: `4 flows with super-packets at ${rate} Mbit/s, 10 s`,
+  kernels: ALL_KERNELS,
+  shift: 1,
+  measure: (bench) => {
+    bench.limit({ pod1: { egress: rate } });
+    return bench.tcp({ from: 'pod1', to: 'world', flows: 4, pauseMs: 5, warmMs: 1000, ms: 10_000, limitMbit: rate });
+  },
+  expected: { wirePercent: { min: leastPercent, max: 101 }, fqDropped: NONE },
+}));

@@ -122,14 +122,34 @@ export class Bench {
 
   /** Bulk TCP flows, and request/response connections beside them, each in a process of its own. */
   async tcp(traffic: TcpTraffic): Promise<Figures> {
-    const { from, to, family = 4, flows, cc = 'cubic', ecn = false, warmMs = 500, ms = 1000, callers = 1, pauseMs = 1 } = traffic;
+    const {
+      from,
+      to,
+      family = 4,
+      flows,
+      cc = 'cubic',
+      ecn = false,
+      warmMs = 500,
+      ms = 1000,
+      callers = 1,
+      pauseMs = 1,
+    } = traffic;
     const [bulkPort, callPort] = [ports++, ports++];
     const client = { netns: from, to: addressOf(to, family), cc, ecn: ecn ? 1 : 0 };
     const roles: Role[] = [
       { kind: 'sink', netns: to, port: bulkPort, cc },
       { kind: 'echo', netns: to, port: callPort, size: REQUEST, cc },
       ...(callers > 0
-        ? [{ kind: 'rr', ...client, port: callPort, size: REQUEST, connections: callers, pause_us: 1000 * pauseMs } as const]
+        ? [
+            {
+              kind: 'rr',
+              ...client,
+              port: callPort,
+              size: REQUEST,
+              connections: callers,
+              pause_us: 1000 * pauseMs,
+            } as const,
+          ]
         : []),
       { kind: 'bulk', ...client, port: bulkPort, flows },
     ];
@@ -158,7 +178,17 @@ export class Bench {
 
   /** Datagrams, of 1,400 bytes if nothing else is said, at a rate of payload. */
   async udp(traffic: UdpTraffic): Promise<Figures> {
-    const { from, to, family = 4, warmMs = 500, ms = 1000, offeredMbit, segments = 1, size = UDP_PAYLOAD, aheadMs } = traffic;
+    const {
+      from,
+      to,
+      family = 4,
+      warmMs = 500,
+      ms = 1000,
+      offeredMbit,
+      segments = 1,
+      size = UDP_PAYLOAD,
+      aheadMs,
+    } = traffic;
     const port = ports++;
     const { told, seconds, figures } = await this.measure({ fromMs: warmMs, untilMs: warmMs + ms }, [
       { kind: 'sink', netns: to, port, proto: 'udp' },
@@ -221,7 +251,8 @@ export class Bench {
 
   /** Those fq of the node that would fold forwarded packets into fewer flows than they can tell apart. */
   otherOrphanMasks(): number {
-    return dumpQdiscs(this.socket).filter(({ options }) => options.kind === 'fq' && options.orphanMask !== 65_535).length;
+    return dumpQdiscs(this.socket).filter(({ options }) => options.kind === 'fq' && options.orphanMask !== 65_535)
+      .length;
   }
 
   /** Packets that any fq of the node dropped, for whatever reason. */
@@ -257,7 +288,16 @@ async function doMeanwhile(startNs: bigint, steps: NonNullable<Window['meanwhile
 
 /** What a slot did between two looks. */
 export function growth(before: SlotStat, after: SlotStat): Record<string, number> {
-  const names = ['offeredPackets', 'packets', 'bytes', 'delayed', 'marked', 'droppedPackets', 'bypassed', 'stampsCleared'] as const;
+  const names = [
+    'offeredPackets',
+    'packets',
+    'bytes',
+    'delayed',
+    'marked',
+    'droppedPackets',
+    'bypassed',
+    'stampsCleared',
+  ] as const;
   return Object.fromEntries(names.map((name) => [name, Number(after[name] - before[name])]));
 }
 

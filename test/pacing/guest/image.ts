@@ -34,7 +34,22 @@ const PACKAGES = ['koffi', '@koromix/koffi-linux-x64', '@grpc/grpc-js', 'protobu
 /** Programs of this machine, with their libraries. */
 const PROGRAMS = ['ip', 'tc', 'nft'];
 const LIBRARIES = ['libbpf.so.1'];
-const APPLETS = ['sh', 'mount', 'mkdir', 'sed', 'insmod', 'poweroff', 'cat', 'sleep', 'ls', 'ps', 'kill', 'dirname', 'uname', 'readlink'];
+const APPLETS = [
+  'sh',
+  'mount',
+  'mkdir',
+  'sed',
+  'insmod',
+  'poweroff',
+  'cat',
+  'sleep',
+  'ls',
+  'ps',
+  'kill',
+  'dirname',
+  'uname',
+  'readlink',
+];
 
 /**
  * The first file system of a guest, self-contained: reading from the host would take time that the guest's clock, which
@@ -90,7 +105,9 @@ function packageEntries(): CpioEntry[] {
     // Optional ones of other platforms are not there.
     if (names.has(name) || !existsSync(manifest)) return;
     names.add(name);
-    const { dependencies = {} } = JSON.parse(readFileSync(manifest, 'utf8')) as { dependencies?: Record<string, string> };
+    const { dependencies = {} } = JSON.parse(readFileSync(manifest, 'utf8')) as {
+      dependencies?: Record<string, string>;
+    };
     Object.keys(dependencies).forEach(visit);
   };
   PACKAGES.forEach(visit);
@@ -127,8 +144,13 @@ function systemEntries(): CpioEntry[] {
       path: `bin/${basename(path)}`,
       content: { file: readFileSync(realpathSync(path)), executable: true },
     })),
-    ...[...libraries].sort().map((path) => ({ path: path.slice(1), content: { file: readFileSync(path), executable: true } })),
-    ...['proc', 'sys', 'dev', 'run', 'tmp', 'etc'].map((path) => ({ path: `${path}/.keep`, content: { file: Buffer.alloc(0) } })),
+    ...[...libraries]
+      .sort()
+      .map((path) => ({ path: path.slice(1), content: { file: readFileSync(path), executable: true } })),
+    ...['proc', 'sys', 'dev', 'run', 'tmp', 'etc'].map((path) => ({
+      path: `${path}/.keep`,
+      content: { file: Buffer.alloc(0) },
+    })),
   ];
 }
 

@@ -1,6 +1,16 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -88,7 +98,9 @@ async function keep(root: string, file: string, into: string): Promise<Manifest>
   const release = basename(image).slice('vmlinuz-'.length);
   const found = new Map(globSync(join(root, '**/*.ko*')).map((path) => [moduleName(path), path]));
   const builtin = new Set(
-    globSync(join(root, '**/modules.builtin')).flatMap((path) => readFileSync(path, 'utf8').split('\n').map(moduleName)),
+    globSync(join(root, '**/modules.builtin')).flatMap((path) =>
+      readFileSync(path, 'utf8').split('\n').map(moduleName),
+    ),
   );
   const sums: Record<string, string> = {};
   const save = (name: string, bytes: Buffer): void => {
@@ -132,7 +144,9 @@ function dependencies(module: Buffer): string[] {
 }
 
 function moduleName(path: string): string {
-  return basename(path).replace(/\.ko(\..*)?$/, '').replaceAll('-', '_');
+  return basename(path)
+    .replace(/\.ko(\..*)?$/, '')
+    .replaceAll('-', '_');
 }
 
 function sha256(data: string | Buffer): string {

@@ -5,7 +5,13 @@ import { findUplinks } from '../../../bandwidth/interfaces/uplinks.ts';
 import { applyNeeds } from '../../../bandwidth/qdiscs/apply.ts';
 import { podClasses } from '../../../bandwidth/qdiscs/htb-tree.ts';
 import type { DeviceNeed, ShapedPod } from '../../../bandwidth/qdiscs/types.ts';
-import { encodeInterface, encodeSlotConfig, slotConfig, type LimitMode, type SlotConfig } from '../../../bandwidth/slot-config.ts';
+import {
+  encodeInterface,
+  encodeSlotConfig,
+  slotConfig,
+  type LimitMode,
+  type SlotConfig,
+} from '../../../bandwidth/slot-config.ts';
 import { decodeSlotStat, type SlotStat } from '../../../bandwidth/slot-stat.ts';
 import { bpfObjectPath, loadBpf, type BpfLink, type BpfObject, type TcxOptions } from '../../../lib/bpf/index.ts';
 import { kernelHasFq, withNetlink, type NetlinkSocket } from '../../../lib/netlink/index.ts';
@@ -130,7 +136,9 @@ export class Limits {
   /** For tests of the test: a configuration that the product never writes. */
   tune(pod: PodLimit, direction: Direction, change: Partial<SlotConfig>): void {
     const slot = this.#slotOf(pod.name, direction);
-    this.#object.map('limit_config').update(u32(slot), encodeSlotConfig({ ...this.#configOf(slot, pod[direction] ?? 0n), ...change }));
+    this.#object
+      .map('limit_config')
+      .update(u32(slot), encodeSlotConfig({ ...this.#configOf(slot, pod[direction] ?? 0n), ...change }));
   }
 
   #slotOf(pod: string, direction: Direction): number {

@@ -60,8 +60,19 @@ function podLinks(pod: number): string[] {
 
 /** Addresses of a link between the node (.1) and a namespace (.2). */
 function join(device: string, netns: string, net: number): void {
-  ip('', `link set ${device} up`, `addr add 10.${net}.0.1/24 dev ${device}`, `-6 addr add fd${net}::1/64 dev ${device} nodad`);
-  ip(netns, 'link set lo up', 'link set eth0 up', `addr add 10.${net}.0.2/24 dev eth0`, `-6 addr add fd${net}::2/64 dev eth0 nodad`);
+  ip(
+    '',
+    `link set ${device} up`,
+    `addr add 10.${net}.0.1/24 dev ${device}`,
+    `-6 addr add fd${net}::1/64 dev ${device} nodad`,
+  );
+  ip(
+    netns,
+    'link set lo up',
+    'link set eth0 up',
+    `addr add 10.${net}.0.2/24 dev eth0`,
+    `-6 addr add fd${net}::2/64 dev eth0 nodad`,
+  );
 }
 
 /** Mbit/s of the link to `far`. */
@@ -81,11 +92,20 @@ export function buildSlowLink(): void {
     `link set ${SLOW_UPLINK} up`,
   );
   join(SLOW_UPLINK, 'router', 97);
-  ip('router', 'link add slow type veth peer name eth0 netns far', 'link set slow up', 'addr add 10.98.0.1/24 dev slow');
+  ip(
+    'router',
+    'link add slow type veth peer name eth0 netns far',
+    'link set slow up',
+    'addr add 10.98.0.1/24 dev slow',
+  );
   ip('router', 'route add 10.66.0.0/24 via 10.97.0.1');
   ip('far', 'link set lo up', 'link set eth0 up', 'addr add 10.98.0.2/24 dev eth0', 'route add default via 10.98.0.1');
   run('ip', ['netns', 'exec', 'router', 'sh', '-c', 'echo 1 >/proc/sys/net/ipv4/ip_forward']);
-  run('tc', ['-n', 'router', ...`qdisc add dev slow root tbf rate ${SLOW_LINK_MBIT}mbit burst 32k latency 20ms`.split(' ')]);
+  run('tc', [
+    '-n',
+    'router',
+    ...`qdisc add dev slow root tbf rate ${SLOW_LINK_MBIT}mbit burst 32k latency 20ms`.split(' '),
+  ]);
   ip('', 'route add 10.98.0.0/24 via 10.97.0.2');
 }
 
