@@ -20,7 +20,7 @@ done </modules/order
 
 ip link set lo up
 export NODE_OPTIONS='--import=/netloom/test/pacing/guest/stripped-types.js --disable-warning=ExperimentalWarning'
-export NODE_DISABLE_COMPILE_CACHE=1 NETLOOM_NODE=/bin/node
+export NO_COLOR=1 NODE_DISABLE_COMPILE_CACHE=1 NETLOOM_NODE=/bin/node
 /bin/node /netloom/test/pacing/guest/main.ts
 echo "init: the cases ended with $?"
 poweroff -f

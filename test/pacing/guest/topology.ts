@@ -29,18 +29,18 @@ export function buildNetwork(): void {
   sysctl('net/ipv6/conf/default/accept_dad', '0');
   ip('', 'netns add world', `link add ${UPLINK} type veth peer name eth0 netns world`, ...PODS.flatMap(podLinks));
   join(UPLINK, 'world', 99);
-  ip('', 'route add default via 10.99.0.2', '-6 route add default via fd99::2');
-  ip('world', 'route add 10.66.0.0/24 via 10.99.0.1', '-6 route add fd66::/64 via fd99::1');
+  ip('', 'route add default via 10.99.0.2', 'route add default via fd99::2');
+  ip('world', 'route add 10.66.0.0/24 via 10.99.0.1', 'route add fd66::/64 via fd99::1');
   for (const pod of PODS) {
     ip(
       `pod${pod}`,
       'link set lo up',
       'link set eth0 up',
       `addr add 10.66.0.${pod}/32 dev eth0`,
-      `-6 addr add fd66::${pod}/128 dev eth0 nodad`,
+      `addr add fd66::${pod}/128 dev eth0 nodad`,
       'route add 169.254.1.1 dev eth0',
       'route add default via 169.254.1.1 dev eth0',
-      '-6 route add default via fe80::1 dev eth0',
+      'route add default via fe80::1 dev eth0',
     );
   }
 }
@@ -52,9 +52,9 @@ function podLinks(pod: number): string[] {
     `link add ${name} type veth peer name eth0 netns ${name}`,
     `link set ${name} up`,
     `addr add 169.254.1.1/32 dev ${name}`,
-    `-6 addr add fe80::1/64 dev ${name} nodad`,
+    `addr add fe80::1/64 dev ${name} nodad`,
     `route add 10.66.0.${pod}/32 dev ${name}`,
-    `-6 route add fd66::${pod}/128 dev ${name}`,
+    `route add fd66::${pod}/128 dev ${name}`,
   ];
 }
 
@@ -64,14 +64,14 @@ function join(device: string, netns: string, net: number): void {
     '',
     `link set ${device} up`,
     `addr add 10.${net}.0.1/24 dev ${device}`,
-    `-6 addr add fd${net}::1/64 dev ${device} nodad`,
+    `addr add fd${net}::1/64 dev ${device} nodad`,
   );
   ip(
     netns,
     'link set lo up',
     'link set eth0 up',
     `addr add 10.${net}.0.2/24 dev eth0`,
-    `-6 addr add fd${net}::2/64 dev eth0 nodad`,
+    `addr add fd${net}::2/64 dev eth0 nodad`,
   );
 }
 
