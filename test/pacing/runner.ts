@@ -16,6 +16,8 @@ export interface Boot {
   /** Modules that are not loaded. */
   readonly without?: readonly string[];
   readonly memoryMb?: number;
+  /** Of all that is random in the guest: ports, hashes, queue positions. Default 1. */
+  readonly seed?: number;
   /** Of the host's time, after which the guest is ended. */
   readonly timeoutSeconds?: number;
 }
@@ -46,7 +48,7 @@ export async function runGuest(
 ): Promise<void> {
   mkdirSync(LOGS, { recursive: true });
   const console = join(LOGS, `pacing-${guest.kernel.name}-${process.pid}-${boots++}.log`);
-  const { shift, cases, without = [], memoryMb = MEMORY_MB, timeoutSeconds = TIMEOUT_SECONDS } = boot;
+  const { shift, cases, without = [], memoryMb = MEMORY_MB, seed = 1, timeoutSeconds = TIMEOUT_SECONDS } = boot;
   const append = [
     'console=ttyS0 panic=-1 quiet mitigations=off nokaslr tsc=reliable random.trust_cpu=1 rdinit=/init',
     `netloom.cases=${cases.join(';')}`,
@@ -55,6 +57,8 @@ export async function runGuest(
   const args = [
     ...'-M q35 -cpu max,-cx16 -accel tcg,thread=single -smp 1 -nodefaults -display none -no-reboot'.split(' '),
     ...['-icount', `shift=${shift},sleep=off`, '-m', `${memoryMb}`],
+    // The same clock and the same randomness each time: equal code gives equal figures.
+    ...['-rtc', 'base=2026-01-01T00:00:00,clock=vm', '-seed', `${seed}`],
     ...['-kernel', guest.kernel.image, '-initrd', guest.image, '-append', append],
     ...['-serial', `file:${console}`, '-serial', 'stdio'],
   ];

@@ -1,5 +1,5 @@
 import { bpfObjectPath, loadBpf } from '../../../lib/bpf/index.ts';
-import { UDP_FRAME, UDP_PAYLOAD, growth, mbit, type Bench } from '../guest/bench.ts';
+import { Bench, UDP_FRAME, UDP_PAYLOAD, growth, mbit } from '../guest/bench.ts';
 import { Limits } from '../guest/limits.ts';
 import { SLOW_LINK_MBIT, addressOf, buildSlowLink, ifindexOf, run } from '../guest/topology.ts';
 import { ALL_KERNELS, NONE, about, atLeast, type Case, type Figures } from './case.ts';
@@ -57,7 +57,7 @@ async function policyBehind(bench: Bench, ours: 'tcx' | 'clsact', policy: 'tcx' 
   bench.limits.applyLimits([]);
   const limits = await Limits.open(bench.socket, { kind: ours });
   const object = await loadBpf({ object: bpfObjectPath('limit-policy') });
-  const withPolicy = Object.assign(Object.create(bench) as Bench, { limits });
+  const withPolicy = new Bench(limits, bench.socket);
   try {
     // The product goes to the front of a chain, so this one comes to stand behind it.
     if (policy === 'tcx') object.program('policy').attachTcx(ifindexOf('pod1'), 'ingress', { kind: 'tcx' });

@@ -220,7 +220,8 @@ export class Bench {
       if (device !== undefined) looks.push({ bytes: this.wireBytes(device), ns: process.hrtime.bigint() });
     };
     // A little early: this process takes the guest's only CPU for a millisecond.
-    const steps = [window.fromMs, window.untilMs].map((atMs) => ({ atMs: atMs - LOOK_EARLY_MS, work: look }));
+    const edges = device === undefined ? [] : [window.fromMs, window.untilMs];
+    const steps = edges.map((atMs) => ({ atMs: atMs - LOOK_EARLY_MS, work: look }));
     const meanwhile = [...steps, ...(window.meanwhile ?? [])].sort((a, b) => a.atMs - b.atMs);
     const args = [window.fromMs, window.untilMs, ...(window.everyMs === undefined ? [] : [window.everyMs])].map(String);
     for (const { kind, ...options } of roles) {
