@@ -1,6 +1,6 @@
 import { growth, longestQueueMs, type Bench, type TcpTraffic } from '../guest/bench.ts';
 import type { PodLimit } from '../guest/limits.ts';
-import { ALL_KERNELS, NONE, about, atLeast, atMost, type Case, type Figures } from './case.ts';
+import { ALL_KERNELS, NONE, about, atLeast, atMost, type Bounds, type Case, type Figures } from './case.ts';
 
 /** A request and response of 100 bytes beside bulk flows of the same pod. */
 
@@ -34,6 +34,11 @@ async function beside(
   return { ...figures, marked: marked!, dropped: droppedPackets!, longestQueueMs: longestQueueMs(before, after) };
 }
 
+/** That ECN was in use, or was not. */
+function marksOf(ecn: boolean): Bounds {
+  return ecn ? atLeast(1) : NONE;
+}
+
 /** Case 3, the aim of the issue. */
 export const LATENCY: readonly Case[] = CONTROLS.flatMap(({ name, cc, ecn }) =>
   FLOWS.map((flows): Case => ({
@@ -44,7 +49,7 @@ export const LATENCY: readonly Case[] = CONTROLS.flatMap(({ name, cc, ecn }) =>
     kernels: ALL_KERNELS,
     shift: 1,
     measure: (bench) => beside(bench, 100, { cc, ecn, flows, warmMs: WARM_MS }),
-    expected: { p99Ms: atMost(1.1), efficiencyPercent: { min: 98, max: 102 }, fqDropped: NONE },
+    expected: { p99Ms: atMost(1.1), efficiencyPercent: { min: 98, max: 102 }, marked: marksOf(ecn), fqDropped: NONE },
   })),
 );
 
@@ -58,7 +63,7 @@ export const LATENCY_OF_RATES: readonly Case[] = [
       kernels: ALL_KERNELS,
       shift: 1,
       measure: (bench) => beside(bench, 10, { cc, ecn, flows, warmMs: 1000, ms: 2000 }),
-      expected: { p99Ms: atMost(1), wirePercent: { min: 99, max: 101 }, fqDropped: NONE },
+      expected: { p99Ms: atMost(1), wirePercent: { min: 99, max: 101 }, marked: marksOf(ecn), fqDropped: NONE },
     })),
   ),
   ...CONTROLS.map(({ name, cc, ecn }): Case => ({
@@ -68,7 +73,7 @@ export const LATENCY_OF_RATES: readonly Case[] = [
     kernels: ALL_KERNELS,
     shift: 0,
     measure: (bench) => beside(bench, 1000, { cc, ecn, flows: 16, warmMs: 700 }),
-    expected: { p99Ms: atMost(5), efficiencyPercent: { min: 97, max: 102 }, fqDropped: NONE },
+    expected: { p99Ms: atMost(5), efficiencyPercent: { min: 97, max: 102 }, marked: marksOf(ecn), fqDropped: NONE },
   })),
 ];
 

@@ -146,7 +146,7 @@ const UNLIMITED: Case = {
   },
   expected: {
     linkMbit: { min: 0.9 * SLOW_LINK_MBIT, max: SLOW_LINK_MBIT },
-    limitedMbit: about((20 * 1448) / 1514, 0.01),
+    limitedMbit: about((20 * 1448) / 1514, 0.02),
     timesLink: atLeast(2),
     fqDropped: NONE,
   },

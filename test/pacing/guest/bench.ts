@@ -135,7 +135,7 @@ export class Bench {
       pauseMs = 1,
     } = traffic;
     const [bulkPort, callPort] = [ports++, ports++];
-    const client = { netns: from, to: addressOf(to, family), cc, ecn: ecn ? 1 : 0 };
+    const client = { netns: from, to: addressOf(to, family), cc, ecn: ecn ? 1 : 2 };
     const roles: Role[] = [
       { kind: 'sink', netns: to, port: bulkPort, cc },
       { kind: 'echo', netns: to, port: callPort, size: REQUEST, cc },

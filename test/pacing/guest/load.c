@@ -11,11 +11,12 @@
  *
  *   sink port= proto=tcp|udp [cc=]                                  counts payload
  *   echo port= size=                                                answers every SIZE bytes with as many
- *   bulk to= port= [flows=1] [cc=cubic] [ecn=0]                     as much as TCP sends
+ *   bulk to= port= [flows=1] [cc=cubic] [ecn=2]                     as much as TCP sends
  *   udp  to= port= kbps= [size=1400] [segments=1]                   payload at a rate, whoever listens (UDP_SEGMENT if > 1)
- *   rr   to= port= [size=100] [pause_us=1000] [connections=1] [cc=cubic] [ecn=0]   request, response, pause
+ *   rr   to= port= [size=100] [pause_us=1000] [connections=1] [cc=cubic] [ecn=2]   request, response, pause
  *   txtime to= port= kbps= ahead_ms= [size=18]                      as udp, each with a departure time to come
  *
+ * ecn= is net.ipv4.tcp_ecn of the whole namespace: 1 asks for it, 2 only accepts it.
  * Every role: netns= (none: this one), start=MS stop=MS. Line 1 is of this program: {"startNs": CLOCK_MONOTONIC at time 0}.
  */
 #define _GNU_SOURCE
@@ -369,7 +370,7 @@ static void run_bulk(const struct role *role)
 	static char buffer[CHUNK];
 	struct epoll_event events[128];
 
-	write_sysctl("/proc/sys/net/ipv4/tcp_ecn", text(role, "ecn", "0"));
+	write_sysctl("/proc/sys/net/ipv4/tcp_ecn", text(role, "ecn", "2"));
 	sleep_until(start_of(role));
 	for (int i = 0; i < flows; i++) {
 		fds[i] = tcp_to(role, &to);
@@ -494,7 +495,7 @@ static void run_rr(const struct role *role)
 	int epoll = epoll_create1(0);
 	static char buffer[CHUNK];
 
-	write_sysctl("/proc/sys/net/ipv4/tcp_ecn", text(role, "ecn", "0"));
+	write_sysctl("/proc/sys/net/ipv4/tcp_ecn", text(role, "ecn", "2"));
 	sleep_until(start_of(role));
 	for (size_t i = 0; i < connections; i++) {
 		callers[i].fd = tcp_to(role, &to);
