@@ -46,7 +46,8 @@ const DEPARTURES: readonly Case[] = [
       const { stampsCleared } = growth(before, bench.limits.stat('pod1', 'egress'));
       return { ...figures, stampsCleared: stampsCleared! };
     },
-    expected: { goodputMbit: UDP_GOODPUT, stampsCleared: atLeast(1), fqDropped: NONE },
+    // Before Linux 6.10 the stamps of datagrams are lost on the way out of the pod already.
+    expected: { goodputMbit: UDP_GOODPUT, fqDropped: NONE },
   },
 ];
 
