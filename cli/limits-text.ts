@@ -1,5 +1,6 @@
 import type { LimitReport, LimitRow } from '../bandwidth/status/report.ts';
 import {
+  cellText,
   humanBitrate,
   humanCount,
   humanShare,
@@ -112,7 +113,7 @@ function noteLines(rows: readonly LimitRow[], namespace: string | undefined, sty
   const withReason = rows.filter(({ reason }) => reason !== '');
   const lines = withReason.slice(0, MAX_NOTES).flatMap((row) => {
     const pod = namespace === undefined ? `${row.namespace}/${row.pod}` : row.pod;
-    return wrapText(`${pod} ${row.direction}: ${row.reason}`, style.width);
+    return wrapText(cellText(`${pod} ${row.direction}: ${row.reason}`), style.width);
   });
   const more = withReason.length - MAX_NOTES;
   if (more > 0) lines.push(`${humanCount(more)} more reasons: -o wide`);

@@ -258,14 +258,16 @@ class Draft {
     }
   }
 
-  /** Pods towards which departure times are not heeded: another's qdisc is on their interface. */
+  /** Pods towards which departure times are not heeded: another's qdisc is on an interface of theirs. By name. */
   #blindPods(): { readonly uid: string; readonly text: string }[] {
     const devices = new Map(this.#view.devices.map((device) => [device.ifindex, device]));
-    return this.#interfaces.flatMap(({ pod, device }) => {
+    const texts = new Map<string, string>();
+    for (const { pod, device } of this.#interfaces) {
       const state = devices.get(device.ifindex);
       const what = state === undefined ? undefined : obstacle(state);
-      return what === undefined ? [] : [{ uid: pod.uid, text: `${pod.namespace}/${pod.name} (${what})` }];
-    });
+      if (what !== undefined && !texts.has(pod.uid)) texts.set(pod.uid, `${pod.namespace}/${pod.name} (${what})`);
+    }
+    return [...texts].map(([uid, text]) => ({ uid, text })).sort((a, b) => (a.text < b.text ? -1 : 1));
   }
 
   /** Judged at the pods' own interfaces, where nothing is held back. */

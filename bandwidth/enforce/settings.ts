@@ -45,10 +45,10 @@ export class Settings {
   }
 
   #holding(uid: string, direction: Direction, wish: Wish): bigint | undefined {
-    if (wish.kind !== 'limit' && wish.kind !== 'none') {
-      return this.#lastBps.get(`${uid} ${direction}`) ?? this.#left.get(ownerOf(uid, direction));
-    }
-    if (this.#left.size > 0) this.#left.delete(ownerOf(uid, direction));
-    return wish.kind === 'limit' ? wish.bps : undefined;
+    const owner = this.#left.size === 0 ? '' : ownerOf(uid, direction);
+    const left = this.#left.get(owner);
+    this.#left.delete(owner);
+    if (wish.kind === 'limit') return wish.bps;
+    return wish.kind === 'none' ? undefined : (this.#lastBps.get(`${uid} ${direction}`) ?? left);
   }
 }

@@ -1,4 +1,4 @@
-import { printResult } from '../../lib/output/index.ts';
+import { cellText, printResult } from '../../lib/output/index.ts';
 import { defineCommand } from '../command.ts';
 import { askLimits } from '../limits-client.ts';
 import { limitsText, suggestionsText } from '../limits-text.ts';
@@ -54,7 +54,7 @@ export default defineCommand({
     const namespace = options.allNamespaces ? undefined : options.namespace;
     const rows = report.rows.filter((row) => namespace === undefined || row.namespace === namespace);
     const isTable = options.output === 'table' || options.output === 'wide';
-    if (!isTable) for (const warning of report.warnings) stderr.write(`Warning: ${warning}\n`);
+    if (!isTable) for (const warning of report.warnings) stderr.write(`Warning: ${cellText(warning)}\n`);
     const text = options.suggest ? suggestionsText : limitsText;
     await printResult(stdout, options.output, environment, {
       data: rows,
