@@ -21,7 +21,7 @@ export function testGuests(plans: readonly GuestPlan[]): void {
     running = runPlans(plans, told, ending.signal);
     // Whoever waits for a case hears of it; nobody does for the run as a whole.
     running.catch((error: unknown) => results.forEach(({ reject }) => reject(error)));
-    results.forEach(({ promise }) => promise.catch(() => undefined));
+    for (const { promise } of results.values()) void promise.catch(() => undefined);
   });
   afterAll(async () => {
     ending.abort();

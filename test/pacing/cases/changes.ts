@@ -56,7 +56,7 @@ async function change(bench: Bench): Promise<Figures> {
     inForceNs.push(process.hrtime.bigint());
   };
   const looks: { bytes: bigint; ns: bigint }[] = [];
-  const look = (): void => void looks.push({ bytes: bench.wireBytes(UPLINK), ns: process.hrtime.bigint() });
+  const look = (): void => void looks.push({ ns: process.hrtime.bigint(), bytes: bench.wireBytes(UPLINK) });
   const times = Array.from({ length: (UNTIL_MS - FROM_MS) / SAMPLE_MS }, (_, i) => FROM_MS + i * SAMPLE_MS);
   const { startNs, figures } = await bench.measure(
     {

@@ -217,7 +217,7 @@ export class Bench {
     const looks: { bytes: bigint; ns: bigint }[] = [];
     const { device } = window.wire ?? {};
     const look = (): void => {
-      if (device !== undefined) looks.push({ bytes: this.wireBytes(device), ns: process.hrtime.bigint() });
+      if (device !== undefined) looks.push({ ns: process.hrtime.bigint(), bytes: this.wireBytes(device) });
     };
     // A little early: this process takes the guest's only CPU for a millisecond.
     const edges = device === undefined ? [] : [window.fromMs, window.untilMs];
