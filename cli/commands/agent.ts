@@ -160,13 +160,16 @@ async function detachAll(pins: string | undefined, state: string): Promise<strin
   const { programs, qdiscs } = await detachLimits(dir);
   await removeOldSocket(join(resolve(state), SOCKET_NAME));
   if (pins === undefined) unmountBpffs(dirname(dir));
-  const limits =
-    programs + qdiscs === 0
-      ? `No limits are in force${pins === undefined ? ` (${dir}; --pins DIR names another folder)` : ''}.`
-      : `Limits are taken away: ${programs} programs, ${qdiscs} changes of qdiscs.`;
-  if (pins === undefined) return limits;
-  const { detach } = await import('../../collector/detach.ts');
-  return `${limits}\n${detach({ pins, state })}`;
+  const told: string[] = [];
+  if (programs + qdiscs > 0) told.push(`Limits are taken away: ${programs} programs, ${qdiscs} changes of qdiscs.`);
+  if (pins === undefined) {
+    if (told.length === 0)
+      told.push(`No limits are in force. What agents left in --pins DIR stays without that option.`);
+  } else {
+    const { detach } = await import('../../collector/detach.ts');
+    told.push(detach({ pins, state }));
+  }
+  return told.join('\n');
 }
 
 interface TlsOptions {
