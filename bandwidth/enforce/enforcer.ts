@@ -1,7 +1,7 @@
 import { possibleCpus } from '../../lib/bpf/index.ts';
 import { NetloomError, sentenceOf } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
-import { NetlinkMonitor, NetlinkSocket, kernelHasFq, type Link } from '../../lib/netlink/index.ts';
+import { NetlinkMonitor, NetlinkSocket, TC_CLSACT_PARENT, kernelHasFq, type Link } from '../../lib/netlink/index.ts';
 import { findPodInterfaces, type KnownPlaces } from '../interfaces/find.ts';
 import { readNodeNetwork } from '../interfaces/read.ts';
 import type { NodeNetwork } from '../interfaces/types.ts';
@@ -10,6 +10,7 @@ import type { Left } from '../kernel/left.ts';
 import { LimitKernel } from '../kernel/limit-kernel.ts';
 import type { LimitPins } from '../kernel/pins.ts';
 import { applyNeeds, readDevices, type Applied } from '../qdiscs/apply.ts';
+import type { DeviceState } from '../qdiscs/types.ts';
 import type { LimitReport } from '../status/report.ts';
 import { Watcher } from '../status/watcher.ts';
 import { decide } from './decide.ts';
@@ -185,7 +186,7 @@ export class Enforcer {
       slots: this.#slots,
       lastBps: (uid, direction) => this.#settings.lastBps(uid, direction),
     });
-    const faults = this.#options.purpose === 'dry-run' ? [] : await this.#apply(decided);
+    const faults = this.#options.purpose === 'dry-run' ? [] : await this.#apply(decided, view);
     const released = this.#releaseSlots(decided);
     const standings = standingsWith(decided, view, faults, this.#faults);
     this.#faults = new Set(faults.map(({ text }) => text));
@@ -257,12 +258,14 @@ export class Enforcer {
   }
 
   /** What is new is made before what refers to it, and what is old goes after. */
-  async #apply(desired: Desired): Promise<Fault[]> {
+  async #apply(desired: Desired, { devices }: NodeView): Promise<Fault[]> {
     if (this.#kernel === undefined) {
       if (desired.slots.length === 0) return this.#applyQdiscs(desired);
       await this.#load();
     }
     const kernel = this.#kernel!;
+    const clsact = new Set(devices.filter(hasClsact).map(({ ifindex }) => ifindex));
+    kernel.seeQdiscs((ifindex) => clsact.has(ifindex));
     for (const use of desired.slots) kernel.setSlot(use);
     const faults = this.#applyQdiscs(desired);
     for (const [ifindex, entry] of desired.interfaces) kernel.setInterface(ifindex, entry);
@@ -398,6 +401,10 @@ function takeAway(kernel: LimitKernel, desired: Desired): Fault[] {
     if (!keep.has(ifindex)) faults.push(...attempt({ ifindex }, () => kernel.removeInterface(ifindex)));
   }
   return faults;
+}
+
+function hasClsact({ qdiscs }: DeviceState): boolean {
+  return qdiscs.some(({ parent }) => parent === TC_CLSACT_PARENT);
 }
 
 function attempt(place: Omit<Fault, 'text'>, work: () => unknown): Fault[] {

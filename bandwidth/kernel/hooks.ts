@@ -81,6 +81,7 @@ export class TcxHooks implements Hooks {
 
 /** Which devices have a clsact qdisc that was made for filters of ours; kept in the kernel, for the next agent. */
 export interface MadeQdiscs {
+  has(ifindex: number): boolean;
   add(ifindex: number): void;
   delete(ifindex: number): void;
 }
@@ -104,7 +105,8 @@ export class ClsactHooks implements Hooks {
     const present = clsactProgramId(ifindex, direction);
     if (present === program.id) return 'kept';
     const other = clsactProgramId(ifindex, direction === 'ingress' ? 'egress' : 'ingress');
-    const isFirst = present === undefined && other === undefined;
+    // Ours may be there already: somebody else's filter kept it.
+    const isFirst = present === undefined && other === undefined && !this.#made.has(ifindex);
     if (direction === 'egress' && hasIngressOnly(ifindex)) {
       throw new NetloomError('BPF_ATTACH_FAILED', `program ${program.name} cannot be attached`, {
         place: `interface ${ifindex}, ${direction}`,

@@ -58,6 +58,7 @@ export class LimitKernel {
     const kind = options.hooks ?? (kernelHasTcx() ? 'tcx' : 'clsact');
     const tcx = new TcxHooks(options.pins);
     const clsact = new ClsactHooks(withNetlink(findOurFilters), {
+      has: (ifindex) => this.#interfaces.get(ifindex)?.madeClsact === true,
       add: (ifindex) => this.#noteClsact(ifindex, true),
       delete: (ifindex) => this.#noteClsact(ifindex, false),
     });
@@ -164,6 +165,13 @@ export class LimitKernel {
     }
     this.#map('limit_interfaces').delete(slotKey(ifindex));
     this.#interfaces.delete(ifindex);
+  }
+
+  /** A qdisc of ours that is not there any more was taken away, or went with its device: a later one is another's. */
+  seeQdiscs(hasClsact: (ifindex: number) => boolean): void {
+    for (const [ifindex, { madeClsact }] of this.#interfaces) {
+      if (madeClsact === true && !hasClsact(ifindex)) this.#noteClsact(ifindex, false);
+    }
   }
 
   /** ifindexes that have an entry. */

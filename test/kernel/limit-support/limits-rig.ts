@@ -48,8 +48,13 @@ export class LimitsRig {
   readonly snapshot = join(this.#dir.path, 'pods.json');
   readonly processes = new Processes();
   readonly #told = new Map<string, ToldPod>();
-  /** Ids of all of our objects that were seen. */
-  readonly #seen = { programs: new Set<number>(), maps: new Set<number>(), links: new Set<number>() };
+  /** All of our objects that were seen: id -> era in which they were seen last. */
+  readonly #seen = {
+    programs: new Map<number, number>(),
+    maps: new Map<number, number>(),
+    links: new Map<number, number>(),
+  };
+  #era = 0;
 
   constructor() {
     this.outside = this.node.addUplink();
@@ -240,7 +245,9 @@ export class LimitsRig {
       found.maps.add(map.id);
       map.close();
     }
-    for (const kind of ['programs', 'maps', 'links'] as const) for (const id of found[kind]) this.#seen[kind].add(id);
+    for (const kind of ['programs', 'maps', 'links'] as const) {
+      for (const id of found[kind]) this.#seen[kind].set(id, this.#era);
+    }
     return { programs: found.programs.size, maps: found.maps.size, links: found.links.size };
   }
 
@@ -255,16 +262,31 @@ export class LimitsRig {
     return [...new Set(ids)];
   }
 
-  /** What was noted and is still in the kernel; the kernel frees in the background, so it is waited for a while. */
-  async leftInKernel(except: Partial<Record<'programs' | 'maps' | 'links', number>> = {}): Promise<string[]> {
+  /** What is noted from now on is of another agent than what was noted before. */
+  beginEra(): void {
+    this.#era++;
+  }
+
+  /** What was noted, but not in this era, and is still in the kernel; it frees in the background, so that is waited for. */
+  async leftOfOldEras(): Promise<string[]> {
+    return this.#waitUntilGone((era) => era < this.#era);
+  }
+
+  /** What was noted and is still in the kernel. */
+  async leftInKernel(): Promise<string[]> {
+    return this.#waitUntilGone(() => true);
+  }
+
+  async #waitUntilGone(isMeant: (era: number) => boolean): Promise<string[]> {
     let left: string[] = [];
-    const wanted = Object.values(except).reduce((sum, count) => sum + count, 0);
     await until('all is gone', () => {
       const there = kernelObjects();
       left = (['programs', 'maps', 'links'] as const).flatMap((kind) =>
-        [...this.#seen[kind]].filter((id) => there[kind].has(id)).map((id) => `${kind} ${id} ${there[kind].get(id)!}`),
+        [...this.#seen[kind]]
+          .filter(([id, era]) => isMeant(era) && there[kind].has(id))
+          .map(([id]) => `${kind} ${id} ${there[kind].get(id)!}`),
       );
-      return left.length <= wanted;
+      return left.length === 0;
     }).catch(() => undefined);
     return left;
   }

@@ -99,7 +99,7 @@ class RandomRun {
     for (let i = 0; i < operations; i++) {
       await this.#step();
       if (this.#agent !== undefined) await this.#settle();
-      if (i % 50 === 49) await this.#noLeaks();
+      if (i % 20 === 19 && this.#agent !== undefined) await this.#noLeaks();
     }
     await this.#end(bare);
     const sum = this.#settleMs.reduce((total, ms) => total + ms, 0);
@@ -403,6 +403,7 @@ class RandomRun {
     forgetWhatIsNotHeld(this.#model, this.#held);
     this.#deadFor = 0;
     this.#agents++;
+    this.#rig.beginEra();
     this.#agent = this.#rig.startChild({ hooks: this.#model.hooks, purpose: this.#model.purpose, slots });
     // Now and then another operation comes before it is up.
     if (random.chance(0.7)) await this.#agent.says('limits of pods');
@@ -492,11 +493,10 @@ class RandomRun {
     return differences;
   }
 
-  /** Of all programs, maps and links that ever were ours only those of now are there. */
+  /** Of all programs, maps and links that ever were ours only those of this agent are there. */
   async #noLeaks(): Promise<void> {
-    const left = await this.#rig.leftInKernel(this.#rig.note());
-    const { programs, maps, links } = this.#rig.note();
-    if (left.length > programs + maps + links) this.#fail(`left in the kernel:\n${left.join('\n')}`);
+    const left = await this.#rig.leftOfOldEras();
+    if (left.length > 0) this.#fail(`left in the kernel:\n${left.join('\n')}`);
   }
 
   async #end(bare: string): Promise<void> {
