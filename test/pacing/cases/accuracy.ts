@@ -24,8 +24,8 @@ function places(direction: Direction): { from: Place; to: Place } {
   return direction === 'egress' ? { from: 'pod1', to: 'world' } : { from: 'world', to: 'pod1' };
 }
 
-function limitOne(bench: Bench, direction: Direction, rate: number): void {
-  bench.limit({ pod1: { [direction]: rate } });
+async function limitOne(bench: Bench, direction: Direction, rate: number): Promise<void> {
+  await bench.limit({ pod1: { [direction]: rate } });
 }
 
 /** Case 1: what arrives is the limit less the headers; case 2: fq never drops, in any of them. */
@@ -43,8 +43,8 @@ export const ACCURACY: readonly Case[] = RATES.flatMap(({ rate, tolerance, tcpMs
           ...common,
           id: `1-tcp${family}-${direction}-${rate}`,
           what: `4 TCP flows, IPv${family}, ${direction} ${rate} Mbit/s`,
-          measure: (bench) => {
-            limitOne(bench, direction, rate);
+          measure: async (bench) => {
+            await limitOne(bench, direction, rate);
             return bench.tcp({
               ...places(direction),
               family,
@@ -65,8 +65,8 @@ export const ACCURACY: readonly Case[] = RATES.flatMap(({ rate, tolerance, tcpMs
           ...common,
           id: `1-udp${family}-${direction}-${rate}`,
           what: `UDP at ${OFFERED} of the limit, IPv${family}, ${direction} ${rate} Mbit/s`,
-          measure: (bench) => {
-            limitOne(bench, direction, rate);
+          measure: async (bench) => {
+            await limitOne(bench, direction, rate);
             return bench.udp({ ...places(direction), family, ms: udpMs, segments, offeredMbit: OFFERED * rate });
           },
           expected: { goodputMbit: about((rate * UDP_PAYLOAD) / UDP_FRAME[family], tolerance), fqDropped: NONE },

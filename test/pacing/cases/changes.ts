@@ -1,4 +1,15 @@
-import { FULL_FRAME, TCP_PAYLOAD, UDP_FRAME, UDP_PAYLOAD, mbit, type Bench } from '../guest/bench.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  FULL_FRAME,
+  TCP_PAYLOAD,
+  UDP_FRAME,
+  UDP_PAYLOAD,
+  bitsPerSecond,
+  mbit,
+  podsWith,
+  type Bench,
+  type Role,
+} from '../guest/bench.ts';
 import { UPLINK, addressOf } from '../guest/topology.ts';
 import { ALL_KERNELS, NONE, about, atLeast, atMost, type Case, type Figures } from './case.ts';
 
@@ -12,8 +23,8 @@ const FIRST_SECOND: readonly Case[] = [
     what: `ingress ${INGRESS} Mbit/s, TCP, the first second from idle`,
     kernels: ALL_KERNELS,
     shift: 1,
-    measure: (bench) => {
-      bench.limit({ pod1: { ingress: INGRESS } });
+    measure: async (bench) => {
+      await bench.limit({ pod1: { ingress: INGRESS } });
       return bench.tcp({ from: 'world', to: 'pod1', flows: 4, callers: 0, warmMs: 0, limitMbit: INGRESS });
     },
     expected: { goodputMbit: about((INGRESS * TCP_PAYLOAD[4]) / FULL_FRAME, 0.02), fqDropped: NONE },
@@ -24,8 +35,8 @@ const FIRST_SECOND: readonly Case[] = [
     what: `ingress ${INGRESS} Mbit/s, UDP of 30, the first second from idle`,
     kernels: ALL_KERNELS,
     shift: 1,
-    measure: (bench) => {
-      bench.limit({ pod1: { ingress: INGRESS } });
+    measure: async (bench) => {
+      await bench.limit({ pod1: { ingress: INGRESS } });
       return bench.udp({ from: 'world', to: 'pod1', warmMs: 0, offeredMbit: 30 });
     },
     expected: { goodputMbit: about((INGRESS * UDP_PAYLOAD) / UDP_FRAME[4], 0.02), fqDropped: NONE },
@@ -35,8 +46,8 @@ const FIRST_SECOND: readonly Case[] = [
 const SAMPLE_MS = 50;
 const FROM_MS = 500;
 const DOWN_MS = 1000;
-const UP_MS = 2000;
-const UNTIL_MS = 2600;
+const UP_MS = 3000;
+const UNTIL_MS = 4500;
 
 /** Of the study's bounds, which are of payload, to the wire: there no lost packet holds back others. */
 const onWire = (payloadMbit: number): number => (payloadMbit * FULL_FRAME) / TCP_PAYLOAD[4];
@@ -47,44 +58,58 @@ interface Sample {
   readonly mbit: number;
 }
 
-/** Case 13: 100 -> 10 -> 100 Mbit/s while 4 flows send. Samples count if they began when the new limit was in force. */
+/** What was let through under the old limit waits at most this long. */
+const PASSED_MS = 40;
+
+/**
+ * Case 13: 100 -> 10 -> 100 Mbit/s by the running agent, while 4 flows send. Samples count if they
+ * began when the new limit was in force and what had been let through before had left.
+ */
 async function change(bench: Bench): Promise<Figures> {
-  bench.limit({ pod1: { egress: 100 } });
+  await bench.limit({ pod1: { egress: 100 } });
   const inForceNs: bigint[] = [];
-  const to = (egress: number) => (): void => {
-    bench.limit({ pod1: { egress } });
+  const changes: Promise<void>[] = [];
+  const changeTo = async (egress: number): Promise<void> => {
+    bench.limits.publish(podsWith({ pod1: { egress } }));
+    while (bench.limits.bpsInForce('pod1', 'egress') !== bitsPerSecond(egress)) await sleep(5);
     inForceNs.push(process.hrtime.bigint());
   };
+  // Not waited for: samples are taken meanwhile.
+  const to = (egress: number) => (): void => void changes.push(changeTo(egress));
   const looks: { bytes: bigint; ns: bigint }[] = [];
   const look = (): void => void looks.push({ ns: process.hrtime.bigint(), bytes: bench.wireBytes(UPLINK) });
   const times = Array.from({ length: (UNTIL_MS - FROM_MS) / SAMPLE_MS }, (_, i) => FROM_MS + i * SAMPLE_MS);
-  const { startNs, figures } = await bench.measure(
-    {
-      fromMs: FROM_MS,
-      untilMs: UNTIL_MS,
-      meanwhile: [
-        ...times.map((atMs) => ({ atMs, work: look })),
-        { atMs: DOWN_MS, work: to(10) },
-        { atMs: UP_MS, work: to(100) },
-      ],
-    },
-    [
-      { kind: 'sink', netns: 'world', port: 4000 },
-      { kind: 'bulk', netns: 'pod1', to: addressOf('world', 4), port: 4000, flows: 4 },
-    ],
-  );
+  const window = {
+    fromMs: FROM_MS,
+    untilMs: UNTIL_MS,
+    meanwhile: [
+      ...times.map((atMs) => ({ atMs, work: look })),
+      { atMs: DOWN_MS, work: to(10) },
+      { atMs: UP_MS, work: to(100) },
+    ].sort((a, b) => a.atMs - b.atMs),
+  };
+  const roles: Role[] = [
+    { kind: 'sink', netns: 'world', port: 4000 },
+    { kind: 'bulk', netns: 'pod1', to: addressOf('world', 4), port: 4000, flows: 4 },
+  ];
+  const { startNs, figures } = await bench.limits.running(async () => {
+    const measured = await bench.measure(window, roles);
+    await Promise.all(changes);
+    return measured;
+  });
   const ms = (ns: bigint): number => Number(ns - startNs) / 1e6;
   const samples = looks.slice(1).map(({ bytes, ns }, i): Sample => {
     const before = looks[i]!;
     return { fromMs: ms(before.ns), mbit: mbit(Number(bytes - before.bytes), Number(ns - before.ns) / 1e9) };
   });
   const [downMs, upMs] = inForceNs.map(ms);
+  const lowFromMs = downMs! + PASSED_MS;
   const between = (from: number, until: number): number[] =>
     samples.filter(({ fromMs }) => fromMs >= from && fromMs + SAMPLE_MS <= until).map((sample) => sample.mbit);
-  const low = between(downMs!, downMs! + 450);
+  const low = between(lowFromMs, lowFromMs + 450);
   return {
     lowMeanMbit: low.reduce((sum, sample) => sum + sample, 0) / low.length,
-    lowMostMbit: Math.max(...between(downMs!, UP_MS)),
+    lowMostMbit: Math.max(...between(lowFromMs, UP_MS)),
     raisedMbit: Math.max(...between(upMs!, upMs! + 150)),
     downAfterMs: downMs! - DOWN_MS,
     upAfterMs: upMs! - UP_MS,
@@ -105,6 +130,8 @@ export const CHANGES: readonly Case[] = [
       lowMeanMbit: atMost(onWire(9.6)),
       lowMostMbit: atMost(onWire(15)),
       raisedMbit: atLeast(onWire(93)),
+      downAfterMs: atMost(1000),
+      upAfterMs: atMost(1000),
       fqDropped: NONE,
     },
   },

@@ -10,7 +10,7 @@ export const DATAGRAMS: readonly Case[] = [
     kernels: ALL_KERNELS,
     shift: 1,
     measure: async (bench) => {
-      bench.limit({ pod1: { egress: 20 } });
+      await bench.limit({ pod1: { egress: 20 } });
       const before = bench.limits.stat('pod1', 'egress');
       const figures = await bench.udp({ from: 'pod1', to: 'world', offeredMbit: 30 });
       const { droppedPackets } = growth(before, bench.limits.stat('pod1', 'egress'));

@@ -1,5 +1,5 @@
 import { growth, longestQueueMs, type Bench, type TcpTraffic } from '../guest/bench.ts';
-import type { PodLimit } from '../guest/limits.ts';
+import type { Tuning } from '../guest/limits.ts';
 import { ALL_KERNELS, NONE, about, atLeast, atMost, type Bounds, type Case, type Figures } from './case.ts';
 
 /** A request and response of 100 bytes beside bulk flows of the same pod. */
@@ -17,16 +17,16 @@ const FLOWS = [1, 16, 128] as const;
 const WARM_MS = 700;
 
 /** A plain queue of 20 ms: no small packet passes it, and a flow's first packets find no more room than others. */
-const PLAIN = { smallBytes: 0, hardNs: 20_000_000 } as const;
+const PLAIN: Tuning = { small_bytes: 0, hard_ns: 20_000_000 };
 
 async function beside(
   bench: Bench,
   rate: number,
   traffic: Omit<TcpTraffic, 'from' | 'to' | 'limitMbit'>,
-  tune?: (pod: PodLimit) => void,
+  tuning?: Tuning,
 ): Promise<Figures> {
-  const [pod] = bench.limit({ pod1: { egress: rate } });
-  tune?.(pod!);
+  await bench.limit({ pod1: { egress: rate } });
+  if (tuning !== undefined) bench.limits.tune('pod1', 'egress', tuning);
   const before = bench.limits.stat('pod1', 'egress');
   const figures = await bench.tcp({ from: 'pod1', to: 'world', limitMbit: rate, ...traffic });
   const after = bench.limits.stat('pod1', 'egress');
@@ -90,8 +90,7 @@ export const SPARSE_AND_ECN: readonly Case[] = [
     what: 'without what flows with nothing queued are given, the aim of case 3 is missed: it can fail',
     kernels: ALL_KERNELS,
     shift: 1,
-    measure: (bench) =>
-      beside(bench, 100, { flows: 16, warmMs: WARM_MS, ms: 3000 }, (pod) => bench.limits.tune(pod, 'egress', PLAIN)),
+    measure: (bench) => beside(bench, 100, { flows: 16, warmMs: WARM_MS, ms: 3000 }, PLAIN),
     expected: { p99Ms: atLeast(100) },
   },
   {

@@ -28,7 +28,7 @@ export const PATHS: readonly Case[] = [
     kernels: ALL_KERNELS,
     shift: 1,
     measure: async (bench) => {
-      bench.limit({ pod1: { egress: LIMIT } });
+      await bench.limit({ pod1: { egress: LIMIT } });
       run('nft', ['-f', '-'], NAT);
       const udp = await bench.udp({ from: 'pod1', to: 'world', offeredMbit: 30 });
       const tcp = await bench.tcp({ from: 'pod1', to: 'world', flows: 4, limitMbit: LIMIT });
@@ -56,9 +56,9 @@ export const PATHS: readonly Case[] = [
     what: 'inside of VXLAN, UDP of 30 into 20 Mbit/s: the limit is that of the packet within',
     kernels: ALL_KERNELS,
     shift: 1,
-    measure: (bench) => {
+    measure: async (bench) => {
       buildTunnel();
-      bench.limit({ pod1: { egress: LIMIT } });
+      await bench.limit({ pod1: { egress: LIMIT } });
       return bench.udp({ from: 'pod1', to: 'world', address: '10.95.0.2', offeredMbit: 30, size: TUNNEL_PAYLOAD });
     },
     expected: { goodputMbit: about((LIMIT * TUNNEL_PAYLOAD) / (TUNNEL_PAYLOAD + 42), 0.005), fqDropped: NONE },

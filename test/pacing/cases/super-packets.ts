@@ -12,8 +12,8 @@ export const SUPER_PACKETS: readonly Case[] = [
   what: `4 flows with super-packets at ${rate} Mbit/s, 10 s`,
   kernels: ALL_KERNELS,
   shift: 1,
-  measure: (bench) => {
-    bench.limit({ pod1: { egress: rate } });
+  measure: async (bench) => {
+    await bench.limit({ pod1: { egress: rate } });
     return bench.tcp({ from: 'pod1', to: 'world', flows: 4, pauseMs: 5, warmMs: 1000, ms: 10_000, limitMbit: rate });
   },
   expected: { wirePercent: { min: leastPercent, max: 101 }, fqDropped: NONE },

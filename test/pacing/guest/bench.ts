@@ -5,7 +5,7 @@ import { TC_ROOT, dumpQdiscs, type NetlinkSocket } from '../../../lib/netlink/in
 import { queueBucketStartNs, type SlotStat } from '../../../bandwidth/slot-stat.ts';
 import type { Figures } from '../cases/case.ts';
 import type { Limits, PodLimit } from './limits.ts';
-import { SLOW_UPLINK, UPLINK, addressOf, ifindexOf, type Place } from './topology.ts';
+import { PODS, SLOW_UPLINK, UPLINK, addressOf, buildSlowLink, ifindexOf, type Place } from './topology.ts';
 
 /** Arguments of a role of load.c; `netns` is where it runs. */
 export interface Role {
@@ -38,6 +38,9 @@ export interface Latencies {
   readonly p99Us: number;
   readonly maxUs: number;
 }
+
+/** Mbit/s by pod. */
+export type WantedLimits = Readonly<Partial<Record<Place, { readonly egress?: number; readonly ingress?: number }>>>;
 
 export interface Window {
   /** Of the measurement, from the start of the senders. */
@@ -104,20 +107,19 @@ export class Bench {
   }
 
   /** The pods of the node with these limits, Mbit/s; pods that are not named have none. */
-  limit(limits: Readonly<Record<string, { readonly egress?: number; readonly ingress?: number }>>): PodLimit[] {
-    const pods = [1, 2, 3, 4].map((number): PodLimit => {
-      const name = `pod${number}` as const;
-      const { egress, ingress } = limits[name] ?? {};
-      return {
-        namespace: 'default',
-        name,
-        ips: [addressOf(name, 4), addressOf(name, 6)],
-        ...(egress === undefined ? {} : { egress: bitsPerSecond(egress) }),
-        ...(ingress === undefined ? {} : { ingress: bitsPerSecond(ingress) }),
-      };
-    });
-    this.limits.applyLimits(pods);
-    return pods;
+  async limit(limits: WantedLimits): Promise<void> {
+    await this.limits.applyLimits(podsWith(limits));
+  }
+
+  /** Makes the place `far` reachable, and the agent see the new uplink. */
+  useSlowLink(): void {
+    if (buildSlowLink()) this.limits.forget();
+  }
+
+  /** Of a device's root qdisc; undefined: the kernel lists none. */
+  rootKind(device: string): string | undefined {
+    const ifindex = ifindexOf(device);
+    return dumpQdiscs(this.socket).find((qdisc) => qdisc.ifindex === ifindex && qdisc.parent === TC_ROOT)?.kind;
   }
 
   /** Bulk TCP flows, and request/response connections beside them, each in a process of its own. */
@@ -264,6 +266,21 @@ export class Bench {
       return sum + Math.max(stats.drops, counted);
     }, 0);
   }
+}
+
+/** The pods of the node with these limits. */
+export function podsWith(limits: WantedLimits): PodLimit[] {
+  return PODS.map((number): PodLimit => {
+    const name = `pod${number}` as const;
+    const { egress, ingress } = limits[name] ?? {};
+    return {
+      namespace: 'default',
+      name,
+      ips: [addressOf(name, 4), addressOf(name, 6)],
+      ...(egress === undefined ? {} : { egress: bitsPerSecond(egress) }),
+      ...(ingress === undefined ? {} : { ingress: bitsPerSecond(ingress) }),
+    };
+  });
 }
 
 /** The device of the node by which packets leave for a place. */

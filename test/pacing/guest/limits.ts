@@ -1,20 +1,13 @@
-import { findPodInterfaces } from '../../../bandwidth/interfaces/find.ts';
-import { readNodeNetwork } from '../../../bandwidth/interfaces/read.ts';
-import type { PodPlace } from '../../../bandwidth/interfaces/types.ts';
-import { findUplinks } from '../../../bandwidth/interfaces/uplinks.ts';
-import { applyNeeds } from '../../../bandwidth/qdiscs/apply.ts';
-import { podClasses } from '../../../bandwidth/qdiscs/htb-tree.ts';
-import type { DeviceNeed, ShapedPod } from '../../../bandwidth/qdiscs/types.ts';
-import {
-  encodeInterface,
-  encodeSlotConfig,
-  slotConfig,
-  type LimitMode,
-  type SlotConfig,
-} from '../../../bandwidth/slot-config.ts';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LIMIT_CONFIG } from '../../../bandwidth/bpf/layout.ts';
+import { ownerOf } from '../../../bandwidth/enforce/slots.ts';
+import { PinnedMaps, readLeft, slotKey } from '../../../bandwidth/kernel/left.ts';
 import { decodeSlotStat, type SlotStat } from '../../../bandwidth/slot-stat.ts';
-import { bpfObjectPath, loadBpf, type BpfLink, type BpfObject, type TcxOptions } from '../../../lib/bpf/index.ts';
-import { kernelHasFq, withNetlink, type NetlinkSocket } from '../../../lib/netlink/index.ts';
+import type { LimitReport, LimitRow } from '../../../bandwidth/status/report.ts';
+import { askLimits } from '../../../cli/limits-client.ts';
 
 /** A pod of the node with what its annotations ask for. */
 export interface PodLimit {
@@ -28,188 +21,213 @@ export interface PodLimit {
 
 export type Direction = 'egress' | 'ingress';
 
+/** Fields of struct limit_config that tests of the test change. */
+export type Tuning = Readonly<Partial<Record<'small_bytes' | 'hard_ns', number>>>;
+
+const NODE = 'n1';
+/** The start of an agent reads the kernel's BTF, among others. */
+const PATIENCE_MS = 60_000;
+const POLL_MS = 100;
+/** What the agent hears of, it acts on within this time. */
+const HEAR_MS = 500;
+
 /**
- * Puts limits in force with the parts of the product; the agent takes this module's place. One process, one at a time:
- * a second call changes what the first one did.
+ * Limits as the product puts them in force: by an agent that reads the pods from a file. It runs while limits change; then
+ * it stands stopped, for the guest has one CPU, and the programs and qdiscs go on without it. One call at a time.
  */
 export class Limits {
-  readonly #object: BpfObject;
-  readonly #socket: NetlinkSocket;
-  readonly #mode: LimitMode;
-  readonly #attach: TcxOptions;
-  readonly #links = new Map<string, BpfLink>();
-  readonly #slots = new Map<string, number>();
-  #needs: readonly DeviceNeed[] = [];
+  readonly #agent: ChildProcess;
+  readonly #dir: string;
+  #pods: readonly PodLimit[] | undefined;
+  #report: LimitReport | undefined;
+  #maps: PinnedMaps | undefined;
+  #slots = new Map<string, number>();
+  readonly #untune: (() => void)[] = [];
+  #ended: string | undefined;
 
-  private constructor(object: BpfObject, socket: NetlinkSocket, mode: LimitMode, attach: TcxOptions) {
-    this.#object = object;
-    this.#socket = socket;
-    this.#mode = mode;
-    this.#attach = attach;
+  private constructor(agent: ChildProcess, dir: string) {
+    this.#agent = agent;
+    this.#dir = dir;
+    agent.on('exit', (code, signal) => (this.#ended = `the agent ended: ${code ?? signal}`));
   }
 
-  /** Without sch_fq in the kernel, by HTB. */
-  static async open(socket: NetlinkSocket, attach: TcxOptions = {}): Promise<Limits> {
-    const mode = withNetlink(kernelHasFq) ? 'stamp' : 'htb';
-    const object = await loadBpf({
-      object: bpfObjectPath('limit'),
-      constants: { judge_senders: mode === 'htb' ? 1 : 0 },
+  /** @param hooks default: what the agent chooses */
+  static async open(hooks?: 'tcx' | 'clsact'): Promise<Limits> {
+    const dir = `/run/netloom/agent-${hooks ?? 'own'}`;
+    mkdirSync(dir, { recursive: true });
+    const file = join(dir, 'pods.json');
+    writeFileSync(file, snapshot([]));
+    const program =
+      hooks === undefined
+        ? ['cli/main.js', 'agent', '--enforce', '--node', NODE, '--snapshot', file, '--state', dir]
+        : ['test/pacing/guest/agent-with-hooks.ts', NODE, file, dir, hooks];
+    // As bin/netloom starts it.
+    const agent = spawn('/bin/node', ['--max-semi-space-size=1', join('/netloom', program[0]!), ...program.slice(1)], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: { ...process.env, MALLOC_ARENA_MAX: '1' },
     });
-    return new Limits(object, socket, mode, attach);
+    const limits = new Limits(agent, dir);
+    await limits.#until('it tells of its limits', () => true);
+    limits.#agent.kill('SIGSTOP');
+    return limits;
   }
 
-  get mode(): LimitMode {
-    return this.#mode;
+  /** What holds packets back on this kernel. */
+  get holdsBack(): 'fq' | 'htb' {
+    return this.#report?.kernel.fq === true ? 'fq' : 'htb';
   }
 
-  /** Every pod of the node; those that are not among them lose what they had. */
-  applyLimits(pods: readonly PodLimit[]): void {
-    const network = readNodeNetwork(this.#socket);
-    const places = findPodInterfaces(
-      network,
-      pods.map(({ namespace, name, ips }) => ({
-        uid: name,
-        namespace,
-        name,
-        ips,
-        hostNetwork: false,
-        finished: false,
-        createdMs: 0,
-      })),
-    );
-    const wanted = new Set<string>();
-    const attach = (ifindex: number, program: string, direction: 'ingress' | 'egress'): void => {
-      const key = `${ifindex} ${program}`;
-      wanted.add(key);
-      if (this.#links.has(key)) return;
-      this.#links.set(key, this.#object.program(program).attachTcx(ifindex, direction, this.#attach));
-    };
-    const ofPods = new Set<number>();
-    const devices = pods.map((pod) => {
-      const ifindexes = interfacesOf(places.get(pod.name)!, pod.name);
-      const egressSlot = this.#configure(pod, 'egress');
-      const ingressSlot = this.#configure(pod, 'ingress');
-      for (const ifindex of ifindexes) {
-        ofPods.add(ifindex);
-        const entry = { ...(egressSlot === 0 ? {} : { egressSlot }), ...(ingressSlot === 0 ? {} : { ingressSlot }) };
-        this.#object.map('limit_interfaces').update(u32(ifindex), encodeInterface(entry));
-      }
-      return { pod, ifindexes, egressSlot, ingressSlot };
+  get report(): LimitReport {
+    return this.#report!;
+  }
+
+  /** Every pod of the node. Resolves when all limits are in force and the agent stands stopped. */
+  async applyLimits(pods: readonly PodLimit[]): Promise<void> {
+    for (const undo of this.#untune.splice(0)) undo();
+    if (this.#pods !== undefined && snapshot(this.#pods) === snapshot(pods)) return;
+    await this.running(async () => {
+      this.publish(pods);
+      await sleep(HEAR_MS);
+      await this.#until('all limits are in force', ({ rows }) => inForce(rows, pods));
     });
-    const uplinks = findUplinks(network.links, network.routes, ofPods);
-    this.#needs = this.#mode === 'htb' ? shapingNeeds(uplinks, devices) : pacingNeeds(uplinks, devices);
-    this.repair();
-    for (const { ifindexes } of devices) {
-      for (const ifindex of ifindexes) {
-        attach(ifindex, 'from_pod', 'ingress');
-        attach(ifindex, 'to_pod', 'egress');
-      }
-    }
-    if (this.#mode === 'htb') for (const { ifindex } of uplinks) attach(ifindex, 'leave', 'egress');
-    for (const [key, link] of this.#links) {
-      if (wanted.has(key)) continue;
-      link.detach();
-      this.#links.delete(key);
+    await this.#findSlots();
+  }
+
+  /** The agent looks at the node again although no limit changes: devices came or went. */
+  forget(): void {
+    this.#pods = undefined;
+  }
+
+  /** Writes the file that the agent reads, and waits for nothing. */
+  publish(pods: readonly PodLimit[]): void {
+    this.#pods = pods;
+    const path = join(this.#dir, 'pods.json');
+    writeFileSync(`${path}.new`, snapshot(pods));
+    renameSync(`${path}.new`, path);
+  }
+
+  /** Does `work` while the agent runs. */
+  async running<T>(work: () => Promise<T>): Promise<T> {
+    this.#agent.kill('SIGCONT');
+    try {
+      return await work();
+    } finally {
+      this.#agent.kill('SIGSTOP');
     }
   }
 
-  /** What the agent does from time to time: looks whether the qdiscs are as needed, and makes them so. */
-  repair(): { operations: number } {
-    const { failures, plan, operations } = applyNeeds(this.#socket, this.#needs);
-    const wrong = this.#needs.filter(({ ifindex }) => plan.verdicts.get(ifindex)?.state !== 'ours');
-    if (failures.length > 0 || wrong.length > 0) {
-      throw new Error(`qdiscs: ${JSON.stringify({ failures, wrong, verdicts: [...plan.verdicts] }, bigintText)}`);
-    }
-    return { operations };
-  }
-
-  /** Takes everything back. */
-  close(): void {
-    this.applyLimits([]);
-    this.#object.close();
+  /** Of the running agent. */
+  async ask(): Promise<LimitReport> {
+    return (this.#report = await askLimits(join(this.#dir, 'limits.sock')));
   }
 
   stat(pod: string, direction: Direction): SlotStat {
-    return decodeSlotStat(this.#object.map('limit_stat').lookup(u32(this.#slotOf(pod, direction)))!);
+    return decodeSlotStat(this.#maps!.map('limit_stat').lookup(slotKey(this.#slotOf(pod, direction)))!);
   }
 
-  /** For tests of the test: a configuration that the product never writes. */
-  tune(pod: PodLimit, direction: Direction, change: Partial<SlotConfig>): void {
-    const slot = this.#slotOf(pod.name, direction);
-    this.#object
-      .map('limit_config')
-      .update(u32(slot), encodeSlotConfig({ ...this.#configOf(slot, pod[direction] ?? 0n), ...change }));
+  /** Bits a second that the programs hold the pod to just now. */
+  bpsInForce(pod: string, direction: Direction): bigint {
+    const config = this.#configOf(pod, direction);
+    return config.readBigUInt64LE(LIMIT_CONFIG.fields.rate.offset) * 8n;
+  }
+
+  /** For tests of the test: a configuration that the product never writes, until the next `applyLimits`. */
+  tune(pod: string, direction: Direction, { small_bytes, hard_ns }: Tuning): void {
+    const key = slotKey(this.#slotOf(pod, direction));
+    const before = this.#configOf(pod, direction);
+    const config = Buffer.from(before);
+    if (small_bytes !== undefined) config.writeUInt16LE(small_bytes, LIMIT_CONFIG.fields.small_bytes.offset);
+    if (hard_ns !== undefined) config.writeUInt32LE(hard_ns, LIMIT_CONFIG.fields.hard_ns.offset);
+    const map = this.#maps!.map('limit_config');
+    map.update(key, config);
+    this.#untune.push(() => map.update(key, before));
+  }
+
+  /** Takes all limits away and ends the agent. */
+  async close(): Promise<void> {
+    await this.applyLimits([]);
+    this.#maps?.close();
+    const ended = new Promise((done) => this.#agent.once('exit', done));
+    this.#agent.kill('SIGTERM');
+    this.#agent.kill('SIGCONT');
+    await ended;
+  }
+
+  async #until(what: string, holds: (report: LimitReport) => boolean): Promise<void> {
+    const deadline = performance.now() + PATIENCE_MS;
+    let told = 'it did not answer';
+    while (performance.now() < deadline && this.#ended === undefined) {
+      try {
+        const report = await this.ask();
+        if (holds(report)) return;
+        told = JSON.stringify({ warnings: report.warnings, rows: report.rows.map(brief) });
+      } catch (error) {
+        told = String(error);
+      }
+      await sleep(POLL_MS);
+    }
+    throw new Error(`${this.#ended ?? 'the agent'}: not so that ${what}: ${told}`);
+  }
+
+  /** Where the maps are the agent knows by their layout; which slot is whose the kernel says. */
+  async #findSlots(): Promise<void> {
+    const pins = join(this.#dir, 'bpf', 'limits');
+    const name = readdirSync(pins).find((entry) => entry.startsWith('maps_'));
+    if (name === undefined) return;
+    this.#maps ??= new PinnedMaps(join(pins, name));
+    const { slots } = await readLeft(this.#maps.map);
+    this.#slots = new Map(slots.map(({ slot, owner }) => [owner, slot]));
   }
 
   #slotOf(pod: string, direction: Direction): number {
-    const key = `${pod} ${direction}`;
-    const slot = this.#slots.get(key) ?? this.#slots.size + 1;
-    this.#slots.set(key, slot);
+    const slot = this.#slots.get(ownerOf(uidOf(pod), direction));
+    if (slot === undefined) throw new Error(`${pod} has no slot for ${direction}`);
     return slot;
   }
 
-  /** @returns 0 if the pod has no limit in this direction */
-  #configure(pod: PodLimit, direction: Direction): number {
-    const rateBps = pod[direction];
-    if (rateBps === undefined) return 0;
-    const slot = this.#slotOf(pod.name, direction);
-    this.#object.map('limit_config').update(u32(slot), encodeSlotConfig(this.#configOf(slot, rateBps)));
-    return slot;
-  }
-
-  #configOf(slot: number, rateBps: bigint): SlotConfig {
-    return slotConfig({ rateBps, mode: this.#mode, classes: podClasses(slot), cpus: 1 });
+  #configOf(pod: string, direction: Direction): Buffer {
+    return Buffer.from(this.#maps!.map('limit_config').lookup(slotKey(this.#slotOf(pod, direction)))!);
   }
 }
 
-interface LimitedDevice {
-  readonly pod: PodLimit;
-  readonly ifindexes: readonly number[];
-  readonly egressSlot: number;
-  readonly ingressSlot: number;
+function uidOf(pod: string): string {
+  return `uid-of-${pod}`;
 }
 
-/** fq where a limited packet can wait: at every uplink and every pod, for what a pod sends may stay on the node. */
-function pacingNeeds(uplinks: ReturnType<typeof findUplinks>, devices: readonly LimitedDevice[]): DeviceNeed[] {
-  const egress = devices.flatMap(({ pod }) => (pod.egress === undefined ? [] : [pod.egress / 8n]));
-  const needs: DeviceNeed[] = [];
-  if (egress.length > 0) {
-    for (const { queueing } of uplinks) {
-      for (const { ifindex } of queueing) needs.push({ ifindex, mode: 'pace', podRates: egress });
-    }
-  }
-  for (const { pod, ifindexes } of devices) {
-    const podRates = [...egress, ...(pod.ingress === undefined ? [] : [pod.ingress / 8n])];
-    if (podRates.length > 0) for (const ifindex of ifindexes) needs.push({ ifindex, mode: 'pace', podRates });
-  }
-  return needs;
+/** What `kubectl get pods -A -o json` would say. */
+function snapshot(pods: readonly PodLimit[]): string {
+  const items = pods.map(({ namespace, name, ips, egress, ingress }) => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      namespace,
+      name,
+      uid: uidOf(name),
+      creationTimestamp: '2026-01-01T00:00:00Z',
+      annotations: {
+        ...(egress === undefined ? {} : { 'kubernetes.io/egress-bandwidth': String(egress) }),
+        ...(ingress === undefined ? {} : { 'kubernetes.io/ingress-bandwidth': String(ingress) }),
+      },
+    },
+    spec: { nodeName: NODE },
+    status: { phase: 'Running', podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) },
+  }));
+  return JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
 }
 
-/** HTB: what a pod sends is held back at the uplink, what it receives at its own interface. */
-function shapingNeeds(uplinks: ReturnType<typeof findUplinks>, devices: readonly LimitedDevice[]): DeviceNeed[] {
-  const shaped = (slot: number, rateBps: bigint | undefined): ShapedPod[] =>
-    rateBps === undefined ? [] : [{ slot, rateBytesPerSecond: rateBps / 8n }];
-  const egress = devices.flatMap(({ pod, egressSlot }) => shaped(egressSlot, pod.egress));
-  const needs: DeviceNeed[] = [];
-  if (egress.length > 0) for (const { ifindex } of uplinks) needs.push({ ifindex, mode: 'shape', pods: egress });
-  for (const { pod, ingressSlot, ifindexes } of devices) {
-    const pods = shaped(ingressSlot, pod.ingress);
-    if (pods.length > 0) for (const ifindex of ifindexes) needs.push({ ifindex, mode: 'shape', pods });
-  }
-  return needs;
+/** Each limit, and no other. */
+function inForce(rows: readonly LimitRow[], pods: readonly PodLimit[]): boolean {
+  const wanted = pods.flatMap(({ name, ...pod }) =>
+    (['egress', 'ingress'] as const).flatMap((direction) =>
+      pod[direction] === undefined ? [] : [`${name} ${direction} ${pod[direction]}`],
+    ),
+  );
+  const held = rows
+    .filter(({ state }) => state === 'enforced' || state === 'shaped-htb')
+    .map(({ pod, direction, configuredBps }) => `${pod} ${direction} ${configuredBps}`);
+  return held.length === rows.length && wanted.sort().join() === held.sort().join();
 }
 
-function interfacesOf(place: PodPlace, name: string): number[] {
-  if (!place.found) throw new Error(`${name}: ${place.reason}: ${place.detail}`);
-  return place.interfaces.map(({ ifindex }) => ifindex);
-}
-
-function bigintText(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? `${value}` : value;
-}
-
-function u32(value: number): Uint8Array {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
+function brief({ pod, direction, state, configuredBps, reason }: LimitRow): string {
+  return `${pod} ${direction} ${state} ${configuredBps} ${reason}`;
 }

@@ -80,9 +80,9 @@ export const SLOW_LINK_MBIT = 200;
 
 let hasSlowLink = false;
 
-/** `far`, once: node ── uplink2 ── router ──(tbf)── far. */
-export function buildSlowLink(): void {
-  if (hasSlowLink) return;
+/** `far`: node ── uplink2 ── router ──(tbf)── far. @returns false: it was there */
+export function buildSlowLink(): boolean {
+  if (hasSlowLink) return false;
   hasSlowLink = true;
   ip(
     '',
@@ -107,6 +107,7 @@ export function buildSlowLink(): void {
     ...`qdisc add dev slow root tbf rate ${SLOW_LINK_MBIT}mbit burst 32k latency 20ms`.split(' '),
   ]);
   ip('', 'route add 10.98.0.0/24 via 10.97.0.2');
+  return true;
 }
 
 /** iproute2's commands, one after another; `netns` empty: the node. */
