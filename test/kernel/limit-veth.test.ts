@@ -67,6 +67,14 @@ describe('bytes on the wire of real packets', () => {
   /** What the kernel put on the wire: packets are cut into frames there, and those are counted. */
   const carried = (): bigint => BigInt(receiver.run('cat /sys/class/net/eth0/statistics/rx_bytes'));
   beforeEach(() => node.run(`ip link set ${receiver.hostInterface} gso_max_segs 1`));
+  /** What the hook and the device counted up to one moment: multicast of the kernel's own may come at any. */
+  const bothCounts = (): { charged: bigint; carried: bigint } => {
+    for (;;) {
+      const { offeredBytes } = limit.stat(RECEIVER);
+      const bytes = carried();
+      if (limit.stat(RECEIVER).offeredBytes === offeredBytes) return { charged: offeredBytes, carried: bytes };
+    }
+  };
 
   it.each([
     ['IPv4 UDP', 4, ['udp', 50, 1000]],
@@ -96,12 +104,12 @@ describe('bytes on the wire of real packets', () => {
     attach('from_pod', sender);
     attach('to_pod', receiver);
     look(receiver.ifindex, 'egress');
-    const before = carried();
+    const before = bothCounts();
     await sendTcp(version === 4 ? receiver.address : receiver.address6, 20_000_000);
     expect(seen(receiver.ifindex)['superPackets']).toBeGreaterThan(0);
-    const [sent, received] = [limit.stat(SENDER), limit.stat(RECEIVER)];
-    expect(received.bytes + received.exemptBytes).toBe(carried() - before);
-    expect(received.bytes).toBe(sent.bytes);
+    const after = bothCounts();
+    expect(after.charged - before.charged).toBe(after.carried - before.carried);
+    expect(limit.stat(RECEIVER).bytes).toBe(limit.stat(SENDER).bytes);
   });
 
   // The kernel drops them where it forwards to a link of the same MTU, so one end is the node itself.
@@ -203,14 +211,15 @@ describe.each<'tcx' | 'clsact'>(['tcx', 'clsact'])('a policy behind ours (%s)', 
       python(sender, 'udp', receiver.address, 9999, 10, 100);
       python(sender, 'udp', receiver.address, 5000, 200, 1400);
       expect(await blocked.counted()).toEqual([0, 0]);
-      const { packets, droppedPackets, offeredPackets } = limit.stat(SENDER);
+      const { packets, droppedPackets, offeredPackets, exemptPackets } = limit.stat(SENDER);
       expect(droppedPackets).toBeGreaterThan(0n);
-      expect(packets + droppedPackets).toBe(offeredPackets - limit.stat(SENDER).exemptPackets);
+      expect(packets + droppedPackets).toBe(offeredPackets - exemptPackets);
       // All that passed ours and was not for the blocked port.
       expect(BigInt((await open.counted())[0]!)).toBe(packets - 10n);
 
       // Ours gone, the policy stays, and nothing of ours is left.
       ours.detach();
+      const last = limit.stat(SENDER).offeredPackets;
       const [unlimited, still] = [
         await listen(receiver.netns, 'sink', '5000'),
         await listen(receiver.netns, 'sink', '9999'),
@@ -219,7 +228,7 @@ describe.each<'tcx' | 'clsact'>(['tcx', 'clsact'])('a policy behind ours (%s)', 
       python(sender, 'udp', receiver.address, 5000, 200, 1400);
       expect(await unlimited.counted()).toEqual([200, 280_000]);
       expect(await still.counted()).toEqual([0, 0]);
-      expect(limit.stat(SENDER).offeredPackets).toBe(offeredPackets);
+      expect(limit.stat(SENDER).offeredPackets).toBe(last);
     } finally {
       policy.close();
     }
