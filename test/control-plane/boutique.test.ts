@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { testAll } from '../../scripts/test-scope.ts';
 import type { ExplainReply } from '../../scheduler/api/replies.ts';
 import { compare, comparisonLine } from './arrival-orders.ts';
 import { ShopCluster } from './shop-cluster.ts';
@@ -29,7 +30,7 @@ describe('Online Boutique on three nodes, by the real kube-scheduler without and
 
   // As `kubectl apply` of a whole application: kube-scheduler asks about the next pod before the last one is bound.
   test('keeps more traffic on the nodes, its pods arriving all at once', { timeout: 5 * MINUTES }, async () => {
-    const runs = await cluster.compare(ORDERS, cluster.copies.pods.length);
+    const runs = await cluster.compare(testAll() ? ORDERS : 8, cluster.copies.pods.length);
     const waits = await cluster.netloom.metric('netloom_extender_peer_waits_total{result="seen"}');
     console.log(`${comparisonLine('3 nodes, pods arriving all at once', runs)}; ${waits} answers waited for a peer`);
     expect(cluster.writer.failures).toEqual([]);
