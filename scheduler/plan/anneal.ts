@@ -1,0 +1,249 @@
+import { AliasTable } from './alias-table.ts';
+import type { Random } from './random.ts';
+import { EMPTY } from './replica-matrix.ts';
+import type { PlanState } from './state.ts';
+
+export interface AnnealOptions {
+  readonly iterations: number;
+  /** As shares of all traffic. */
+  readonly hot: number;
+  readonly cold: number;
+  readonly edgePower?: number;
+  readonly edgeFloor?: number;
+  readonly bundleShare?: number;
+  readonly mostBundle?: number;
+  readonly mostEjected?: number;
+  readonly k1?: number;
+  readonly k2?: number;
+  readonly anyNode?: number;
+  readonly toSource?: number;
+  readonly toPeer?: number;
+  readonly jBits?: number;
+}
+
+const NOWHERE = -1;
+
+export class Annealer {
+  readonly #state: PlanState;
+  readonly #random: Random;
+  readonly #edges: AliasTable;
+  /** What was moved since the last decision: workload, from, to, replicas. */
+  readonly #journal = new Int32Array(4 * 4096);
+  #moves = 0;
+  readonly #o: Required<AnnealOptions>;
+  stats = { single: 0, singleOk: 0, bundle: 0, bundleOk: 0, eject: 0, ejectFail: 0, ejectOk: 0 };
+
+  constructor(state: PlanState, random: Random, options: AnnealOptions) {
+    this.#state = state;
+    this.#random = random;
+    this.#o = { edgePower: 0.5, edgeFloor: 0.002, bundleShare: 0.6, mostBundle: 64, mostEjected: 6, k1: 0.6, k2: 0.9, anyNode: 0.3, toSource: 0.3, toPeer: 0.8, jBits: 4, ...options };
+    this.#edges = new AliasTable(state.traffic.edgeWeight.map((w) => w ** this.#o.edgePower + this.#o.edgeFloor));
+  }
+
+  /** @returns the local share at the end, by deltas. */
+  run(share: number): number {
+    const { iterations, hot, cold, bundleShare } = this.#o;
+    const random = this.#random;
+    const chunk = 256;
+    const chunks = Math.ceil(iterations / chunk);
+    const cooling = (cold / hot) ** (1 / chunks);
+    let temperature = hot;
+    for (let k = 0; k < chunks; k++) {
+      for (let i = 0; i < chunk; i++) {
+        const edge = this.#edges.draw(random);
+        const least = temperature * Math.log(random.unit() + 1e-12);
+        share += random.unit() < bundleShare ? this.#bundle(edge, least) : this.#single(edge, least);
+      }
+      temperature *= cooling;
+    }
+    return share;
+  }
+
+  #shift(c: number, from: number, to: number, k: number): number {
+    const state = this.#state;
+    const { matrix } = state;
+    const journal = this.#journal;
+    const at = 4 * this.#moves++;
+    journal[at] = c;
+    journal[at + 1] = from;
+    journal[at + 2] = to;
+    journal[at + 3] = k;
+    let delta = 0;
+    if (from >= 0) {
+      const x = matrix.get(from, c);
+      delta -= state.between(c, from, x - k, x);
+      state.take(c, from, k);
+    }
+    if (to >= 0) {
+      const x = matrix.get(to, c);
+      delta += state.between(c, to, x, x + k);
+      state.put(c, to, k);
+    }
+    return delta;
+  }
+
+  #takeBack(): number {
+    const state = this.#state;
+    const journal = this.#journal;
+    while (this.#moves > 0) {
+      const at = 4 * --this.#moves;
+      const c = journal[at]!;
+      const k = journal[at + 3]!;
+      if (journal[at + 2]! >= 0) state.take(c, journal[at + 2]!, k);
+      if (journal[at + 1]! >= 0) state.put(c, journal[at + 1]!, k);
+    }
+    return 0;
+  }
+
+  #single(edge: number, least: number): number {
+    this.stats.single++;
+    const state = this.#state;
+    const random = this.#random;
+    const { edgeA, edgeB } = state.traffic;
+    let a = edgeA[edge]!;
+    let b = edgeB[edge]!;
+    if ((random.bits() & 1) === 0) [a, b] = [b, a];
+    const n = state.anyHost(b, random);
+    const m = state.anyHost(a, random);
+    if (n < 0 || m < 0 || n === m) return 0;
+    const xm = state.matrix.get(m, a);
+    const xn = state.matrix.get(n, a);
+    const most = Math.min(xm, state.cap[a]! - xn);
+    if (most <= 0) return 0;
+    let k = 1;
+    if (most > 1) {
+      const u = random.unit();
+      if (u > this.#o.k2) k = 1 + random.below(most);
+      else if (u > this.#o.k1) {
+        const want = Math.round(state.matrix.get(n, b) * state.inverse[b]! * state.replicas[a]!) - xn;
+        k = Math.min(most, Math.max(1, want));
+      }
+    }
+    if (k <= state.freePods[n]! && k * state.cpu[a]! <= state.freeCpu[n]! && k * state.memory[a]! <= state.freeMemory[n]!) {
+      const delta = state.between(a, n, xn, xn + k) - state.between(a, m, xm - k, xm);
+      if (delta < least) return 0;
+      state.take(a, m, k);
+      state.put(a, n, k);
+      this.stats.singleOk++;
+      return delta;
+    }
+    this.stats.eject++;
+    this.#moves = 0;
+    const delta = this.#makeRoom(n, m, a, b, this.#shift(a, m, n, k));
+    if (!(delta >= least)) {
+      if (delta !== delta) this.stats.ejectFail++;
+      return this.#takeBack();
+    }
+    this.stats.ejectOk++;
+    return delta;
+  }
+
+  /** Sends others away until n is no longer overdrawn. NaN: it cannot be done that way. */
+  #makeRoom(n: number, source: number, a: number, b: number, delta: number): number {
+    const state = this.#state;
+    const random = this.#random;
+    const { matrix } = state;
+    let left = this.#o.mostEjected;
+    let tries = 8 * left;
+    while (state.isOverdrawn(n)) {
+      if (left-- === 0) return NaN;
+      const base = matrix.base[n]!;
+      const width = matrix.mask[n]! + 1;
+      let c = EMPTY;
+      let x = 0;
+      do {
+        if (tries-- === 0) return NaN;
+        const cell = 2 * (base + random.below(width));
+        c = matrix.cells[cell]!;
+        x = matrix.cells[cell + 1]!;
+      } while (c === EMPTY || c === a || c === b);
+      let k = 1;
+      if (x > 1) {
+        const lacking = Math.max(-state.freeCpu[n]! / state.cpu[c]!, -state.freeMemory[n]! / state.memory[c]!, -state.freePods[n]!);
+        k = lacking >= x ? x : lacking > 1 ? Math.ceil(lacking) : 1;
+      }
+      const to = this.#refuge(c, n, source);
+      if (to < 0) return NaN;
+      if (k > 1) k = Math.max(1, state.roomFor(c, to, k));
+      delta += this.#shift(c, n, to, k);
+    }
+    return delta;
+  }
+
+  #refuge(c: number, n: number, source: number): number {
+    const state = this.#state;
+    const random = this.#random;
+    const { start, peer } = state.traffic;
+    const kind = random.unit();
+    if (kind < this.#o.toSource && source >= 0 && source !== n && state.fits(c, source)) return source;
+    if (kind < this.#o.toPeer) {
+      const degree = start[c + 1]! - start[c]!;
+      for (let t = 0; t < 3; t++) {
+        const to = state.anyHost(peer[start[c]! + random.below(degree)]!, random);
+        if (to >= 0 && to !== n && state.fits(c, to)) return to;
+      }
+    }
+    for (let t = 0; t < 8; t++) {
+      const to = random.below(state.nodeCount);
+      if (to !== n && state.fits(c, to)) return to;
+    }
+    return NOWHERE;
+  }
+
+  #bundle(edge: number, least: number): number {
+    this.stats.bundle++;
+    const state = this.#state;
+    const random = this.#random;
+    const { edgeA, edgeB } = state.traffic;
+    let a = edgeA[edge]!;
+    let b = edgeB[edge]!;
+    if ((random.bits() & 1) === 0) [a, b] = [b, a];
+    const ra = state.replicas[a]!;
+    const rb = state.replicas[b]!;
+    const n = random.unit() < this.#o.anyNode ? random.below(state.nodeCount) : state.anyHost((random.bits() & 1) === 0 ? a : b, random);
+    if (n < 0) return 0;
+    const xa = state.matrix.get(n, a);
+    const xb = state.matrix.get(n, b);
+    const tb = Math.min(xb + (1 << random.below(this.#o.jBits)), state.cap[b]!, rb);
+    const ta = Math.min(Math.max(Math.floor((tb * ra) / rb + random.unit()), xa), state.cap[a]!, ra);
+    const ka = ta - xa;
+    const kb = tb - xb;
+    if (ka + kb === 0 || ka + kb > this.#o.mostBundle) return 0;
+    this.#moves = 0;
+    const source = state.anyHost(kb > 0 ? b : a, random);
+    let delta = this.#gather(b, kb, n, source);
+    delta += this.#gather(a, ka, n, source);
+    if (!(delta === delta)) return this.#takeBack();
+    delta = this.#makeRoom(n, source, a, b, delta);
+    if (!(delta >= least)) return this.#takeBack();
+    this.stats.bundleOk++;
+    return delta;
+  }
+
+  /** Brings k more replicas of c to n, those on `source` first. NaN: there are not so many. */
+  #gather(c: number, k: number, n: number, source: number): number {
+    if (k <= 0) return 0;
+    const state = this.#state;
+    const { matrix } = state;
+    let delta = 0;
+    if (source >= 0 && source !== n) {
+      const x = Math.min(k, matrix.get(source, c));
+      if (x > 0) {
+        delta += this.#shift(c, source, n, x);
+        k -= x;
+      }
+    }
+    while (k > 0) {
+      const m = state.anyHost(c, this.#random);
+      if (m < 0) return NaN;
+      if (m === n) {
+        if (matrix.hostCount[c] === 1) return NaN;
+        continue;
+      }
+      const x = Math.min(k, matrix.get(m, c));
+      delta += this.#shift(c, m, n, x);
+      k -= x;
+    }
+    return delta;
+  }
+}
