@@ -83,9 +83,14 @@ export class ReplicaMatrix {
     this.#clear(n, cell - this.base[n]!);
   }
 
-  /** Number of distinct workloads on n. */
-  usedOf(n: number): number {
-    return this.#used[n]!;
+  /** Workloads with replicas on n, ascending. */
+  workloadsOn(n: number): Int32Array {
+    const own = new Int32Array(this.#used[n]!);
+    let found = 0;
+    for (let i = this.base[n]!; i <= this.base[n]! + this.mask[n]!; i++) {
+      if (this.cells[2 * i] !== EMPTY) own[found++] = this.cells[2 * i]!;
+    }
+    return own.sort();
   }
 
   #cellOf(n: number, c: number): number {
