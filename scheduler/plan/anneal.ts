@@ -22,6 +22,8 @@ export interface AnnealOptions {
 }
 
 const NOWHERE = -1;
+const CHUNK = 256;
+const PROGRESS_EVERY = 1024 * CHUNK;
 
 export class Annealer {
   readonly #state: PlanState;
@@ -36,20 +38,33 @@ export class Annealer {
   constructor(state: PlanState, random: Random, options: AnnealOptions) {
     this.#state = state;
     this.#random = random;
-    this.#o = { edgePower: 0.5, edgeFloor: 0.002, bundleShare: 0.6, mostBundle: 64, mostEjected: 6, k1: 0.6, k2: 0.9, anyNode: 0.3, toSource: 0.3, toPeer: 0.8, jBits: 4, ...options };
+    this.#o = {
+      edgePower: 0.5,
+      edgeFloor: 0.002,
+      bundleShare: 0.6,
+      mostBundle: 64,
+      mostEjected: 6,
+      k1: 0.6,
+      k2: 0.9,
+      anyNode: 0.3,
+      toSource: 0.3,
+      toPeer: 0.8,
+      jBits: 4,
+      ...options,
+    };
     this.#edges = new AliasTable(state.traffic.edgeWeight.map((w) => w ** this.#o.edgePower + this.#o.edgeFloor));
   }
 
-  /** @returns the local share at the end, by deltas. */
-  run(share: number): number {
+  /** @returns by how much the local share changed */
+  run(progress: (done: number) => void = () => {}): number {
     const { iterations, hot, cold, bundleShare } = this.#o;
     const random = this.#random;
-    const chunk = 256;
-    const chunks = Math.ceil(iterations / chunk);
-    const cooling = (cold / hot) ** (1 / chunks);
+    const cooling = (cold / hot) ** (CHUNK / iterations);
     let temperature = hot;
-    for (let k = 0; k < chunks; k++) {
-      for (let i = 0; i < chunk; i++) {
+    let share = 0;
+    for (let done = 0; done < iterations; done += CHUNK) {
+      if (done % PROGRESS_EVERY === 0) progress(done);
+      for (let i = Math.min(CHUNK, iterations - done); i > 0; i--) {
         const edge = this.#edges.draw(random);
         const least = temperature * Math.log(random.unit() + 1e-12);
         share += random.unit() < bundleShare ? this.#bundle(edge, least) : this.#single(edge, least);
@@ -104,9 +119,11 @@ export class Annealer {
     let b = edgeB[edge]!;
     if ((random.bits() & 1) === 0) [a, b] = [b, a];
     const n = state.anyHost(b, random);
-    const m = state.anyHost(a, random);
-    if (n < 0 || m < 0 || n === m) return 0;
-    const xm = state.matrix.get(m, a);
+    const waiting = state.unplaced[a]!;
+    const m = waiting > 0 ? NOWHERE : state.anyHost(a, random);
+    if (n < 0 || n === m || (m < 0 && waiting === 0)) return 0;
+    if (m < 0) least = -Infinity;
+    const xm = m < 0 ? waiting : state.matrix.get(m, a);
     const xn = state.matrix.get(n, a);
     const most = Math.min(xm, state.cap[a]! - xn);
     if (most <= 0) return 0;
@@ -119,10 +136,14 @@ export class Annealer {
         k = Math.min(most, Math.max(1, want));
       }
     }
-    if (k <= state.freePods[n]! && k * state.cpu[a]! <= state.freeCpu[n]! && k * state.memory[a]! <= state.freeMemory[n]!) {
-      const delta = state.between(a, n, xn, xn + k) - state.between(a, m, xm - k, xm);
+    if (
+      k <= state.freePods[n]! &&
+      k * state.cpu[a]! <= state.freeCpu[n]! &&
+      k * state.memory[a]! <= state.freeMemory[n]!
+    ) {
+      const delta = state.between(a, n, xn, xn + k) - (m < 0 ? 0 : state.between(a, m, xm - k, xm));
       if (delta < least) return 0;
-      state.take(a, m, k);
+      if (m >= 0) state.take(a, m, k);
       state.put(a, n, k);
       this.stats.singleOk++;
       return delta;
@@ -159,7 +180,11 @@ export class Annealer {
       } while (c === EMPTY || c === a || c === b);
       let k = 1;
       if (x > 1) {
-        const lacking = Math.max(-state.freeCpu[n]! / state.cpu[c]!, -state.freeMemory[n]! / state.memory[c]!, -state.freePods[n]!);
+        const lacking = Math.max(
+          -state.freeCpu[n]! / state.cpu[c]!,
+          -state.freeMemory[n]! / state.memory[c]!,
+          -state.freePods[n]!,
+        );
         k = lacking >= x ? x : lacking > 1 ? Math.ceil(lacking) : 1;
       }
       const to = this.#refuge(c, n, source);
@@ -200,7 +225,10 @@ export class Annealer {
     if ((random.bits() & 1) === 0) [a, b] = [b, a];
     const ra = state.replicas[a]!;
     const rb = state.replicas[b]!;
-    const n = random.unit() < this.#o.anyNode ? random.below(state.nodeCount) : state.anyHost((random.bits() & 1) === 0 ? a : b, random);
+    const n =
+      random.unit() < this.#o.anyNode
+        ? random.below(state.nodeCount)
+        : state.anyHost((random.bits() & 1) === 0 ? a : b, random);
     if (n < 0) return 0;
     const xa = state.matrix.get(n, a);
     const xb = state.matrix.get(n, b);

@@ -40,7 +40,8 @@ export class MaxHeap {
     for (;;) {
       let below = 2 * at + 1;
       if (below >= items.length) break;
-      if (below + 1 < items.length && isBefore(keys[below + 1]!, items[below + 1]!, keys[below]!, items[below]!)) below++;
+      if (below + 1 < items.length && isBefore(keys[below + 1]!, items[below + 1]!, keys[below]!, items[below]!))
+        below++;
       if (!isBefore(keys[below]!, items[below]!, key, item)) break;
       items[at] = items[below]!;
       keys[at] = keys[below]!;

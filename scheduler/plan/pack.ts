@@ -117,8 +117,7 @@ function cheapestMove(
   for (const c of state.matrix.workloadsOn(n)) {
     if (c === w) continue;
     const isEnough =
-      state.cpu[w]! <= state.freeCpu[n]! + state.cpu[c]! &&
-      state.memory[w]! <= state.freeMemory[n]! + state.memory[c]!;
+      state.cpu[w]! <= state.freeCpu[n]! + state.cpu[c]! && state.memory[w]! <= state.freeMemory[n]! + state.memory[c]!;
     const x = state.matrix.get(n, c);
     // Lost traffic is at most 1, so that what is not enough comes after all that is.
     const value = isEnough ? -state.between(c, n, x - 1, x) : sizes.replica(c) - 1e9;

@@ -2,8 +2,8 @@ import type { PlacementProblem } from '../placement/problem.ts';
 
 /**
  * What nodes have and replicas ask for, as whole numbers whose sums are exact in a double: as they are where the
- * problem's are whole and small enough, else in steps of 2^-48 of the largest node, requests rounded up and room down.
- * So "fits" here is never a rounding error away from "does not" outside.
+ * problem's are whole and small enough, else in steps of 2^-48 of the largest node, requests rounded up and room down,
+ * so that rounding never lets in what does not fit.
  */
 export interface Room {
   readonly nodeCpu: Float64Array;
@@ -19,7 +19,7 @@ export function roomOf(problem: PlacementProblem): Room {
   return { nodeCpu, nodeMemory, nodePods: problem.nodePods, cpu, memory };
 }
 
-/** No sum of more than 2^32 of them is formed. */
+/** A node's room and a move's requests together stay below 2^53. */
 const LARGEST_AS_IS = 2 ** 50;
 const STEPS = 2 ** 48;
 
@@ -35,6 +35,6 @@ function exact(room: Float64Array, requests: Float64Array): [Float64Array, Float
   if ((whole && largest <= LARGEST_AS_IS) || largest === 0) return [room, requests];
   largest = 0;
   for (const value of room) largest = Math.max(largest, value);
-  const steps = STEPS / (largest > 0 ? largest : 1);
+  const steps = Math.min(Number.MAX_VALUE, STEPS / (largest > 0 ? largest : 1));
   return [room.map((value) => Math.floor(value * steps)), requests.map((value) => Math.ceil(value * steps))];
 }

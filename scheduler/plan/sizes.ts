@@ -7,12 +7,11 @@ export class Sizes {
   readonly #memory: number;
   readonly #pods: number;
 
-  /** Of an empty state: the means are of what is free now. */
   constructor(state: PlanState) {
     this.#state = state;
-    this.#cpu = 1 / mean(state.freeCpu);
-    this.#memory = 1 / mean(state.freeMemory);
-    this.#pods = 1 / mean(state.freePods);
+    this.#cpu = 1 / mean(state.room.nodeCpu);
+    this.#memory = 1 / mean(state.room.nodeMemory);
+    this.#pods = 1 / mean(state.room.nodePods);
   }
 
   replica(w: number): number {

@@ -10,6 +10,7 @@ import type { Traffic } from './traffic.ts';
  */
 export class PlanState {
   readonly traffic: Traffic;
+  readonly room: Room;
   readonly nodeCount: number;
   readonly matrix: ReplicaMatrix;
   /** Per workload: R, 1/R, the cap, and what a replica asks for. */
@@ -26,6 +27,7 @@ export class PlanState {
 
   constructor(problem: PlacementProblem, traffic: Traffic, room: Room = roomOf(problem)) {
     this.traffic = traffic;
+    this.room = room;
     this.nodeCount = problem.nodeCount;
     this.replicas = problem.replicas;
     this.matrix = new ReplicaMatrix(problem.nodeCount, problem.replicas);
