@@ -51,6 +51,8 @@ export interface PodRecord {
   readonly owner: OwnerRef | undefined;
   readonly labels: Readonly<Record<string, string>>;
   readonly requests: Resources;
+  /** podScoredRequests(), where that is not what scoredRequests() makes of `requests`. */
+  readonly scored?: Resources;
   /** kubernetes.io/config.mirror: a static pod. */
   readonly mirror: boolean;
   /** netloom.io/placement: "off" */

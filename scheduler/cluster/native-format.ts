@@ -110,6 +110,9 @@ function readRecord(
         owner: ownerOf(object['owner']),
         labels: asLabels(object['labels']),
         requests: resourcesOf(object['requests'], { ...NO_RESOURCES, pods: 1 }),
+        ...(asObject(object['scored']) === undefined
+          ? {}
+          : { scored: resourcesOf(object['scored'], { ...NO_RESOURCES, pods: 1 }) }),
         mirror: object['mirror'] === true,
         ...(object['placementOff'] === true ? { placementOff: true as const } : {}),
       };

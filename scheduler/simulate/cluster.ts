@@ -5,7 +5,9 @@ import type { PlacementProblem } from '../placement/problem.ts';
 import type { PlacementView } from '../placement/view.ts';
 import { replicaCap } from '../placement/min-marginal.ts';
 import { baseView } from './base-view.ts';
+import { scoredRequests } from '../cluster/requests.ts';
 import { byText } from './by-text.ts';
+import { spreadGroups, type SpreadGroups } from './spread-groups.ts';
 import { collectTraffic, type Traffic } from './traffic.ts';
 
 /** Pods that are placed anew, in the order of their names. */
@@ -17,6 +19,9 @@ export interface PodColumns {
   readonly workload: Int32Array;
   readonly milliCpu: Float64Array;
   readonly memoryBytes: Float64Array;
+  /** The same as kube-scheduler's LeastAllocated score counts it. */
+  readonly scoredMilliCpu: Float64Array;
+  readonly scoredMemoryBytes: Float64Array;
   /** Node on which it is in the snapshot, -1: none that is listed. */
   readonly home: Int32Array;
   /** Its place among the pods of the input. */
@@ -41,6 +46,9 @@ export interface SimulatedCluster {
   /** R_w of all workloads, of fixed ones what is placed; replicas of `problem` are 0 for those. */
   readonly replicas: Int32Array;
   readonly pods: PodColumns;
+  /** What LeastAllocated counts of fixed pods, by node. */
+  readonly fixedScored: { readonly milliCpu: Float64Array; readonly memoryBytes: Float64Array };
+  readonly spread: SpreadGroups;
   readonly traffic: Traffic;
   readonly unknownTraffic: UnknownTraffic;
   /** Whether traffic is bytes per second; else it has no unit. */
@@ -93,6 +101,7 @@ export function simulatedCluster(
   const nodeMilliCpu = allocatableMilliCpu.slice();
   const nodeMemoryBytes = allocatableMemoryBytes.slice();
   const nodePods = Int32Array.from(nodeRecords, (node) => node.allocatable.pods || DEFAULT_MAX_PODS);
+  const fixedScored = { milliCpu: new Float64Array(nodes.length), memoryBytes: new Float64Array(nodes.length) };
   for (const [i, pod] of fixed.entries()) {
     const w = workloadIndex.get(fixedKeys[i]!)!;
     const n = nodeIndex.get(pod.node!)!;
@@ -101,6 +110,9 @@ export function simulatedCluster(
     nodeMilliCpu[n]! -= pod.requests.milliCpu;
     nodeMemoryBytes[n]! -= pod.requests.memoryBytes;
     nodePods[n]! -= 1;
+    const scored = scoredRequests(pod);
+    fixedScored.milliCpu[n]! += scored.milliCpu;
+    fixedScored.memoryBytes[n]! += scored.memoryBytes;
   }
   const milliCpu = new Float64Array(workloads.length);
   const memoryBytes = new Float64Array(workloads.length);
@@ -111,6 +123,8 @@ export function simulatedCluster(
     workload: Int32Array.from(freeKeys, (key) => workloadIndex.get(key)!),
     milliCpu: Float64Array.from(free, ({ pod }) => pod.requests.milliCpu),
     memoryBytes: Float64Array.from(free, ({ pod }) => pod.requests.memoryBytes),
+    scoredMilliCpu: Float64Array.from(free, ({ pod }) => scoredRequests(pod).milliCpu),
+    scoredMemoryBytes: Float64Array.from(free, ({ pod }) => scoredRequests(pod).memoryBytes),
     home: Int32Array.from(free, ({ pod }) => (pod.node === undefined ? -1 : (nodeIndex.get(pod.node) ?? -1))),
     listed: Int32Array.from(free, (entry) => entry.listed),
     placementOff: Uint8Array.from(free, ({ pod }) => (pod.placementOff === true ? 1 : 0)),
@@ -133,6 +147,8 @@ export function simulatedCluster(
     allocatableMemoryBytes,
     replicas,
     pods,
+    fixedScored,
+    spread: spreadGroups(free.map(({ pod }) => pod), fixed, state, nodeIndex),
     traffic,
     unknownTraffic: unknown,
     hasUnits: options.hasUnits,

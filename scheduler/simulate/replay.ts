@@ -57,7 +57,7 @@ export function placeAsTheyAre(moment: Moment, defaults?: DefaultScores): void {
 
 /**
  * The candidate with the highest total. Of equals one that an extender named, at random; if it named none of them, the first
- * of the list, as kube-scheduler has it (control-plane.md §4.3). The study's model breaks all ties at random.
+ * of the list, as kube-scheduler has it. The study's model breaks all ties at random.
  */
 function choose(
   moment: Moment,
@@ -67,7 +67,8 @@ function choose(
   totals: Float64Array,
   named: Uint8Array,
 ): number {
-  const { candidateCount } = moment;
+  const { candidates, candidateCount } = moment;
+  const rank = defaults.tieRank;
   if (candidateCount === 1) return 0;
   defaults.score(moment, totals);
   named.fill(0, 0, candidateCount);
@@ -76,13 +77,13 @@ function choose(
   let ties = 1;
   for (let c = 1; c < candidateCount; c++) {
     if (totals[c]! < totals[best]!) continue;
-    if (totals[c]! > totals[best]! || (defaults.whole && named[c]! > named[best]!)) {
+    if (totals[c]! > totals[best]! || (rank !== undefined && named[c]! > named[best]!)) {
       best = c;
       ties = 1;
-    } else if (!defaults.whole || (named[c] === 1 && named[best] === 1)) {
+    } else if (rank === undefined || (named[c] === 1 && named[best] === 1)) {
       ties++;
       if (random.below(ties) === 0) best = c;
-    }
+    } else if (named[c] === named[best] && rank[candidates[c]!]! < rank[candidates[best]!]!) best = c;
   }
   return best;
 }

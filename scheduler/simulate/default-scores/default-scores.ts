@@ -4,6 +4,8 @@ import type { Moment } from '../moment.ts';
 export interface DefaultScores {
   /** Whole numbers, as kube-scheduler adds them up; else ties are a matter of float noise. */
   readonly whole: boolean;
+  /** Where kube-scheduler's list has each node: the first of equals wins. undefined: equals are drawn at random. */
+  readonly tieRank?: Int32Array;
   /** Sets totals[c] for candidate moment.candidates[c]. */
   score(moment: Moment, totals: Float64Array): void;
   /** A pod was placed (sign 1) or taken away (-1). */

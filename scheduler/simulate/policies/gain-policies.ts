@@ -61,15 +61,22 @@ abstract class PeerPolicy implements Policy {
   }
 }
 
-/** Share of the pod's traffic under uniform routing if all clients were here: sum of w_ab x_bn/R_b. */
+/** Share of the pod's traffic that is local under uniform routing: sum of w_ab x_bn/R_b. */
 export class ProductPolicy extends PeerPolicy {
   protected term(moment: Moment, _node: number, placedPeer: number, b: number): number {
     return placedPeer / moment.cluster.replicas[b]!;
   }
 }
 
-/** The same sum, divided by that of the best candidate. */
-export class NetmarksPolicy extends ProductPolicy {
+/**
+ * For each pod on the node the traffic between its workload and the arriving one's, divided by the best candidate's sum: as in the
+ * re-implementation of NetMARKS in github.com/Cloudslab/TraDE (NetMARKS_v3.py); the authors published none.
+ */
+export class NetmarksPolicy extends PeerPolicy {
+  protected term(_moment: Moment, _node: number, placedPeer: number): number {
+    return placedPeer;
+  }
+
   protected override addScores(moment: Moment, totals: Float64Array, named: Uint8Array): void {
     const { candidates, candidateCount } = moment;
     let most = 0;
