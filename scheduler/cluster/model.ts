@@ -28,6 +28,8 @@ export interface NodeRecord {
   readonly zone: string | undefined;
   readonly region: string | undefined;
   readonly allocatable: Resources;
+  /** netloom.io/link-mbps: speed of its link in either direction, where somebody says so. */
+  readonly linkMbps?: number;
 }
 
 export interface Resources {

@@ -90,6 +90,7 @@ function readRecord(
         zone: asText(object['zone']),
         region: asText(object['region']),
         allocatable: resourcesOf(object['allocatable'], NO_RESOURCES),
+        ...(typeof object['linkMbps'] === 'number' && object['linkMbps'] > 0 ? { linkMbps: object['linkMbps'] } : {}),
       };
     }
     case 'pods': {

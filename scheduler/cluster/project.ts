@@ -75,6 +75,9 @@ const NEVER_CONTROLLERS: ReadonlySet<string> = new Set([
 /** On a pod or its namespace: "off" keeps Netloom from having an opinion. */
 export const PLACEMENT = 'netloom.io/placement';
 
+/** On a node: speed of its link in either direction, Mbit/s. */
+const LINK_MBPS = 'netloom.io/link-mbps';
+
 const PHASES: ReadonlySet<string> = new Set(['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown']);
 
 /** Collects the fields of one object that could not be used. */
@@ -160,7 +163,17 @@ function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd
     region:
       asText(labels?.['topology.kubernetes.io/region']) ?? asText(labels?.['failure-domain.beta.kubernetes.io/region']),
     allocatable: nodeAllocatable(status),
+    ...linkMbpsOf(metadata, odd),
   };
+}
+
+function linkMbpsOf(metadata: JsonObject, odd: Oddities): { readonly linkMbps?: number } {
+  const text = asText(asObject(metadata['annotations'])?.[LINK_MBPS]);
+  if (text === undefined) return {};
+  const mbps = Number(text);
+  if (mbps > 0 && mbps < Infinity) return { linkMbps: mbps };
+  odd.note(`${LINK_MBPS} ${excerpt(text)} is no number above 0`);
+  return {};
 }
 
 function projectPod(

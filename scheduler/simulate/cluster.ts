@@ -46,6 +46,10 @@ export interface SimulatedCluster {
   /** R_w of all workloads, of fixed ones what is placed; replicas of `problem` are 0 for those. */
   readonly replicas: Int32Array;
   readonly pods: PodColumns;
+  /** Names of pods that are fixed or at their end. */
+  readonly otherPods: ReadonlySet<string>;
+  /** Speed of each node's link in either direction, 0: not known. */
+  readonly linkBytesPerSecond: Float64Array;
   /** What LeastAllocated counts of fixed pods, by node. */
   readonly fixedScored: { readonly milliCpu: Float64Array; readonly memoryBytes: Float64Array };
   readonly spread: SpreadGroups;
@@ -60,6 +64,8 @@ export interface SimulatedCluster {
 export interface ClusterOptions {
   readonly maxReplicaShare: number;
   readonly hasUnits: boolean;
+  /** Of nodes that do not say. */
+  readonly linkMbps?: number;
 }
 
 /** kubelet's maxPods where a node does not say. */
@@ -75,12 +81,17 @@ export function simulatedCluster(
   const nodeIndex = new Map(nodes.map((name, n) => [name, n]));
   const free: { pod: PodRecord; listed: number }[] = [];
   const fixed: PodRecord[] = [];
+  const otherPods = new Set<string>();
   let listed = 0;
   for (const pod of state.pods()) {
     listed++;
-    if (pod.phase === 'Succeeded' || pod.phase === 'Failed') continue;
-    if (!isFixed(pod, state)) free.push({ pod, listed });
-    else if (pod.node !== undefined && nodeIndex.has(pod.node)) fixed.push(pod);
+    const finished = pod.phase === 'Succeeded' || pod.phase === 'Failed';
+    if (!finished && !isFixed(pod, state)) {
+      free.push({ pod, listed });
+      continue;
+    }
+    otherPods.add(podName(pod));
+    if (!finished && pod.node !== undefined && nodeIndex.has(pod.node)) fixed.push(pod);
   }
   free.sort((a, b) => byText(podName(a.pod), podName(b.pod)));
 
@@ -147,6 +158,11 @@ export function simulatedCluster(
     allocatableMemoryBytes,
     replicas,
     pods,
+    otherPods,
+    linkBytesPerSecond: Float64Array.from(
+      nodeRecords,
+      (node) => ((node.linkMbps ?? options.linkMbps ?? 0) * 1e6) / 8,
+    ),
     fixedScored,
     spread: spreadGroups(free.map(({ pod }) => pod), fixed, state, nodeIndex),
     traffic,

@@ -1,8 +1,9 @@
+import { NetloomError } from '../../lib/errors.ts';
 import { changesBetween } from '../cluster/changes.ts';
 import { readSnapshot } from '../cluster/snapshot-file.ts';
 import { ClusterState } from '../cluster/state.ts';
 import { readTraffic } from '../cluster/traffic-file.ts';
-import { simulatedCluster, type SimulatedCluster } from './cluster.ts';
+import { simulatedCluster, type ClusterOptions, type SimulatedCluster } from './cluster.ts';
 
 export interface InputFiles {
   readonly snapshot: string;
@@ -10,12 +11,35 @@ export interface InputFiles {
   readonly traffic: string | undefined;
 }
 
-/** @throws NetloomError SNAPSHOT_*, TRAFFIC_* */
-export async function loadCluster(files: InputFiles, maxReplicaShare: number): Promise<SimulatedCluster> {
+/** @throws NetloomError SNAPSHOT_*, TRAFFIC_*, SIMULATION_IMPOSSIBLE */
+export async function loadCluster(
+  files: InputFiles,
+  options: Omit<ClusterOptions, 'hasUnits'>,
+): Promise<SimulatedCluster> {
   const { records, traffic } = await readSnapshot(files.snapshot);
   const rows = files.traffic === undefined ? (traffic ?? []) : await readTraffic(files.traffic);
   const state = new ClusterState();
   state.apply([...changesBetween(new Map(), records)]);
   const hasUnits = files.traffic !== undefined || traffic === undefined;
-  return simulatedCluster(state, rows, { maxReplicaShare, hasUnits });
+  const cluster = simulatedCluster(state, rows, { ...options, hasUnits });
+  refuseImpossible(cluster, files.snapshot);
+  return cluster;
+}
+
+function refuseImpossible(cluster: SimulatedCluster, place: string): void {
+  const { nodes, pods, allocatableMilliCpu } = cluster;
+  const found =
+    nodes.length === 0
+      ? 'no node'
+      : pods.count === 0
+        ? 'no pod that a scheduler would place'
+        : allocatableMilliCpu.every((milliCpu) => milliCpu === 0)
+          ? 'no node that says how much CPU it has'
+          : undefined;
+  if (found === undefined) return;
+  throw new NetloomError('SIMULATION_IMPOSSIBLE', 'there is nothing to simulate in this snapshot', {
+    place,
+    expected: 'nodes with status.allocatable, and pods',
+    found,
+  });
 }
