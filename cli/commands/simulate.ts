@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { messageOf, NetloomError } from '../../lib/errors.ts';
 import { humanCount, humanShare, printResult } from '../../lib/output/index.ts';
+import type { SimulatedCluster } from '../../scheduler/simulate/cluster.ts';
 import type { PolicyName } from '../../scheduler/simulate/policies/policy.ts';
 import { defineCommand } from '../command.ts';
 import { outputOptions } from '../options/common.ts';
@@ -30,23 +31,33 @@ export default defineCommand({
       command: 'netloom simulate --snapshot cluster.json --traffic traffic.csv --policy netloom --order rollout --seeds 20 -o json',
     },
     {
+      text: 'A made-up cluster of 200 nodes, also as files.',
+      command: 'netloom simulate --generate nodes=200,seed=1 --export ./made-up',
+    },
+    {
       text: 'Where every pod would go.',
       command: 'netloom simulate --snapshot cluster.json --traffic traffic.csv --policy netloom --placement out.json',
     },
   ],
   flags: { ...simulateOptions, ...outputOptions },
   async run({ options, stdout, stderr, environment }) {
-    const { loadCluster } = await import('../../scheduler/simulate/load.ts');
     const { runSimulations, placementOf } = await import('../../scheduler/simulate/report.ts');
     const { placementSettings } = await import('../../scheduler/placement/index.ts');
+    if (options.export !== undefined) {
+      const { generateCluster } = await import('../../scheduler/simulate/generate/generate.ts');
+      const { writeCluster } = await import('../../scheduler/simulate/generate/write.ts');
+      const written = await writeCluster(generateCluster(asked(options)), options.export);
+      stdout.write(written.map((file) => `wrote ${file}\n`).join(''));
+      return 0;
+    }
     const { policy, order, routing, defaultModel, maxReplicaShare, linkMbps } = options;
     const single = options.placement !== undefined || options.arrivals !== undefined;
     const seeds = options.seeds ?? (single ? 1 : SEEDS);
     refuseConflicts({ seeds, policy, placement: options.placement });
-    const cluster = await loadCluster(
-      { snapshot: options.snapshot, traffic: options.traffic },
-      { maxReplicaShare, ...(linkMbps === undefined ? {} : { linkMbps }) },
-    );
+    const cluster = await clusterFor(options, {
+      maxReplicaShare,
+      ...(linkMbps === undefined ? {} : { linkMbps }),
+    });
     const arrivals = options.arrivals === undefined ? undefined : await readOrder(options.arrivals);
 
     const policies: readonly PolicyName[] = policy === undefined ? ['default', 'netloom'] : [policy];
@@ -88,6 +99,41 @@ export default defineCommand({
     }
   },
 });
+
+interface Sources {
+  readonly snapshot: string | undefined;
+  readonly traffic: string | undefined;
+  readonly generate: Readonly<Record<string, number>>;
+}
+
+async function clusterFor(
+  sources: Sources,
+  options: { readonly maxReplicaShare: number; readonly linkMbps?: number },
+): Promise<SimulatedCluster> {
+  const { snapshot, traffic, generate } = sources;
+  const { clusterOf, loadCluster } = await import('../../scheduler/simulate/load.ts');
+  if (snapshot !== undefined && Object.keys(generate).length === 0) return loadCluster({ snapshot, traffic }, options);
+  const { generateCluster } = await import('../../scheduler/simulate/generate/generate.ts');
+  const made = generateCluster(asked(sources));
+  return clusterOf(made.records, made.traffic, { ...options, hasUnits: true });
+}
+
+/** @throws NetloomError where it is not said whose cluster is meant, or said twice */
+function asked({ snapshot, traffic, generate }: Sources): Readonly<Record<string, number>> {
+  if (Object.keys(generate).length === 0) {
+    throw new NetloomError('CONFIG_MISSING', 'there is no cluster to simulate', {
+      expected: '--snapshot FILE, or --generate nodes=N',
+      found: 'neither',
+    });
+  }
+  if (snapshot !== undefined || traffic !== undefined) {
+    throw new NetloomError('CONFIG_CONFLICT', 'a made-up cluster has its own snapshot and traffic', {
+      expected: '--generate, or --snapshot and --traffic',
+      found: 'both',
+    });
+  }
+  return generate;
+}
 
 function refuseConflicts(options: {
   readonly seeds: number;

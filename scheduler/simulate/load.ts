@@ -1,8 +1,11 @@
 import { NetloomError } from '../../lib/errors.ts';
 import { changesBetween } from '../cluster/changes.ts';
+import type { ClusterRecord } from '../cluster/model.ts';
+import { recordKey } from '../cluster/records.ts';
 import { readSnapshot } from '../cluster/snapshot-file.ts';
 import { ClusterState } from '../cluster/state.ts';
 import { readTraffic } from '../cluster/traffic-file.ts';
+import type { TrafficRow } from '../cluster/traffic.ts';
 import { simulatedCluster, type ClusterOptions, type SimulatedCluster } from './cluster.ts';
 
 export interface InputFiles {
@@ -18,12 +21,21 @@ export async function loadCluster(
 ): Promise<SimulatedCluster> {
   const { records, traffic } = await readSnapshot(files.snapshot);
   const rows = files.traffic === undefined ? (traffic ?? []) : await readTraffic(files.traffic);
-  const state = new ClusterState();
-  state.apply([...changesBetween(new Map(), records)]);
   const hasUnits = files.traffic !== undefined || traffic === undefined;
-  const cluster = simulatedCluster(state, rows, { ...options, hasUnits });
+  const cluster = clusterOf(records.values(), rows, { ...options, hasUnits });
   refuseImpossible(cluster, files.snapshot);
   return cluster;
+}
+
+export function clusterOf(
+  records: Iterable<ClusterRecord>,
+  rows: readonly TrafficRow[],
+  options: ClusterOptions,
+): SimulatedCluster {
+  const state = new ClusterState();
+  const byKey = new Map([...records].map((record) => [recordKey(record), record]));
+  state.apply([...changesBetween(new Map(), byKey)]);
+  return simulatedCluster(state, rows, options);
 }
 
 function refuseImpossible(cluster: SimulatedCluster, place: string): void {
