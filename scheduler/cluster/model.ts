@@ -28,6 +28,8 @@ export interface NodeRecord {
   readonly zone: string | undefined;
   readonly region: string | undefined;
   readonly allocatable: Resources;
+  /** netloom.io/link-mbps: speed of its link in either direction, where somebody says so. */
+  readonly linkMbps?: number;
 }
 
 export interface Resources {
@@ -51,6 +53,8 @@ export interface PodRecord {
   readonly owner: OwnerRef | undefined;
   readonly labels: Readonly<Record<string, string>>;
   readonly requests: Resources;
+  /** podScoredRequests(), where that is not what scoredRequests() makes of `requests`. */
+  readonly scored?: Resources;
   /** kubernetes.io/config.mirror: a static pod. */
   readonly mirror: boolean;
   /** netloom.io/placement: "off" */

@@ -90,6 +90,7 @@ function readRecord(
         zone: asText(object['zone']),
         region: asText(object['region']),
         allocatable: resourcesOf(object['allocatable'], NO_RESOURCES),
+        ...(typeof object['linkMbps'] === 'number' && object['linkMbps'] > 0 ? { linkMbps: object['linkMbps'] } : {}),
       };
     }
     case 'pods': {
@@ -110,6 +111,9 @@ function readRecord(
         owner: ownerOf(object['owner']),
         labels: asLabels(object['labels']),
         requests: resourcesOf(object['requests'], { ...NO_RESOURCES, pods: 1 }),
+        ...(asObject(object['scored']) === undefined
+          ? {}
+          : { scored: resourcesOf(object['scored'], { ...NO_RESOURCES, pods: 1 }) }),
         mirror: object['mirror'] === true,
         ...(object['placementOff'] === true ? { placementOff: true as const } : {}),
       };

@@ -3,6 +3,7 @@
  */
 import { formatAddress, parseAddress, parseCidr } from '../../lib/ip.ts';
 import { asArray, asCount, asLabels, asObject, asText, excerpt, type JsonObject } from '../../lib/json/json-access.ts';
+import { sameData } from '../../lib/json/same-data.ts';
 import type {
   ClusterRecord,
   ControllerRecord,
@@ -11,10 +12,11 @@ import type {
   OwnerRef,
   PodPhase,
   PodRecord,
+  Resources,
   ServiceRecord,
 } from './model.ts';
 import { Interner } from './interner.ts';
-import { nodeAllocatable, podRequests } from './requests.ts';
+import { nodeAllocatable, podRequests, podScoredRequests, scoredRequests } from './requests.ts';
 
 /** Of the core API group, and no controllers. */
 const CLUSTER_KINDS: ReadonlySet<string> = new Set(['Namespace', 'Node', 'Pod', 'Service']);
@@ -72,6 +74,9 @@ const NEVER_CONTROLLERS: ReadonlySet<string> = new Set([
 
 /** On a pod or its namespace: "off" keeps Netloom from having an opinion. */
 export const PLACEMENT = 'netloom.io/placement';
+
+/** On a node: speed of its link in either direction, Mbit/s. */
+const LINK_MBPS = 'netloom.io/link-mbps';
 
 const PHASES: ReadonlySet<string> = new Set(['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown']);
 
@@ -158,7 +163,17 @@ function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd
     region:
       asText(labels?.['topology.kubernetes.io/region']) ?? asText(labels?.['failure-domain.beta.kubernetes.io/region']),
     allocatable: nodeAllocatable(status),
+    ...linkMbpsOf(metadata, odd),
   };
+}
+
+function linkMbpsOf(metadata: JsonObject, odd: Oddities): { readonly linkMbps?: number } {
+  const text = asText(asObject(metadata['annotations'])?.[LINK_MBPS]);
+  if (text === undefined) return {};
+  const mbps = Number(text);
+  if (mbps > 0 && mbps < Infinity) return { linkMbps: mbps };
+  odd.note(`${LINK_MBPS} ${excerpt(text)} is no number above 0`);
+  return {};
 }
 
 function projectPod(
@@ -179,6 +194,7 @@ function projectPod(
   const node = asText(spec?.['nodeName']);
   const owner = controllingOwner(metadata);
   const requests = podRequests(spec);
+  const scored = podScoredRequests(spec);
   const hostIp = parseAddress(asText(status?.['hostIP']) ?? '');
   const phase = asText(status?.['phase']);
   if (phase !== undefined && !PHASES.has(phase)) odd.note(`status.phase ${excerpt(phase)} is not known`);
@@ -195,10 +211,15 @@ function projectPod(
     phase: phase !== undefined && PHASES.has(phase) ? (phase as PodPhase) : phase === undefined ? 'Pending' : 'Unknown',
     owner: owner === undefined ? undefined : interner.value(`owner/${owner.kind}/${owner.name}/${owner.uid}`, owner),
     labels: interner.labels(asLabels(metadata['labels'])),
-    requests: interner.value(`requests/${requests.milliCpu}/${requests.memoryBytes}/${requests.pods}`, requests),
+    requests: shared(requests, interner),
+    ...(sameData(scored, scoredRequests({ requests })) ? {} : { scored: shared(scored, interner) }),
     mirror: asObject(metadata['annotations'])?.['kubernetes.io/config.mirror'] !== undefined,
     ...(placementOff(metadata) ? { placementOff: true as const } : {}),
   };
+}
+
+function shared(requests: Resources, interner: Interner): Resources {
+  return interner.value(`requests/${requests.milliCpu}/${requests.memoryBytes}/${requests.pods}`, requests);
 }
 
 function projectService(
