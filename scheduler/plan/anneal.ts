@@ -19,6 +19,14 @@ export interface AnnealOptions {
   readonly toSource?: number;
   readonly toPeer?: number;
   readonly jBits?: number;
+  readonly bandLow?: number;
+  readonly bandHigh?: number;
+  readonly rep?: number;
+  readonly band?: number;
+  readonly stages?: number;
+  readonly tm?: number;
+  readonly tn?: number;
+  readonly tv?: number;
 }
 
 const NOWHERE = -1;
@@ -28,7 +36,7 @@ const PROGRESS_EVERY = 1024 * CHUNK;
 export class Annealer {
   readonly #state: PlanState;
   readonly #random: Random;
-  readonly #edges: AliasTable;
+  #edges: AliasTable;
   /** What was moved since the last decision: workload, from, to, replicas. */
   readonly #journal = new Int32Array(4 * 4096);
   #moves = 0;
@@ -50,9 +58,17 @@ export class Annealer {
       toSource: 0.3,
       toPeer: 0.8,
       jBits: 4,
+      bandLow: 1,
+      bandHigh: 0.3,
+      rep: 0.5,
+      band: 1,
+      stages: 64,
+      tm: 1,
+      tn: 1,
+      tv: 1,
       ...options,
     };
-    this.#edges = new AliasTable(state.traffic.edgeWeight.map((w) => w ** this.#o.edgePower + this.#o.edgeFloor));
+    this.#edges = this.#table(options.hot);
   }
 
   /** @returns by how much the local share changed */
@@ -62,7 +78,12 @@ export class Annealer {
     const cooling = (cold / hot) ** (CHUNK / iterations);
     let temperature = hot;
     let share = 0;
+    let stage = 0;
     for (let done = 0; done < iterations; done += CHUNK) {
+      if (done >= (stage * iterations) / this.#o.stages) {
+        stage++;
+        this.#edges = this.#table(temperature);
+      }
       if (done % PROGRESS_EVERY === 0) progress(done);
       for (let i = Math.min(CHUNK, iterations - done); i > 0; i--) {
         const edge = this.#edges.draw(random);
@@ -72,6 +93,19 @@ export class Annealer {
       temperature *= cooling;
     }
     return share;
+  }
+
+  #table(temperature: number): AliasTable {
+    const { edgeA, edgeB, edgeWeight } = this.#state.traffic;
+    const { replicas } = this.#state;
+    if (this.#o.band === 0) return new AliasTable(edgeWeight.map((w) => w ** this.#o.edgePower + this.#o.edgeFloor));
+    return new AliasTable(
+      edgeWeight.map((w, e) => {
+        const most = Math.max(replicas[edgeA[e]!]!, replicas[edgeB[e]!]!);
+        const ratio = (this.#o.band * w) / most / temperature;
+        return most ** this.#o.rep * (ratio < 1 ? ratio ** this.#o.bandLow : ratio ** -this.#o.bandHigh);
+      }),
+    );
   }
 
   #shift(c: number, from: number, to: number, k: number): number {
@@ -118,9 +152,22 @@ export class Annealer {
     let a = edgeA[edge]!;
     let b = edgeB[edge]!;
     if ((random.bits() & 1) === 0) [a, b] = [b, a];
-    const n = state.anyHost(b, random);
+    let n = state.anyHost(b, random);
+    if (this.#o.tn > 1 && n >= 0 && state.matrix.hostCount[b]! > 1) {
+      let x = state.matrix.get(n, a);
+      let most = state.between(a, n, x, x + 1);
+      for (let i = 1; i < this.#o.tn; i++) {
+        const other = state.anyHost(b, random);
+        x = state.matrix.get(other, a);
+        const g = state.between(a, other, x, x + 1);
+        if (g > most) {
+          most = g;
+          n = other;
+        }
+      }
+    }
     const waiting = state.unplaced[a]!;
-    const m = waiting > 0 ? NOWHERE : state.anyHost(a, random);
+    const m = waiting > 0 ? NOWHERE : this.#leastLoss(a, this.#o.tm);
     if (n < 0 || n === m || (m < 0 && waiting === 0)) return 0;
     if (m < 0) least = -Infinity;
     const xm = m < 0 ? waiting : state.matrix.get(m, a);
@@ -159,13 +206,31 @@ export class Annealer {
     return delta;
   }
 
+  #leastLoss(c: number, tries: number): number {
+    const state = this.#state;
+    let m = state.anyHost(c, this.#random);
+    if (tries < 2 || m < 0 || state.matrix.hostCount[c]! < 2) return m;
+    let x = state.matrix.get(m, c);
+    let least = state.between(c, m, x - 1, x);
+    for (let i = 1; i < tries; i++) {
+      const other = state.anyHost(c, this.#random);
+      x = state.matrix.get(other, c);
+      const loss = state.between(c, other, x - 1, x);
+      if (loss < least) {
+        least = loss;
+        m = other;
+      }
+    }
+    return m;
+  }
+
   /** Sends others away until n is no longer overdrawn. NaN: it cannot be done that way. */
   #makeRoom(n: number, source: number, a: number, b: number, delta: number): number {
     const state = this.#state;
     const random = this.#random;
     const { matrix } = state;
     let left = this.#o.mostEjected;
-    let tries = 8 * left;
+    let tries = 8 * left * this.#o.tv;
     while (state.isOverdrawn(n)) {
       if (left-- === 0) return NaN;
       const base = matrix.base[n]!;
@@ -178,6 +243,25 @@ export class Annealer {
         c = matrix.cells[cell]!;
         x = matrix.cells[cell + 1]!;
       } while (c === EMPTY || c === a || c === b);
+      if (this.#o.tv > 1) {
+        let least = state.between(c, n, x - 1, x);
+        for (let i = 1; i < this.#o.tv; i++) {
+          let d = EMPTY;
+          let y = 0;
+          do {
+            if (tries-- === 0) return NaN;
+            const cell = 2 * (base + random.below(width));
+            d = matrix.cells[cell]!;
+            y = matrix.cells[cell + 1]!;
+          } while (d === EMPTY || d === a || d === b);
+          const loss = state.between(d, n, y - 1, y);
+          if (loss < least) {
+            least = loss;
+            c = d;
+            x = y;
+          }
+        }
+      }
       let k = 1;
       if (x > 1) {
         const lacking = Math.max(
@@ -262,7 +346,7 @@ export class Annealer {
       }
     }
     while (k > 0) {
-      const m = state.anyHost(c, this.#random);
+      const m = this.#leastLoss(c, this.#o.tm);
       if (m < 0) return NaN;
       if (m === n) {
         if (matrix.hostCount[c] === 1) return NaN;
