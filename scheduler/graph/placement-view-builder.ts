@@ -164,10 +164,11 @@ export class PlacementViewBuilder {
   #placed(
     workloads: readonly PlacementWorkload[],
     live: readonly number[],
-  ): Pick<ViewArrays, 'placementOff' | 'replicas' | 'placedStart' | 'placedNode' | 'placedCount'> {
+  ): Pick<ViewArrays, 'placementOff' | 'replicas' | 'placedStart' | 'placedEnd' | 'placedNode' | 'placedCount'> {
     const placementOff = new Uint8Array(this.#workloads.size);
     const replicas = new Int32Array(this.#workloads.size);
-    const placedStart = new Int32Array(this.#workloads.size + 1);
+    const placedStart = new Int32Array(this.#workloads.size);
+    const placedEnd = new Int32Array(this.#workloads.size);
     const byIndex: (PlacementWorkload | undefined)[] = [];
     let total = 0;
     for (const [i, workload] of workloads.entries()) {
@@ -181,10 +182,9 @@ export class PlacementViewBuilder {
     const placedCount = new Int32Array(total);
     let at = 0;
     for (let w = 0; w < this.#workloads.size; w++) {
-      placedStart[w] = at;
+      const from = (placedStart[w] = placedEnd[w] = at);
       const workload = byIndex[w];
       if (workload === undefined) continue;
-      const from = at;
       for (const name of workload.placedByNode.keys()) {
         // A node that is not listed has no zone and no candidates: it cannot be scored.
         const node = this.#nodes.get(name);
@@ -197,12 +197,13 @@ export class PlacementViewBuilder {
         if (node !== undefined) countOf.set(node, count);
       }
       for (const [i, node] of row.entries()) placedCount[from + i] = countOf.get(node)!;
+      placedEnd[w] = at;
     }
-    placedStart[this.#workloads.size] = at;
     return {
       placementOff,
       replicas,
       placedStart,
+      placedEnd,
       placedNode: placedNode.slice(0, at),
       placedCount: placedCount.slice(0, at),
     };

@@ -97,7 +97,7 @@ function weightOf(view: PlacementView, entry: number): number {
 }
 
 function countOwn(view: PlacementView, workload: number, own: LevelTallies): void {
-  for (let p = view.placedStart[workload]!; p < view.placedStart[workload + 1]!; p++) {
+  for (let p = view.placedStart[workload]!; p < view.placedEnd[workload]!; p++) {
     own.node.add(view.placedNode[p]!, view.placedCount[p]!);
   }
   const { zone, region } = workloadDomains(view, workload);
@@ -110,7 +110,7 @@ function addNodeGains(view: PlacementView, peer: number, weight: number, replica
   const gains = scratch.gains.node;
   const { placedNode, placedCount } = view;
   const peerReplicas = view.replicas[peer]!;
-  const end = view.placedStart[peer + 1]!;
+  const end = view.placedEnd[peer]!;
   for (let p = view.placedStart[peer]!; p < end; p++) {
     const node = placedNode[p]!;
     gains.add(node, weight * minMarginal(own.get(node), replicas, placedCount[p]!, peerReplicas));
@@ -141,7 +141,7 @@ function traceEntry(view: PlacementView, entry: number, replicas: number, scratc
     const gain = weight * minMarginal(placedOwn, replicas, placedPeer, peerReplicas);
     trace(level, entry, domain, placedOwn, placedPeer, gain);
   };
-  for (let p = view.placedStart[peer]!; p < view.placedStart[peer + 1]!; p++) {
+  for (let p = view.placedStart[peer]!; p < view.placedEnd[peer]!; p++) {
     term('node', view.placedNode[p]!, view.placedCount[p]!);
   }
   const { zone, region } = workloadDomains(view, peer);

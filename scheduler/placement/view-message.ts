@@ -25,6 +25,7 @@ export interface ViewArrays {
   readonly placementOff: Uint8Array;
   readonly replicas: Int32Array;
   readonly placedStart: Int32Array;
+  readonly placedEnd: Int32Array;
   readonly placedNode: Int32Array;
   readonly placedCount: Int32Array;
   readonly peerStart: Int32Array;

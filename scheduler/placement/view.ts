@@ -21,10 +21,11 @@ export interface PlacementView {
   /** R_w: the larger of the wanted and the placed replicas, at least 1 for a live workload; 0: gone. */
   readonly replicas: Int32Array;
   /**
-   * Placed replicas, a CSR matrix workload x node: entries placedStart[w] .. placedStart[w+1]-1 of
+   * Placed replicas, a sparse matrix workload x node: entries placedStart[w] .. placedEnd[w]-1 of
    * placedNode (ascending) and placedCount. Bound pods that are neither Succeeded nor Failed.
    */
   readonly placedStart: Int32Array;
+  readonly placedEnd: Int32Array;
   readonly placedNode: Int32Array;
   readonly placedCount: Int32Array;
   /**

@@ -119,7 +119,8 @@ describe('placement view', () => {
     expect(view.names.workloads).toEqual(['shop/Deployment/web', 'shop/Deployment/cart', 'shop/Deployment/db']);
     expect(view.names.ownerIndex.get('shop/ReplicaSet/cart-1')).toBe(1);
     expect([...view.replicas]).toEqual([3, 3, 1]);
-    expect([...view.placedStart]).toEqual([0, 2, 3, 3]);
+    expect([...view.placedStart]).toEqual([0, 2, 3]);
+    expect([...view.placedEnd]).toEqual([2, 3, 3]);
     expect([...view.placedNode]).toEqual([0, 1, 2]);
     expect([...view.placedCount]).toEqual([1, 1, 2]);
     expect(peersOf(view)).toEqual(['cart<web 40.0', 'cart>db 10.0', 'db<cart 10.0', 'web>cart 40.0']);

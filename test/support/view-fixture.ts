@@ -65,7 +65,8 @@ export function buildView(spec: ViewSpec): PlacementView {
       const there = placed[w]!.reduce((sum, [, count]) => sum + count, 0);
       return workload.replicas === undefined ? Math.max(1, there) : Math.max(workload.replicas, there);
     }),
-    placedStart: starts(placed),
+    placedStart: starts(placed).slice(0, -1),
+    placedEnd: starts(placed).slice(1),
     placedNode: Int32Array.from(flatPlaced, ([node]) => node),
     placedCount: Int32Array.from(flatPlaced, ([, count]) => count),
     peerStart: starts(peers),
