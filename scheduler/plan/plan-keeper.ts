@@ -16,6 +16,8 @@ export interface PlanKeeperSettings {
   readonly mostUnplanned: number;
   /** By how much another plan must be better to take its place. */
   readonly leastGain: number;
+  /** From the start to the first computation: traffic is learned by and by. */
+  readonly firstMs: number;
   /** From one computation to the next at least. */
   readonly restMs: number;
 }
@@ -24,6 +26,7 @@ export const DEFAULT_KEEPER_SETTINGS: PlanKeeperSettings = {
   mostLost: 0.05,
   mostUnplanned: 0.1,
   leastGain: 0.02,
+  firstMs: 300_000,
   restMs: 900_000,
 };
 
@@ -32,12 +35,13 @@ export class PlanKeeper {
   readonly #settings: PlanKeeperSettings;
   #plan: NamedPlan | undefined;
   #drift: PlanDrift | undefined;
-  #triedMs = Number.NEGATIVE_INFINITY;
+  #restUntilMs: number;
 
   /** @param plan of an earlier run */
-  constructor(plan: NamedPlan | undefined, settings: Partial<PlanKeeperSettings> = {}) {
+  constructor(plan: NamedPlan | undefined, startMs: number, settings: Partial<PlanKeeperSettings> = {}) {
     this.#plan = plan;
     this.#settings = { ...DEFAULT_KEEPER_SETTINGS, ...settings };
+    this.#restUntilMs = startMs + this.#settings.firstMs;
   }
 
   get plan(): NamedPlan | undefined {
@@ -57,14 +61,14 @@ export class PlanKeeper {
   }
 
   #needsPlan(live: LiveProblem, nowMs: number): boolean {
-    if (live.problem.edgeA.length === 0 || nowMs - this.#triedMs < this.#settings.restMs) return false;
+    if (live.problem.edgeA.length === 0 || nowMs < this.#restUntilMs) return false;
     const { mostLost, mostUnplanned } = this.#settings;
     return this.#drift === undefined || this.#drift.lost > mostLost || this.#drift.unplanned > mostUnplanned;
   }
 
   /** A computation begins, or has failed: the next one comes no sooner than after a rest. */
   tried(nowMs: number): void {
-    this.#triedMs = nowMs;
+    this.#restUntilMs = nowMs + this.#settings.restMs;
   }
 
   /**

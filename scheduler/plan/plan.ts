@@ -19,7 +19,7 @@ export interface PlanOptions {
   readonly seed: number;
   /** Proposals of the annealing; 0: communities only. */
   readonly iterations: number;
-  /** Most replicas of a workload in one zone that are brought there for traffic's sake; default: all. */
+  /** Most replicas of a workload in one zone, as far as that can be had without loss of node-local traffic; default: all. */
   readonly zoneCap?: Int32Array;
 }
 

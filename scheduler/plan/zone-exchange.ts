@@ -8,14 +8,15 @@ import type { Traffic } from './traffic.ts';
 export interface ZoneExchangeOptions {
   /** Pairs of nodes tried. */
   readonly iterations: number;
-  /** Most replicas of a workload in one zone; a zone that has more already gets no further one. */
+  /** Most replicas of a workload in one zone. What nodes' contents do not allow to be kept is kept to as far as they do. */
   readonly zoneCap: Int32Array;
   readonly random: Random;
 }
 
 /**
  * Brings peers into one zone by exchanging all that stands on two nodes of different zones, wherever each has room for
- * what the other holds: annealing of the zone-local share to which the node-local share is indifferent.
+ * what the other holds: annealing of the zone-local share, to which the node-local share is indifferent. Replicas beyond
+ * the zone's cap weigh more than all traffic.
  * @returns for every node where its content goes
  */
 export function exchangeZones(
@@ -31,7 +32,7 @@ export function exchangeZones(
   if (zoneCount < 2 || traffic.edgeA.length === 0 || zoned.length < 2) return nodeOf;
 
   const rows = rowsByNode(nodeCount, counts);
-  const zones = new ZoneCounts(problem, traffic, rows, zoneCount);
+  const zones = new ZoneCounts(problem, traffic, rows, zoneCount, zoneCap);
   const used = usedRoom(problem, rows);
   const { nodeCpu, nodeMemory, nodePods } = roomOf(problem);
   const holds = (node: number, content: number): boolean =>
@@ -52,7 +53,7 @@ export function exchangeZones(
     if (!holds(n, a) || !holds(m, b)) continue;
     const least = temperature * Math.log(random.unit() + 1e-12);
     const delta = zones.move(a, from, to) + zones.move(b, to, from);
-    if (delta < least || zones.breaksCap(a, to, b, zoneCap) || zones.breaksCap(b, from, a, zoneCap)) {
+    if (delta < least) {
       zones.shift(b, from, to);
       zones.shift(a, to, from);
       continue;
@@ -71,8 +72,10 @@ class ZoneCounts {
   readonly #rows: NodeRows;
   readonly #traffic: Traffic;
   readonly #inverse: Float64Array;
+  readonly #cap: Int32Array;
 
-  constructor(problem: PlacementProblem, traffic: Traffic, rows: NodeRows, zoneCount: number) {
+  constructor(problem: PlacementProblem, traffic: Traffic, rows: NodeRows, zoneCount: number, cap: Int32Array) {
+    this.#cap = cap;
     this.#zoneCount = zoneCount;
     this.#rows = rows;
     this.#traffic = traffic;
@@ -81,7 +84,10 @@ class ZoneCounts {
     for (let n = 0; n < problem.nodeCount; n++) if (problem.nodeZone[n]! >= 0) this.#add(n, problem.nodeZone[n]!, 1);
   }
 
-  /** Moves what stands on a node from one zone to another. @returns what that changes of the zone-local share */
+  /**
+   * Moves what stands on a node from one zone to another.
+   * @returns what that changes of the zone-local share, less the replicas that come to be beyond the cap
+   */
   move(content: number, from: number, to: number): number {
     const { start, workload, count } = this.#rows;
     let delta = 0;
@@ -89,10 +95,12 @@ class ZoneCounts {
       const w = workload[i]!;
       const k = count[i]!;
       const [x, y] = [w * this.#zoneCount + from, w * this.#zoneCount + to];
+      const before = this.#excess(w, x) + this.#excess(w, y);
       delta -= this.#between(w, from, this.#counts[x]! - k, this.#counts[x]!);
       this.#counts[x]! -= k;
       delta += this.#between(w, to, this.#counts[y]!, this.#counts[y]! + k);
       this.#counts[y]! += k;
+      delta -= this.#excess(w, x) + this.#excess(w, y) - before;
     }
     return delta;
   }
@@ -103,15 +111,8 @@ class ZoneCounts {
     this.#add(content, to, 1);
   }
 
-  /** After content came to the zone and `gone` left it: whether a workload of content has more there than before and than allowed. */
-  breaksCap(content: number, zone: number, gone: number, zoneCap: Int32Array): boolean {
-    const { start, workload, count } = this.#rows;
-    for (let i = start[content]!; i < start[content + 1]!; i++) {
-      const w = workload[i]!;
-      if (this.#counts[w * this.#zoneCount + zone]! <= zoneCap[w]!) continue;
-      if (count[i]! > countIn(this.#rows, gone, w)) return true;
-    }
-    return false;
+  #excess(w: number, at: number): number {
+    return Math.max(0, this.#counts[at]! - this.#cap[w]!);
   }
 
   #add(content: number, zone: number, sign: number): void {
@@ -133,11 +134,6 @@ class ZoneCounts {
     }
     return sum;
   }
-}
-
-function countIn({ start, workload, count }: NodeRows, n: number, w: number): number {
-  for (let i = start[n]!; i < start[n + 1]!; i++) if (workload[i] === w) return count[i]!;
-  return 0;
 }
 
 function usedRoom(

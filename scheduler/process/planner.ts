@@ -63,7 +63,7 @@ export class Planner {
   constructor(options: PlannerOptions, deps: PlannerDeps) {
     this.#options = options;
     this.#deps = deps;
-    this.#keeper = new PlanKeeper(deps.saved, options.keeper);
+    this.#keeper = new PlanKeeper(deps.saved, deps.now(), options.keeper);
   }
 
   get plan(): NamedPlan | undefined {

@@ -34,7 +34,9 @@ describe('liveProblem', () => {
       expect([...problem[column]]).toEqual(own.map((key) => simulated.problem[column][indexOf.get(key)!]));
     }
     const pairsOf = (given: typeof problem, names: readonly string[]): Map<string, number> =>
-      new Map([...given.edgeWeight].map((weight, e) => [`${names[given.edgeA[e]!]} ${names[given.edgeB[e]!]}`, weight]));
+      new Map(
+        [...given.edgeWeight].map((weight, e) => [`${names[given.edgeA[e]!]} ${names[given.edgeB[e]!]}`, weight]),
+      );
     const [found, wanted] = [pairsOf(problem, live.workloads), pairsOf(simulated.problem, simulated.workloads)];
     expect([...found.keys()].sort()).toEqual([...wanted.keys()].sort());
     for (const [pair, weight] of wanted) expect(found.get(pair)! / weight).toBeCloseTo(1, 6);

@@ -44,8 +44,14 @@ const made = (live: LiveProblem): ReturnType<typeof planPlacement> =>
   planPlacement(live.problem, { seed: 1, iterations: 3_000 });
 
 describe('PlanKeeper', () => {
+  it('waits after the start, until traffic has been learned', () => {
+    const keeper = new PlanKeeper(undefined, 0);
+    expect(keeper.look(pairs(4), 4 * MINUTE).needsPlan).toBe(false);
+    expect(keeper.look(pairs(4), 5 * MINUTE).needsPlan).toBe(true);
+  });
+
   it('wants a plan as soon as there is traffic, and then keeps it', () => {
-    const keeper = new PlanKeeper(undefined);
+    const keeper = new PlanKeeper(undefined, 0, { firstMs: 0 });
     const silent = pairs(4, {
       edgeA: new Int32Array(0),
       edgeB: new Int32Array(0),
@@ -63,7 +69,7 @@ describe('PlanKeeper', () => {
   });
 
   it('wants another one when traffic has moved, after a rest', () => {
-    const keeper = new PlanKeeper(undefined);
+    const keeper = new PlanKeeper(undefined, 0, { firstMs: 0 });
     const live = pairs(4);
     keeper.tried(0);
     keeper.offer(live, made(live), 0, 1);
@@ -76,7 +82,7 @@ describe('PlanKeeper', () => {
   });
 
   it('does not take a plan that is no better, nor ask again for what is not to be had', () => {
-    const keeper = new PlanKeeper(undefined);
+    const keeper = new PlanKeeper(undefined, 0, { firstMs: 0 });
     const live = pairs(4);
     keeper.offer(live, made(live), 0, 1);
     // Nobody can be beside anybody any more.
@@ -90,9 +96,9 @@ describe('PlanKeeper', () => {
 
   it('goes on with the plan of an earlier run', () => {
     const live = pairs(4);
-    const first = new PlanKeeper(undefined);
+    const first = new PlanKeeper(undefined, 0, { firstMs: 0 });
     const plan = first.offer(live, made(live), 0, 1);
-    const second = new PlanKeeper(plan);
+    const second = new PlanKeeper(plan, 0, { firstMs: 0 });
     expect(second.look(live, MINUTE).needsPlan).toBe(false);
     // A node is gone, and what was planned for it.
     const fewer = { ...live, nodes: ['node-0', 'node-1', 'node-2', 'new-node'] };
