@@ -83,6 +83,22 @@ export class ReplicaMatrix {
     this.#clear(n, cell - this.base[n]!);
   }
 
+  /** What stands on n comes to stand on m, and the other way round. */
+  exchange(n: number, m: number): void {
+    this.#rename(n, m);
+    this.#rename(m, n);
+    for (const column of [this.base, this.mask, this.#used]) {
+      const value = column[n]!;
+      column[n] = column[m]!;
+      column[m] = value;
+    }
+  }
+
+  #rename(n: number, to: number): void {
+    const end = this.base[n]! + this.mask[n]!;
+    for (let i = this.base[n]!; i <= end; i++) if (this.cells[2 * i] !== EMPTY) this.hosts[this.#hostAt[i]!] = to;
+  }
+
   /** Workloads with replicas on n, ascending. */
   workloadsOn(n: number): Int32Array {
     const own = new Int32Array(this.#used[n]!);

@@ -69,6 +69,13 @@ export class PlanState {
     return this.freePods[n]! < 0 || this.freeCpu[n]! < 0 || this.freeMemory[n]! < 0;
   }
 
+  /** How many replicas of c have to leave n, 1 or more, until it is no longer overdrawn; more than there are if they are too few. */
+  overdrawnBy(c: number, n: number): number {
+    const cpu = this.cpu[c]! > 0 ? -this.freeCpu[n]! / this.cpu[c]! : 0;
+    const memory = this.memory[c]! > 0 ? -this.freeMemory[n]! / this.memory[c]! : 0;
+    return Math.max(1, Math.ceil(Math.max(cpu, memory, -this.freePods[n]!)));
+  }
+
   /**
    * Traffic of c that is local on n with `high` replicas there, less that with `low`: sum over peers of
    * w * (min(high/R_c, x_bn/R_b) - min(low/R_c, x_bn/R_b)).
@@ -98,6 +105,18 @@ export class PlanState {
     return sum;
   }
 
+  /** What one more replica of c on n would gain. */
+  gain(c: number, n: number): number {
+    const x = this.matrix.get(n, c);
+    return this.between(c, n, x, x + 1);
+  }
+
+  /** What taking one replica of c from n would lose. */
+  loss(c: number, n: number): number {
+    const x = this.matrix.get(n, c);
+    return this.between(c, n, x - 1, x);
+  }
+
   put(c: number, n: number, k: number): void {
     this.matrix.add(n, c, k);
     this.freeCpu[n]! -= k * this.cpu[c]!;
@@ -112,6 +131,21 @@ export class PlanState {
     this.freeMemory[n]! += k * this.memory[c]!;
     this.freePods[n]! += k;
     this.unplaced[c]! += k;
+  }
+
+  /** All that stands on n goes to m, and the other way round, whatever the room; local shares stay as they are. */
+  exchange(n: number, m: number): void {
+    this.matrix.exchange(n, m);
+    const { freeCpu, freeMemory, freePods, room } = this;
+    const cpu = room.nodeCpu[n]! - freeCpu[n]! - (room.nodeCpu[m]! - freeCpu[m]!);
+    freeCpu[n]! += cpu;
+    freeCpu[m]! -= cpu;
+    const memory = room.nodeMemory[n]! - freeMemory[n]! - (room.nodeMemory[m]! - freeMemory[m]!);
+    freeMemory[n]! += memory;
+    freeMemory[m]! -= memory;
+    const pods = room.nodePods[n]! - freePods[n]! - (room.nodePods[m]! - freePods[m]!);
+    freePods[n]! += pods;
+    freePods[m]! -= pods;
   }
 
   /** Balanced-local share of the traffic between communicating workloads, 0..1, summed anew. */
