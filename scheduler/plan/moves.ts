@@ -1,10 +1,10 @@
 import type { Random } from './random.ts';
-import { EMPTY } from './replica-matrix.ts';
 import type { PlanState } from './state.ts';
 
 /** In place of a node: the replicas that stand nowhere yet. In the journal in place of a workload: an exchange of nodes. */
 const NOWHERE = -1;
 const EXCHANGED = -1;
+const NOBODY = -1;
 
 /** Replicas that a bundle moves at most, and evictions that make room for a move at most. */
 const MOST_IN_BUNDLE = 64;
@@ -100,8 +100,8 @@ export class Moves {
     this.#entries = 0;
     this.#note(EXCHANGED, n, m, 0);
     state.exchange(n, m);
-    const delta = this.#evict(n, m, EMPTY, EMPTY, 0);
-    return this.#decide(this.#evict(m, n, EMPTY, EMPTY, delta), least);
+    const delta = this.#evict(n, m, NOBODY, NOBODY, 0);
+    return this.#decide(this.#evict(m, n, NOBODY, NOBODY, delta), least);
   }
 
   /** Of two hosts of b the one where a gains more. */
@@ -164,7 +164,7 @@ export class Moves {
     for (let left = MOST_EVICTED; state.isOverdrawn(n); left--) {
       if (left === 0) return NaN;
       const c = this.#victim(n, a, b);
-      if (c === EMPTY) return NaN;
+      if (c === NOBODY) return NaN;
       const to = this.#refuge(c, n, source);
       if (to < 0) return NaN;
       const k = Math.min(matrix.get(n, c), state.overdrawnBy(c, n));
@@ -179,9 +179,9 @@ export class Moves {
     const width = matrix.mask[n]! + 1;
     for (let tries = 8 * MOST_EVICTED; tries > 0; tries--) {
       const c = matrix.cells[2 * (base + this.#random.below(width))]!;
-      if (c !== EMPTY && c !== a && c !== b) return c;
+      if (c >= 0 && c !== a && c !== b) return c;
     }
-    return EMPTY;
+    return NOBODY;
   }
 
   /** A node with room for one replica of c: where the others came from, beside a peer, or any. */

@@ -5,7 +5,7 @@
  * narrower than there are workloads, each has a cell of its own.
  */
 export class ReplicaMatrix {
-  /** Two words a cell: workload (EMPTY: none) and count. */
+  /** Two words a cell: workload (below 0: none) and count. */
   cells: Int32Array;
   /** A node's table: 2^k cells from base[n] on, mask 2^k - 1. */
   readonly base: Int32Array;
@@ -165,9 +165,10 @@ export class ReplicaMatrix {
   }
 }
 
-export const EMPTY = -1;
+const EMPTY = -1;
 const FIRST_CELLS = 32;
 
+/** A workload's place in a table, before the mask. */
 export function spread(c: number): number {
   return Math.imul(c, 0x9e3779b1);
 }

@@ -1,5 +1,5 @@
 import type { PlacementProblem } from '../placement/problem.ts';
-import { EMPTY, ReplicaMatrix, spread } from './replica-matrix.ts';
+import { ReplicaMatrix, spread } from './replica-matrix.ts';
 import type { Random } from './random.ts';
 import { roomOf, type Room } from './room.ts';
 import type { Traffic } from './traffic.ts';
@@ -13,6 +13,8 @@ export class PlanState {
   readonly room: Room;
   readonly nodeCount: number;
   readonly matrix: ReplicaMatrix;
+  /** spread() of traffic.peer. */
+  readonly peerSpread: Int32Array;
   /** Per workload: R, 1/R, the cap, and what a replica asks for. */
   readonly replicas: Int32Array;
   readonly inverse: Float64Array;
@@ -31,6 +33,7 @@ export class PlanState {
     this.nodeCount = problem.nodeCount;
     this.replicas = problem.replicas;
     this.matrix = new ReplicaMatrix(problem.nodeCount, problem.replicas);
+    this.peerSpread = traffic.peer.map(spread);
     this.inverse = Float64Array.from(problem.replicas, (replicas) => (replicas > 0 ? 1 / replicas : 0));
     this.cap = problem.cap;
     this.cpu = room.cpu;
@@ -82,7 +85,7 @@ export class PlanState {
    */
   between(c: number, n: number, low: number, high: number): number {
     const { start, peer, weight } = this.traffic;
-    const { inverse } = this;
+    const { inverse, peerSpread } = this;
     const { cells } = this.matrix;
     const base = this.matrix.base[n]!;
     const mask = this.matrix.mask[n]!;
@@ -92,13 +95,14 @@ export class PlanState {
     let sum = 0;
     for (let e = start[c]!; e < end; e++) {
       const b = peer[e]!;
-      let i = spread(b) & mask;
+      let i = peerSpread[e]! & mask;
       let key = cells[2 * (base + i)]!;
-      while (key !== b && key !== EMPTY) {
+      // Below 0: an empty cell.
+      while (key !== b && key >= 0) {
         i = (i + 1) & mask;
         key = cells[2 * (base + i)]!;
       }
-      if (key === EMPTY) continue;
+      if (key < 0) continue;
       const more = cells[2 * (base + i) + 1]! * inverse[b]! - from;
       if (more > 0) sum += weight[e]! * (more < most ? more : most);
     }
