@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import { openPinnedMap, removeClsactFilter, removeEmptyClsact } from '../lib/bpf/index.ts';
+import { PinnedTcLink, openPinnedMap, removeClsactFilter, removeEmptyClsact } from '../lib/bpf/index.ts';
 import { withNetlink, type NetlinkSocket } from '../lib/netlink/index.ts';
 import { findOurFilters } from './kernel/filters.ts';
-import { DIRECTION, TcxHooks } from './kernel/hooks.ts';
+import { DIRECTION } from './kernel/hooks.ts';
 import { LimitPins } from './kernel/pins.ts';
 import { detachQdiscs } from './qdiscs/apply.ts';
 import { decodeInterface } from './slot-config.ts';
@@ -26,9 +26,9 @@ export async function detachLimits(dir: string): Promise<Detached> {
     const made = new Set<number>();
     if (pins !== undefined) {
       for (const maps of pins.mapsDirs()) for (const ifindex of await devicesWithClsact(maps)) made.add(ifindex);
-      const links = new TcxHooks(pins);
-      for (const hook of links.present()) {
-        links.remove(hook);
+      for (const { path } of pins.links()) {
+        // Waits until it is gone, which the kernel would else do in the background.
+        new PinnedTcLink(path).remove();
         programs++;
       }
     }

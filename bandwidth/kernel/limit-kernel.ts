@@ -11,7 +11,7 @@ import {
 } from '../../lib/bpf/index.ts';
 import { withNetlink } from '../../lib/netlink/index.ts';
 import { LAYOUTS, LIMIT_CLOCK, LIMIT_CONFIG, LIMIT_FLOW, LIMIT_FLOWS, LIMIT_OWNER } from '../bpf/layout.ts';
-import type { Hook, SlotUse } from '../enforce/types.ts';
+import type { Hook, Role, SlotUse } from '../enforce/types.ts';
 import { ownerOf } from '../enforce/slots.ts';
 import { encodeInterface, encodeSlotConfig, type InterfaceEntry } from '../slot-config.ts';
 import { decodeSlotStat, type SlotStat } from '../slot-stat.ts';
@@ -50,11 +50,14 @@ export class LimitKernel {
   readonly #configs = new Map<number, string>();
   readonly #owners = new Map<number, string>();
   readonly #interfaces = new Map<number, InterfaceEntry>();
+  readonly #programIds: Readonly<Record<Role, number>>;
 
   private constructor(object: BpfObject, options: LimitKernelOptions) {
     this.#object = object;
     this.#pins = options.pins;
     this.#slots = options.slots;
+    const idOf = (role: Role): number => object.program(role).id;
+    this.#programIds = { from_pod: idOf('from_pod'), to_pod: idOf('to_pod'), leave: idOf('leave') };
     const kind = options.hooks ?? (kernelHasTcx() ? 'tcx' : 'clsact');
     const tcx = new TcxHooks(options.pins);
     const clsact = new ClsactHooks(withNetlink(findOurFilters), {
@@ -193,9 +196,9 @@ export class LimitKernel {
     this.#hooks.remove(hook);
   }
 
-  /** Where `hook` runs: id of its program. */
-  programId(role: Hook['role']): number {
-    return this.#object.program(role).id;
+  /** The kernel's number of the program. */
+  programId(role: Role): number {
+    return this.#programIds[role];
   }
 
   /** What agents before this one left that is not of use any more, once `setHook` was called for all that is. */
