@@ -122,8 +122,13 @@ export class Enforcer {
       fq: this.#fq ?? false,
       hooks: this.#kernel?.hookKind ?? null,
       slots: { used: this.#slots.used, most: this.#slots.most },
-      warnings: this.#warnings,
+      warnings:
+        this.#pods === undefined && this.#slots.used > 0 ? [this.#waiting(), ...this.#warnings] : this.#warnings,
     });
+  }
+
+  #waiting(): string {
+    return `limits of the agent before stay in force (${this.#slots.used}); which pods they are of is not known yet`;
   }
 
   /** Resolves once what was asked for last is done, or could not be done. */

@@ -1,5 +1,6 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { askLimits } from '../../cli/limits-client.ts';
 import { bpfObjectPath, loadBpf, type BpfObject } from '../../lib/bpf/index.ts';
 import { buildBpf, temporaryDir } from '../support/bpf.ts';
 import { until } from '../support/netloom.ts';
@@ -90,6 +91,60 @@ describe('limits outlive the agent', () => {
     for (const agent of [first, second]) expect(agent.log().filter(({ level }) => level === 'error')).toEqual([]);
 
     await detachedWithoutTrace(before);
+  });
+
+  it('without --pins they are on a bpffs of their own, which --detach takes away too', async () => {
+    rig.withoutPins();
+    rig.addPod(1, { egress: '20M' });
+    const before = rig.tc();
+    rig.publish();
+    const first = rig.start('--enforce');
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    const counts = rig.note();
+    expect(counts.links).toBe(3);
+    await first.end('SIGKILL');
+    const second = rig.start('--enforce');
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    expect(second.log().find(({ msg }) => msg === 'limits')).toMatchObject({ takenUp: 1 });
+    expect(rig.note()).toEqual(counts);
+    await second.end('SIGKILL');
+    expect(await rig.detach()).toMatchObject({ status: 0, stderr: '' });
+    expect(rig.tc()).toBe(before);
+    expect(await rig.leftInKernel()).toEqual([]);
+    expect(readdirSync(rig.state)).toEqual([]);
+    // A second time there is nothing to be done, and that is no fault.
+    expect(await rig.detach()).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it('while it is not known which pods there are, they stay, and that is told; metrics tell of them then', async () => {
+    rig.addPod(1, { egress: '20M' });
+    rig.publish();
+    const first = rig.startChild();
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    await first.end('SIGKILL');
+    const tc = rig.tc();
+    rmSync(rig.snapshot);
+    const second = rig.start('--enforce', '--metrics-listen', '127.0.0.1:9760');
+    await second.says('limits of pods');
+    await sleep(1000);
+    expect(rig.tc()).toBe(tc);
+    const report = await askLimits(rig.socket);
+    expect(report.rows).toEqual([]);
+    expect(report.warnings).toEqual([
+      expect.stringContaining('what is known of the pods may be old'),
+      'limits of the agent before stay in force (1); which pods they are of is not known yet',
+    ]);
+    rig.publish();
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    expect((await askLimits(rig.socket)).warnings).toEqual([]);
+    const metrics = rig.node.run(
+      'python3 -c "import urllib.request as u; print(u.urlopen(\'http://127.0.0.1:9760/metrics\').read().decode())"',
+    );
+    expect(metrics).toContain(
+      'netloom_limit_state{namespace="default",pod="p1",direction="egress",state="shaped-htb"} 1',
+    );
+    expect(metrics).toContain('netloom_limit_slots{kind="used"} 1');
+    await second.end();
   });
 
   it('does not start beside one that runs, and --detach refuses then', async () => {
