@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { PinnedTcLink, openPinnedMap, removeClsactFilter, removeEmptyClsact } from '../lib/bpf/index.ts';
-import { withNetlink, type NetlinkSocket } from '../lib/netlink/index.ts';
+import { PinnedTcLink, chainPrograms, openPinnedMap, removeClsactFilter, removeEmptyClsact } from '../lib/bpf/index.ts';
+import { dumpLinks, withNetlink, type NetlinkSocket } from '../lib/netlink/index.ts';
 import { findOurFilters } from './kernel/filters.ts';
 import { DIRECTION } from './kernel/hooks.ts';
 import { LimitPins } from './kernel/pins.ts';
@@ -11,12 +11,14 @@ import { decodeInterface } from './slot-config.ts';
 export interface Detached {
   readonly programs: number;
   readonly qdiscs: number;
-  readonly pins: boolean;
+  /** Interfaces at which programs of limits still run, pinned in another folder: their qdiscs were left alone. */
+  readonly elsewhere: number;
 }
 
 /**
  * Removes all that limits left in the kernel: links, filters, qdiscs, classes, maps and their folder. What others have
- * there stays. Filters and qdiscs are found on the devices themselves, so it also works when the pins are lost.
+ * there stays, and so do limits of another agent. Filters and qdiscs are found on the devices themselves, so it also works
+ * when the pins are lost.
  * @throws NetloomError AGENT_PINS_IN_USE, BPFFS_UNUSABLE, BPF_PIN_FAILED, NETLINK_NOT_PERMITTED, ...
  */
 export async function detachLimits(dir: string): Promise<Detached> {
@@ -32,15 +34,25 @@ export async function detachLimits(dir: string): Promise<Detached> {
         programs++;
       }
     }
-    const qdiscs = withNetlink((socket) => {
+    const { qdiscs, elsewhere } = withNetlink((socket) => {
+      const others = dumpLinks(socket).filter(({ ifindex }) => hasOurProgram(ifindex)).length;
+      if (others > 0) return { qdiscs: 0, elsewhere: others };
       programs += removeFilters(socket, made);
-      return detachQdiscs(socket).operations;
+      return { qdiscs: detachQdiscs(socket).operations, elsewhere: 0 };
     });
     pins?.remove();
-    return { programs, qdiscs, pins: pins !== undefined };
+    return { programs, qdiscs, elsewhere };
   } finally {
     pins?.close();
   }
+}
+
+const OUR_PROGRAMS: ReadonlySet<string> = new Set(Object.keys(DIRECTION));
+
+function hasOurProgram(ifindex: number): boolean {
+  return (['ingress', 'egress'] as const).some((point) =>
+    (chainPrograms(ifindex, point) ?? []).some(({ name = '' }) => OUR_PROGRAMS.has(name)),
+  );
 }
 
 function removeFilters(socket: NetlinkSocket, made: ReadonlySet<number>): number {

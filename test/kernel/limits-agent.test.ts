@@ -147,6 +147,24 @@ describe('limits outlive the agent', () => {
     await second.end();
   });
 
+  it('--detach with another folder of pins leaves them in force, and says so', async () => {
+    rig.addPod(1, { egress: '20M' });
+    const before = rig.tc();
+    rig.publish();
+    const agent = rig.startChild();
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    await agent.end('SIGKILL');
+    const held = rig.tc();
+    const right = rig.pinsArgs;
+    rig.pinsArgs = ['--pins', `${rig.bpffs}/elsewhere`];
+    const wrong = await rig.detach();
+    expect(wrong.status).toBe(1);
+    expect(wrong.stdout).toContain('Limits are in force at 2 interfaces, and are not pinned in');
+    expect(rig.tc()).toBe(held);
+    rig.pinsArgs = right;
+    await detachedWithoutTrace(before);
+  });
+
   it('does not start beside one that runs, and --detach refuses then', async () => {
     rig.addPod(1, { egress: '20M' });
     rig.publish();
@@ -278,6 +296,27 @@ describe('an upgrade', () => {
       return (await rig.rows()).filter(({ state }) => state === 'unsupported').length === 4;
     });
     await agent.end();
+
+    // The other way round: what has a slot beyond the last one moves, or loses it.
+    const states = async (): Promise<string[]> => (await rig.rows().catch(() => [])).map(({ state }) => state);
+    const many = rig.startChild({ slots: 64 });
+    await until('all are held', async () => (await states()).filter((state) => state === 'shaped-htb').length === 19);
+    const before = await rig.owners();
+    await many.end('SIGKILL');
+    const few = rig.startChild({ slots: 16 });
+    await until('as many as there are slots', async () => {
+      const all = await states();
+      return all.length === 19 && all.filter((state) => state === 'shaped-htb').length === 15;
+    });
+    await rig.settles();
+    const after = await rig.owners();
+    expect(Object.keys(after)).toHaveLength(15);
+    for (const [owner, slot] of Object.entries(after)) {
+      if (before[owner]! < 16) expect(slot).toBe(before[owner]);
+      expect(slot).toBeLessThan(16);
+    }
+    expect(rig.tc().match(/class htb \S+ root/g)).toHaveLength(15);
+    await few.end();
   });
 });
 

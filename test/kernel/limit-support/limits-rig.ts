@@ -55,7 +55,7 @@ export class LimitsRig {
     links: new Map<number, number>(),
   };
   #era = 0;
-  #pinsArgs: readonly string[] = ['--pins', this.pins];
+  pinsArgs: readonly string[] = ['--pins', this.pins];
 
   constructor() {
     this.outside = this.node.addUplink();
@@ -102,14 +102,14 @@ export class LimitsRig {
   /** Agents are told no --pins: limits are on a bpffs of their own below the state folder. */
   withoutPins(): void {
     this.limitPins = join(this.state, 'bpf', 'limits');
-    this.#pinsArgs = [];
+    this.pinsArgs = [];
   }
 
   /** `netloom agent` in the node's namespace. */
   start(...more: string[]): Running {
     return this.processes.startProgram('nsenter', [
       ...[`--net=/run/netns/${this.node.name}`, BIN, 'agent', '--node', 'n1', '--log-format', 'json'],
-      ...['--scheduler', '127.0.0.1:1', '--snapshot', this.snapshot, ...this.#pinsArgs, '--state', this.state],
+      ...['--scheduler', '127.0.0.1:1', '--snapshot', this.snapshot, ...this.pinsArgs, '--state', this.state],
       ...more,
     ]);
   }
@@ -133,7 +133,7 @@ export class LimitsRig {
   detach(): Promise<Ended> {
     return this.processes.program('nsenter', [
       ...[`--net=/run/netns/${this.node.name}`, BIN, 'agent', '--detach'],
-      ...[...this.#pinsArgs, '--state', this.state],
+      ...[...this.pinsArgs, '--state', this.state],
     ]);
   }
 
