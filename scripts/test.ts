@@ -12,8 +12,15 @@ import { countTests, type VitestReport } from './test-counts.ts';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 process.chdir(root);
 const folder = 'build/test';
-const reportFile = `${folder}/vitest.json`;
 const summaryFile = `${folder}/summary.txt`;
+/**
+ * Projects that run one after the other, beside those of the other lane: tests of the kernel go one file at a time and
+ * mostly wait for traffic, so that one core is left for the rest.
+ */
+const LANES = [
+  ['unit', 'control-plane'],
+  ['kernel', 'pacing'],
+] as const;
 /** A run that hangs must end as a failure while somebody still waits for it. */
 const LIMIT_MS = (testAll() ? 120 : 40) * 60_000;
 
@@ -31,20 +38,21 @@ function runProgram(command: string, args: readonly string[], show: boolean): Pr
       clearTimeout(timer);
       done({ ok, output: output.join(''), seconds: (performance.now() - started) / 1000 });
     };
-    const child = spawn(command, args, { stdio: ['ignore', show ? 'inherit' : 'pipe', show ? 'inherit' : 'pipe'] });
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const timer = setTimeout(() => {
-      output.push(`\nstopped after ${LIMIT_MS / 60_000} minutes\n`);
+      take(Buffer.from(`\nstopped after ${LIMIT_MS / 60_000} minutes\n`));
       child.kill('SIGTERM');
       setTimeout(() => child.kill('SIGKILL'), 10_000).unref();
     }, LIMIT_MS);
-    child.stdout?.on('data', (chunk: Buffer) => output.push(chunk.toString()));
-    child.stderr?.on('data', (chunk: Buffer) => output.push(chunk.toString()));
+    const take = (chunk: Buffer): unknown => (show ? process.stdout.write(chunk) : output.push(chunk.toString()));
+    child.stdout.on('data', take);
+    child.stderr.on('data', take);
     child.on('error', (error) => {
       output.push(error.message);
       finish(false);
     });
     child.on('close', (code, signal) => {
-      if (signal !== null) output.push(`\nended by ${signal}\n`);
+      if (signal !== null) take(Buffer.from(`\nended by ${signal}\n`));
       finish(code === 0);
     });
   });
@@ -95,28 +103,48 @@ async function checks(): Promise<{ passed: number; failed: number }> {
   return { passed, failed: results.length - passed };
 }
 
-function readReport(): VitestReport | undefined {
+/** undefined: it left none. */
+function readReport(file: string): VitestReport | undefined {
   try {
-    return JSON.parse(readFileSync(reportFile, 'utf8')) as VitestReport;
+    return JSON.parse(readFileSync(file, 'utf8')) as VitestReport;
   } catch {
     return undefined;
   }
+}
+
+interface LaneOutcome {
+  readonly ok: boolean;
+  readonly report: VitestReport | undefined;
+}
+
+async function runLane(projects: readonly string[]): Promise<LaneOutcome> {
+  const reportFile = `${folder}/${projects[0]!}.json`;
+  const { ok } = await runProgram(
+    ...node(
+      'node_modules/vitest/vitest.mjs',
+      'run',
+      '--passWithNoTests',
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${reportFile}`,
+      ...projects.flatMap((project) => ['--project', project]),
+    ),
+    true,
+  );
+  return { ok, report: readReport(reportFile) };
+}
+
+/** One report of all lanes; undefined where one of them left none. */
+function mergeReports(lanes: readonly LaneOutcome[]): VitestReport | undefined {
+  const results = lanes.map(({ report }) => report?.testResults);
+  return results.includes(undefined) ? undefined : { testResults: results.flatMap((result) => result ?? []) };
 }
 
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 
 const before = await checks();
-const outcome = await runProgram(
-  ...node(
-    'node_modules/vitest/vitest.mjs',
-    'run',
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${reportFile}`,
-  ),
-  true,
-);
+const lanes = await Promise.all(LANES.map(runLane));
 const scopes = [
   { folder: 'test/kernel', scope: kernelTests() },
   { folder: 'test/control-plane', scope: controlPlane },
@@ -128,7 +156,11 @@ const scopes = [
     .map((file) => resolve(root, file)),
 }));
 const mustRun = scopes.flatMap(({ scope, files }) => (inCi() && scope.run ? files : []));
-const counts = countTests(readReport(), outcome.ok, mustRun);
+const counts = countTests(
+  mergeReports(lanes),
+  lanes.every(({ ok }) => ok),
+  mustRun,
+);
 
 const passed = before.passed + counts.passed;
 const failed = before.failed + counts.failed;
