@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { PinnedTcLink, chainPrograms, openPinnedMap, removeClsactFilter, removeEmptyClsact } from '../lib/bpf/index.ts';
+import { NetloomError } from '../lib/errors.ts';
 import { dumpLinks, withNetlink, type NetlinkSocket } from '../lib/netlink/index.ts';
 import { findOurFilters } from './kernel/filters.ts';
 import { DIRECTION } from './kernel/hooks.ts';
@@ -35,7 +36,10 @@ export async function detachLimits(dir: string): Promise<Detached> {
       }
     }
     const { qdiscs, elsewhere } = withNetlink((socket) => {
-      const others = dumpLinks(socket).filter(({ ifindex }) => hasOurProgram(ifindex)).length;
+      const links = dumpLinks(socket);
+      // Who may not look has attached nothing.
+      if (pins === undefined && !mayList(links)) return { qdiscs: 0, elsewhere: 0 };
+      const others = links.filter(({ ifindex }) => hasOurProgram(ifindex)).length;
       if (others > 0) return { qdiscs: 0, elsewhere: others };
       programs += removeFilters(socket, made);
       return { qdiscs: detachQdiscs(socket).operations, elsewhere: 0 };
@@ -48,6 +52,17 @@ export async function detachLimits(dir: string): Promise<Detached> {
 }
 
 const OUR_PROGRAMS: ReadonlySet<string> = new Set(Object.keys(DIRECTION));
+
+/** false: without CAP_NET_ADMIN, as an agent that only measures. */
+function mayList(links: readonly { readonly ifindex: number }[]): boolean {
+  try {
+    for (const { ifindex } of links.slice(0, 1)) chainPrograms(ifindex, 'ingress');
+    return true;
+  } catch (error) {
+    if (error instanceof NetloomError && error.code === 'BPF_NOT_PERMITTED') return false;
+    throw error;
+  }
+}
 
 function hasOurProgram(ifindex: number): boolean {
   return (['ingress', 'egress'] as const).some((point) =>
