@@ -26,6 +26,8 @@ const LIMIT_MS = (testAll() ? 120 : 40) * 60_000;
 
 interface Outcome {
   readonly ok: boolean;
+  /** undefined: ended by a signal, or not started. */
+  readonly status: number | undefined;
   readonly output: string;
   readonly seconds: number;
 }
@@ -34,9 +36,9 @@ function runProgram(command: string, args: readonly string[], show: boolean): Pr
   const started = performance.now();
   return new Promise((done) => {
     const output: string[] = [];
-    const finish = (ok: boolean): void => {
+    const finish = (status: number | undefined): void => {
       clearTimeout(timer);
-      done({ ok, output: output.join(''), seconds: (performance.now() - started) / 1000 });
+      done({ ok: status === 0, status, output: output.join(''), seconds: (performance.now() - started) / 1000 });
     };
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const timer = setTimeout(() => {
@@ -49,11 +51,11 @@ function runProgram(command: string, args: readonly string[], show: boolean): Pr
     child.stderr.on('data', take);
     child.on('error', (error) => {
       output.push(error.message);
-      finish(false);
+      finish(undefined);
     });
     child.on('close', (code, signal) => {
       if (signal !== null) take(Buffer.from(`\nended by ${signal}\n`));
-      finish(code === 0);
+      finish(code ?? undefined);
     });
   });
 }
@@ -65,7 +67,9 @@ function sourcesInC(): string[] {
 }
 
 const controlPlane = controlPlaneTests();
-const pacing = pacingTests();
+let pacing = pacingTests();
+/** Of test/pacing/prepare.ts: no mirror answers, for one. In CI that is a failure. */
+const NOT_POSSIBLE = 3;
 
 /** Built here, where nobody has a time limit; `make test-all` also tries an older kube-scheduler. */
 function controlPlaneModules(): [string, [string, string[]]][] {
@@ -73,10 +77,12 @@ function controlPlaneModules(): [string, [string, string[]]][] {
   return modules.map((name) => [`control ${name}`, ['test/control-plane/build.sh', [name]]]);
 }
 
+const PACING_GUESTS = 'pacing guests';
+
 /** Kernels and QEMU of test/pacing; the same holds for them. */
 function pacingGuests(): [string, [string, string[]]][] {
   const kernels = testAll() ? ['6.12', '6.1'] : ['6.12'];
-  return [['pacing guests', node('test/pacing/prepare.ts', ...kernels)]];
+  return [[PACING_GUESTS, node('test/pacing/prepare.ts', ...kernels)]];
 }
 
 async function checks(): Promise<{ passed: number; failed: number }> {
@@ -94,13 +100,18 @@ async function checks(): Promise<{ passed: number; failed: number }> {
   const results = await Promise.all(
     steps.map(async ([name, [command, args]]) => {
       const outcome = await runProgram(command, args, false);
+      if (name === PACING_GUESTS && outcome.status === NOT_POSSIBLE && !inCi()) {
+        pacing = { run: false, reason: outcome.output.trim() };
+        return undefined;
+      }
       console.log(`${name.padEnd(14)} ${outcome.ok ? 'ok' : 'FAILED'}  ${outcome.seconds.toFixed(1)} s`);
       if (!outcome.ok) console.log(outcome.output.trimEnd());
       return outcome.ok;
     }),
   );
-  const passed = results.filter(Boolean).length;
-  return { passed, failed: results.length - passed };
+  const counted = results.filter((ok) => ok !== undefined);
+  const passed = counted.filter(Boolean).length;
+  return { passed, failed: counted.length - passed };
 }
 
 /** undefined: it left none. */
@@ -144,7 +155,9 @@ rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 
 const before = await checks();
-const lanes = await Promise.all(LANES.map(runLane));
+const lanes = await Promise.all(
+  LANES.map((lane) => runLane(lane.filter((project) => project !== 'pacing' || pacing.run))),
+);
 const scopes = [
   { folder: 'test/kernel', scope: kernelTests() },
   { folder: 'test/control-plane', scope: controlPlane },
