@@ -28,6 +28,10 @@ export interface NodeRecord {
   readonly zone: string | undefined;
   readonly region: string | undefined;
   readonly allocatable: Resources;
+  /** netloom.io/link-mbps: what its link carries each way, bytes per second. */
+  readonly linkBytesPerSecond?: number;
+  /** It has a taint with effect PreferNoSchedule. */
+  readonly avoided?: true;
 }
 
 export interface Resources {
@@ -55,6 +59,26 @@ export interface PodRecord {
   readonly mirror: boolean;
   /** netloom.io/placement: "off" */
   readonly placementOff?: true;
+  readonly egress?: Egress;
+  readonly template?: PodTemplate;
+}
+
+/** What is said of a pod's sending; bytes per second. */
+export interface Egress {
+  /** netloom.io/egress-mbps */
+  readonly requestBytesPerSecond?: number;
+  /** kubernetes.io/egress-bandwidth */
+  readonly limitBytesPerSecond?: number;
+}
+
+/** What a pod's spec tells of its peers before any traffic was measured; one object for all pods of a template. */
+export interface PodTemplate {
+  /** Without tag and digest. */
+  readonly images: readonly string[];
+  /** "service", "service.namespace", "pod.service" or "pod.service.namespace" of what may be Services, found in env and args. */
+  readonly references: readonly string[];
+  /** The annotation netloom.io/peers, unread. */
+  readonly peers?: string;
 }
 
 export interface ServiceRecord {
@@ -66,6 +90,10 @@ export interface ServiceRecord {
   readonly addresses: readonly string[];
   /** undefined: no selector (endpoints are made by hand). */
   readonly selector: Readonly<Record<string, string>> | undefined;
+  /** spec.trafficDistribution: PreferClose, PreferSameZone, PreferSameNode, or what later versions may know. */
+  readonly trafficDistribution?: string;
+  /** spec.internalTrafficPolicy: Local */
+  readonly internalLocal?: true;
 }
 
 /** Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob, or any other controller that is listed. */
@@ -78,6 +106,9 @@ export interface ControllerRecord {
   readonly owner: OwnerRef | undefined;
   /** spec.replicas; undefined where the kind has none. */
   readonly replicas: number | undefined;
+  /** Of spec.template: known before the first pod is. */
+  readonly template?: PodTemplate;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface NamespaceRecord {
@@ -86,6 +117,8 @@ export interface NamespaceRecord {
   readonly uid: string;
   /** netloom.io/placement: "off" */
   readonly placementOff: boolean;
+  /** Label netloom.io/tenant. */
+  readonly tenant?: string;
 }
 
 export type ClusterRecord = NamespaceRecord | NodeRecord | PodRecord | ServiceRecord | ControllerRecord;

@@ -5,7 +5,8 @@
 import { formatAddress, parseAddress, parseCidr } from '../../lib/ip.ts';
 import { asArray, asCount, asLabels, asObject, asText, excerpt, type JsonObject } from '../../lib/json/json-access.ts';
 import type { Section } from '../../lib/json/json-scanner.ts';
-import type { ClusterRecord, OwnerRef, PodPhase, Resources } from './model.ts';
+import type { ClusterRecord, Egress, OwnerRef, PodPhase, PodTemplate, Resources } from './model.ts';
+import { servicesMeant } from './references.ts';
 import type { Projection } from './project.ts';
 
 export const SNAPSHOT_FORMAT = 'snapshot';
@@ -21,6 +22,34 @@ function resourcesOf(value: unknown, absent: Resources): Resources {
     milliCpu: asCount(object['milliCpu']) ?? absent.milliCpu,
     memoryBytes: asCount(object['memoryBytes']) ?? absent.memoryBytes,
     pods: asCount(object['pods']) ?? absent.pods,
+  };
+}
+
+function asPositive(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : undefined;
+}
+
+function optional<K extends string, T>(key: K, value: T | undefined): Partial<Record<K, T>> {
+  return value === undefined ? {} : ({ [key]: value } as Record<K, T>);
+}
+
+function egressOf(value: unknown): Egress | undefined {
+  const object = asObject(value);
+  if (object === undefined) return undefined;
+  return {
+    ...optional('requestBytesPerSecond', asPositive(object['requestBytesPerSecond'])),
+    ...optional('limitBytesPerSecond', asPositive(object['limitBytesPerSecond'])),
+  };
+}
+
+function templateOf(value: unknown): PodTemplate | undefined {
+  const object = asObject(value);
+  if (object === undefined) return undefined;
+  const texts = (of: unknown): string[] => asArray(of).filter((text): text is string => typeof text === 'string');
+  return {
+    images: texts(object['images']),
+    references: texts(object['references']),
+    ...optional('peers', asText(object['peers'])),
   };
 }
 
@@ -75,6 +104,7 @@ function readRecord(
         name,
         uid: uid ?? `Namespace/${name}`,
         placementOff: object['placementOff'] === true,
+        ...optional('tenant', asText(object['tenant'])),
       };
     case 'nodes': {
       const podCidrs = asArray(object['podCidrs']).filter(
@@ -90,6 +120,8 @@ function readRecord(
         zone: asText(object['zone']),
         region: asText(object['region']),
         allocatable: resourcesOf(object['allocatable'], NO_RESOURCES),
+        ...optional('linkBytesPerSecond', asPositive(object['linkBytesPerSecond'])),
+        ...(object['avoided'] === true ? { avoided: true as const } : {}),
       };
     }
     case 'pods': {
@@ -112,6 +144,8 @@ function readRecord(
         requests: resourcesOf(object['requests'], { ...NO_RESOURCES, pods: 1 }),
         mirror: object['mirror'] === true,
         ...(object['placementOff'] === true ? { placementOff: true as const } : {}),
+        ...optional('egress', egressOf(object['egress'])),
+        ...optional('template', templateOf(object['template'])),
       };
     }
     case 'services':
@@ -122,6 +156,8 @@ function readRecord(
         uid: uid ?? `Service/${namespace}/${name}`,
         addresses: addressesOf(object['addresses'], oddities),
         selector: Object.keys(asLabels(object['selector'])).length === 0 ? undefined : asLabels(object['selector']),
+        ...optional('trafficDistribution', asText(object['trafficDistribution'])),
+        ...(object['internalLocal'] === true ? { internalLocal: true as const } : {}),
       };
     case 'controllers': {
       const kind = asText(object['kind']);
@@ -134,6 +170,8 @@ function readRecord(
         uid: uid ?? `${kind}/${namespace}/${name}`,
         owner: ownerOf(object['owner']),
         replicas: asCount(object['replicas']),
+        ...optional('template', templateOf(object['template'])),
+        ...optional('labels', object['labels'] === undefined ? undefined : asLabels(object['labels'])),
       };
     }
   }
@@ -148,12 +186,24 @@ export interface SnapshotContents {
   controllers(): Iterable<ClusterRecord>;
 }
 
-function recordText(record: ClusterRecord): string {
-  return JSON.stringify({ ...record, type: undefined });
+/** Texts of env and args that name no Service stay here: they are nobody's business. */
+function recordText(record: ClusterRecord, isService: (name: string, namespace: string) => boolean): string {
+  const template = record.type === 'pod' || record.type === 'controller' ? record.template : undefined;
+  if (template === undefined) return JSON.stringify({ ...record, type: undefined });
+  const { namespace } = record as { readonly namespace: string };
+  const references = template.references.filter((reference) =>
+    servicesMeant(reference, namespace).some((service) => isService(service.name, service.namespace)),
+  );
+  return JSON.stringify({ ...record, type: undefined, template: { ...template, references } });
 }
 
 /** The text of snapshot.json in pieces of a few kB to 64 kB; one record a line. */
 export function* snapshotChunks(contents: SnapshotContents): Generator<string> {
+  const services = new Set<string>();
+  for (const record of contents.services()) {
+    if (record.type === 'service') services.add(`${record.namespace}/${record.name}`);
+  }
+  const isService = (name: string, namespace: string): boolean => services.has(`${namespace}/${name}`);
   let text = `{"netloom":"${SNAPSHOT_FORMAT}","version":${SNAPSHOT_VERSION}`;
   const sections: [Section, Iterable<ClusterRecord>][] = [
     ['namespaces', contents.namespaces()],
@@ -166,7 +216,7 @@ export function* snapshotChunks(contents: SnapshotContents): Generator<string> {
     text += `,\n"${section}":[`;
     let first = true;
     for (const record of records) {
-      text += `${first ? '' : ','}\n${recordText(record)}`;
+      text += `${first ? '' : ','}\n${recordText(record, isService)}`;
       first = false;
       if (text.length > 65_536) {
         yield text;

@@ -11,9 +11,12 @@ import type {
   OwnerRef,
   PodPhase,
   PodRecord,
+  PodTemplate,
   ServiceRecord,
 } from './model.ts';
+import { bytesOfMbps, LINK_MBPS, podEgress } from './egress.ts';
 import { Interner } from './interner.ts';
+import { podTemplate } from './pod-template.ts';
 import { nodeAllocatable, podRequests } from './requests.ts';
 
 /** Of the core API group, and no controllers. */
@@ -72,6 +75,8 @@ const NEVER_CONTROLLERS: ReadonlySet<string> = new Set([
 
 /** On a pod or its namespace: "off" keeps Netloom from having an opinion. */
 export const PLACEMENT = 'netloom.io/placement';
+/** Label of a namespace: pods of different tenants are never drawn together. */
+export const TENANT = 'netloom.io/tenant';
 
 const PHASES: ReadonlySet<string> = new Set(['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown']);
 
@@ -124,7 +129,9 @@ function placementOff(metadata: JsonObject): boolean {
 
 function projectNamespace(metadata: JsonObject, name: string): NamespaceRecord {
   const uid = asText(metadata['uid']) ?? `Namespace/${name}`;
-  return { type: 'namespace', name, uid, placementOff: placementOff(metadata) };
+  const tenant = asText(asObject(metadata['labels'])?.[TENANT]);
+  const record = { type: 'namespace', name, uid, placementOff: placementOff(metadata) } as const;
+  return tenant === undefined ? record : { ...record, tenant };
 }
 
 function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd: Oddities): NodeRecord {
@@ -148,6 +155,12 @@ function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd
       podCidrs.push(value);
     }
   }
+  const link = asObject(metadata['annotations'])?.[LINK_MBPS];
+  const linkBytesPerSecond = bytesOfMbps(link);
+  if (link !== undefined && linkBytesPerSecond === undefined) {
+    odd.note(`annotation ${LINK_MBPS} ${excerpt(link)} is no number of Mbit/s above 0`);
+  }
+  const avoided = asArray(spec?.['taints']).some((taint) => asObject(taint)?.['effect'] === 'PreferNoSchedule');
   return {
     type: 'node',
     name,
@@ -158,6 +171,8 @@ function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd
     region:
       asText(labels?.['topology.kubernetes.io/region']) ?? asText(labels?.['failure-domain.beta.kubernetes.io/region']),
     allocatable: nodeAllocatable(status),
+    ...(linkBytesPerSecond === undefined ? {} : { linkBytesPerSecond }),
+    ...(avoided ? { avoided } : {}),
   };
 }
 
@@ -182,6 +197,10 @@ function projectPod(
   const hostIp = parseAddress(asText(status?.['hostIP']) ?? '');
   const phase = asText(status?.['phase']);
   if (phase !== undefined && !PHASES.has(phase)) odd.note(`status.phase ${excerpt(phase)} is not known`);
+  const annotations = asObject(metadata['annotations']);
+  const egress = podEgress(spec, annotations, (problem) => odd.note(problem));
+  const labels = asLabels(metadata['labels']);
+  const template = templateOf(spec, annotations, owner, labels, interner);
   return {
     type: 'pod',
     uid: asText(metadata['uid']) ?? `Pod/${namespace}/${name}`,
@@ -194,11 +213,34 @@ function projectPod(
     hostNetwork: spec?.['hostNetwork'] === true || (hostIp !== undefined && addresses[0] === formatAddress(hostIp)),
     phase: phase !== undefined && PHASES.has(phase) ? (phase as PodPhase) : phase === undefined ? 'Pending' : 'Unknown',
     owner: owner === undefined ? undefined : interner.value(`owner/${owner.kind}/${owner.name}/${owner.uid}`, owner),
-    labels: interner.labels(asLabels(metadata['labels'])),
+    labels: interner.labels(labels),
     requests: interner.value(`requests/${requests.milliCpu}/${requests.memoryBytes}/${requests.pods}`, requests),
-    mirror: asObject(metadata['annotations'])?.['kubernetes.io/config.mirror'] !== undefined,
+    mirror: annotations?.['kubernetes.io/config.mirror'] !== undefined,
     ...(placementOff(metadata) ? { placementOff: true as const } : {}),
+    ...(egress === undefined ? {} : { egress: interned(interner, 'egress', egress) }),
+    ...(template === undefined ? {} : { template }),
   };
+}
+
+/** Pods of one owner and one revision come from one template: it is read once. */
+function templateOf(
+  spec: JsonObject | undefined,
+  annotations: JsonObject | undefined,
+  owner: OwnerRef | undefined,
+  labels: Readonly<Record<string, string>>,
+  interner: Interner,
+): PodTemplate | undefined {
+  const read = (): PodTemplate | undefined => {
+    const template = podTemplate(spec, annotations);
+    return template === undefined ? undefined : interned(interner, 'template', template);
+  };
+  const revision = labels['pod-template-hash'] ?? labels['controller-revision-hash'];
+  const known = owner !== undefined && owner.uid !== '' && revision !== undefined;
+  return known ? interner.made(`template of/${owner.uid}/${revision}`, read) : read();
+}
+
+function interned<T extends object>(interner: Interner, kind: string, value: T): T {
+  return interner.value(`${kind}/${JSON.stringify(value)}`, value);
 }
 
 function projectService(
@@ -219,6 +261,7 @@ function projectService(
     addAddress(addresses, asObject(entry)?.['ip'], 'status.loadBalancer.ingress', odd);
   }
   const selector = asLabels(spec?.['selector']);
+  const trafficDistribution = asText(spec?.['trafficDistribution'])?.slice(0, 63);
   return {
     type: 'service',
     namespace,
@@ -227,6 +270,8 @@ function projectService(
     addresses,
     // An ExternalName Service selects nothing, whatever its selector says.
     selector: Object.keys(selector).length === 0 || spec?.['type'] === 'ExternalName' ? undefined : selector,
+    ...(trafficDistribution === undefined ? {} : { trafficDistribution }),
+    ...(spec?.['internalTrafficPolicy'] === 'Local' ? { internalLocal: true as const } : {}),
   };
 }
 
@@ -251,6 +296,26 @@ function replicasOf(kind: string, object: JsonObject): number | undefined {
     default:
       return asCount(spec?.['replicas']);
   }
+}
+
+/** Of controllers at the top only: ReplicaSets and Jobs below repeat them. */
+function controllerTemplate(
+  kind: string,
+  object: JsonObject,
+  owner: OwnerRef | undefined,
+  interner: Interner,
+): Pick<ControllerRecord, 'template' | 'labels'> {
+  if (owner !== undefined) return {};
+  const spec = asObject(object['spec']);
+  const jobSpec = kind === 'CronJob' ? asObject(asObject(spec?.['jobTemplate'])?.['spec']) : spec;
+  const pod = asObject(jobSpec?.['template']);
+  const metadata = asObject(pod?.['metadata']);
+  const template = podTemplate(asObject(pod?.['spec']), asObject(metadata?.['annotations']));
+  if (template === undefined) return {};
+  return {
+    template: interned(interner, 'template', template),
+    labels: interner.labels(asLabels(metadata?.['labels'])),
+  };
 }
 
 /** A kind that is not built in counts as a controller if it is owned, or makes pods: a template, or replicas with a selector. */
@@ -325,6 +390,7 @@ export function projectObject(value: unknown, impliedKind?: string, interner = n
     uid: asText(metadata['uid']) ?? `${kind}/${namespace}/${name}`,
     owner,
     replicas: replicasOf(kind, object),
+    ...controllerTemplate(kind, object, owner, interner),
   };
   return { outcome: 'record', record, odd: undefined };
 }

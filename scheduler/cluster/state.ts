@@ -17,6 +17,7 @@ import {
   workloadKey,
   type ClusterEvent,
   type ControllerRecord,
+  type Egress,
   type NamespaceRecord,
   type NodeRecord,
   type OwnerRef,
@@ -42,6 +43,7 @@ export interface Workload {
   readonly pending: number;
   /** What the pod of it that was shown last asks of a node; undefined: it never had one. */
   readonly requests: Resources | undefined;
+  readonly egress: Egress | undefined;
   /** All its pods, of any phase. */
   readonly pods: ReadonlySet<PodRecord>;
 }
@@ -56,6 +58,7 @@ class WorkloadEntry implements Workload {
   readonly placedByNode = new Map<string, number>();
   pending = 0;
   requests: Resources | undefined = undefined;
+  egress: Egress | undefined = undefined;
   readonly pods = new Set<PodRecord>();
   constructor(key: string, ref: WorkloadRef) {
     this.key = key;
@@ -98,7 +101,7 @@ export class ClusterState {
   private changes = 0;
   private readonly nodesByName = new Map<string, NodeRecord>();
   /** Only those that say something. */
-  private readonly namespacesOff = new Map<string, NamespaceRecord>();
+  private readonly namespacesSaying = new Map<string, NamespaceRecord>();
   private readonly podsByUid = new Map<string, PodEntry>();
   private readonly podsByName = new Map<string, PodEntry>();
   private readonly servicesByName = new Map<string, ServiceRecord>();
@@ -122,9 +125,9 @@ export class ClusterState {
     return this.workloadsByKey.size;
   }
 
-  /** Of which something is to be known: those that switch placement off. */
+  /** Of which something is to be known: those that switch placement off or name a tenant. */
   namespaces(): Iterable<NamespaceRecord> {
-    return this.namespacesOff.values();
+    return this.namespacesSaying.values();
   }
   nodes(): Iterable<NodeRecord> {
     return this.nodesByName.values();
@@ -168,7 +171,12 @@ export class ClusterState {
 
   /** The namespace says `netloom.io/placement: "off"`. */
   placementOff(namespace: string): boolean {
-    return this.namespacesOff.has(namespace);
+    return this.namespacesSaying.get(namespace)?.placementOff === true;
+  }
+
+  /** Label netloom.io/tenant of the namespace; '': it has none. */
+  tenantOf(namespace: string): string {
+    return this.namespacesSaying.get(namespace)?.tenant ?? '';
   }
 
   workloadOf(pod: PodRecord): WorkloadRef {
@@ -232,8 +240,9 @@ export class ClusterState {
     for (const { op, record } of events) {
       switch (record.type) {
         case 'namespace':
-          if (op === 'upsert' && record.placementOff) this.namespacesOff.set(record.name, record);
-          else this.namespacesOff.delete(record.name);
+          if (op === 'upsert' && (record.placementOff || record.tenant !== undefined)) {
+            this.namespacesSaying.set(record.name, record);
+          } else this.namespacesSaying.delete(record.name);
           break;
         case 'node':
           if (op === 'upsert') this.nodesByName.set(record.name, record);
@@ -306,6 +315,7 @@ export class ClusterState {
     if (sign === 1) {
       workload.pods.add(record);
       workload.requests = record.requests;
+      workload.egress = record.egress;
     } else workload.pods.delete(record);
     if (!isPlaced(record)) {
       if (record.node === undefined && !isOver(record)) workload.pending += sign;

@@ -1,9 +1,12 @@
-import type { Resources, ServiceRecord } from '../cluster/model.ts';
+import type { Egress, Resources, ServiceRecord } from '../cluster/model.ts';
 import { kindOf } from '../placement/evaluate.ts';
 import { type NamesDelta, type ViewArrays, type ViewMessage, packNames } from '../placement/view-message.ts';
 import { confidenceOfRow } from './edge-views.ts';
 import { CLASS_SERVICE, CLASS_WORKLOAD, type Endpoint } from './endpoint-table.ts';
 import { endpointKey } from './file-traffic.ts';
+import { linkUse, type LinkColumns } from '../placement/link-use.ts';
+import type { UplinkRate } from './agents.ts';
+import type { Rates } from './edges.ts';
 import { NameList } from './name-list.ts';
 import { TargetResolver, type NamedTarget } from './named-target.ts';
 import { PairList, buildPeerMatrix } from './peer-matrix.ts';
@@ -33,6 +36,9 @@ export interface PlacementNode {
   readonly region: string | undefined;
   /** Figures of 0: the node does not say. */
   readonly allocatable?: Resources;
+  /** Said of its link, each way; left out: nothing. */
+  readonly linkBytesPerSecond?: number;
+  readonly avoided?: true;
 }
 
 export interface PlacementWorkload {
@@ -44,11 +50,14 @@ export interface PlacementWorkload {
   readonly placedByNode: ReadonlyMap<string, number>;
   readonly pending?: number;
   readonly requests?: Resources | undefined;
+  readonly egress?: Egress | undefined;
 }
 
 export interface ViewBuilderOptions {
   /** Peers of a workload in the view, by rate; the rest counts as other traffic. Each costs the extender time. */
   readonly maxPeers: number;
+  /** What a link carries each way of which neither its node nor an agent says anything; undefined: not known. */
+  readonly linkBytesPerSecond: number | undefined;
   /** Names of what is gone are kept until they outnumber the others by this much. */
   readonly maxGoneNames: number;
 }
@@ -61,7 +70,7 @@ export interface ViewStats {
   readonly edgesGone: number;
 }
 
-const DEFAULTS: ViewBuilderOptions = { maxPeers: 256, maxGoneNames: 10_000 };
+const DEFAULTS: ViewBuilderOptions = { maxPeers: 256, linkBytesPerSecond: undefined, maxGoneNames: 10_000 };
 
 type RoomColumn = 'nodeMilliCpu' | 'nodeMemoryBytes' | 'freeMilliCpu' | 'freeMemoryBytes' | 'freePods';
 type PlacedColumn =
@@ -89,6 +98,9 @@ export class PlacementViewBuilder {
   readonly #cluster: PlacementCluster;
   readonly #options: ViewBuilderOptions;
   readonly #pairs = new PairList();
+  /** By workload, bytes per second of all its replicas. */
+  #sent = new Float64Array(0);
+  #received = new Float64Array(0);
   #version = 0;
   #namesSinceMs = Infinity;
   #nodes = new NameList();
@@ -144,18 +156,25 @@ export class PlacementViewBuilder {
     const room = this.#room(nodes, nodeOf);
     const placed = this.#placed(workloads, live);
     const other = new Float64Array(this.#workloads.size);
+    this.#sent = new Float64Array(this.#workloads.size);
+    this.#received = new Float64Array(this.#workloads.size);
     this.#collect(placed.replicas, other);
     const peers = buildPeerMatrix(this.#pairs, placed.replicas, this.#options.maxPeers, other);
+    const [nodeCount, workloadCount] = [this.#nodes.size, this.#workloads.size];
+    const flows = this.#flows(workloads, live, placed.replicas);
+    const links = this.#links(nodes, nodeOf, { nodeCount, workloadCount, ...placed, ...peers, ...flows });
     const arrays: ViewArrays = {
       nodeLive,
       nodeZone,
       nodeRegion,
       ...room,
+      nodeAvoided: this.#avoided(nodes, nodeOf),
+      ...links,
       ...placed,
+      ...flows,
       ...peers,
       otherBytesPerSecond: other,
     };
-    const [nodeCount, workloadCount] = [this.#nodes.size, this.#workloads.size];
     const target = this.#targets.resolve(this.target, this.#workloads, this.#nodes, {
       nodeCount,
       workloadCount,
@@ -177,6 +196,7 @@ export class PlacementViewBuilder {
       nodeCount,
       workloadCount,
       hasUnits: this.#graph.file.hasUnits,
+      hasLinks: links.nodeLink.some((link) => link < Infinity),
       arrays,
       target,
     };
@@ -228,6 +248,59 @@ export class PlacementViewBuilder {
       if (pods > 0) room.freePods[n] = Math.max(0, pods - used.pods);
     }
     return room;
+  }
+
+  #avoided(nodes: readonly PlacementNode[], nodeOf: readonly number[]): Uint8Array {
+    const avoided = new Uint8Array(this.#nodes.size);
+    for (const [i, node] of nodes.entries()) if (node.avoided) avoided[nodeOf[i]!] = 1;
+    return avoided;
+  }
+
+  /** What one replica sends and receives: as it was seen, at least what it asks for, at most its limit. */
+  #flows(
+    workloads: readonly PlacementWorkload[],
+    live: readonly number[],
+    replicas: Int32Array,
+  ): Pick<ViewArrays, 'txBytesPerSecond' | 'rxBytesPerSecond'> {
+    const perReplica = (of: Float64Array): Float64Array => of.map((rate, w) => rate / Math.max(1, replicas[w]!));
+    const flows = { txBytesPerSecond: perReplica(this.#sent), rxBytesPerSecond: perReplica(this.#received) };
+    for (const [i, { egress }] of workloads.entries()) {
+      if (egress === undefined) continue;
+      const { requestBytesPerSecond = 0, limitBytesPerSecond = Infinity } = egress;
+      const w = live[i]!;
+      const wanted = Math.max(flows.txBytesPerSecond[w]!, requestBytesPerSecond);
+      flows.txBytesPerSecond[w] = Math.min(wanted, limitBytesPerSecond);
+    }
+    return flows;
+  }
+
+  /** The greater of what agents measure and what the graph says: that is slow to notice a pod, this knows pods only. */
+  #links(
+    nodes: readonly PlacementNode[],
+    nodeOf: readonly number[],
+    columns: Omit<LinkColumns, 'nodeLink'>,
+  ): Pick<ViewArrays, 'nodeLink' | 'nodeTx' | 'nodeRx'> {
+    const nodeLink = new Float64Array(this.#nodes.size).fill(Infinity);
+    const measured: (UplinkRate | undefined)[] = [];
+    let known = false;
+    for (const [i, { name, linkBytesPerSecond }] of nodes.entries()) {
+      const uplink = this.#graph.nodes.find(name)?.mainUplink();
+      const speed = uplink === undefined || uplink.speedBps === 0 ? undefined : uplink.speedBps / 8;
+      const link = linkBytesPerSecond ?? speed ?? this.#options.linkBytesPerSecond;
+      if (link === undefined) continue;
+      known = true;
+      nodeLink[nodeOf[i]!] = link;
+      measured[nodeOf[i]!] = uplink;
+    }
+    if (!known)
+      return { nodeLink, nodeTx: new Float64Array(nodeLink.length), nodeRx: new Float64Array(nodeLink.length) };
+    const { nodeTx, nodeRx } = linkUse({ ...columns, nodeLink });
+    for (const [n, uplink] of measured.entries()) {
+      if (uplink === undefined) continue;
+      nodeTx[n] = Math.max(nodeTx[n]!, uplink.txShortBytesPerSecond);
+      nodeRx[n] = Math.max(nodeRx[n]!, uplink.rxShortBytesPerSecond);
+    }
+    return { nodeLink, nodeTx, nodeRx };
   }
 
   #placed(workloads: readonly PlacementWorkload[], live: readonly number[]): Pick<ViewArrays, PlacedColumn> {
@@ -312,10 +385,9 @@ export class PlacementViewBuilder {
       }
       if (file.size > 0 && said.has(`${endpointKey(endpoints.at(c))}>${endpointKey(endpoints.at(s))}`)) continue;
       const rates = edges.longRates(rows, row, this.#graph.watermarkOf(rows.ints[at + REPORTER]!));
-      const rate = rates.out + rates.in;
-      if (rate <= 0) continue;
+      if (rates.out + rates.in <= 0) continue;
       const servers = endpoints.classes[s] === CLASS_SERVICE ? this.#behind(endpoints.at(s), replicas) : undefined;
-      if (!this.#add(client, server, servers, rate, confidenceOfRow(this.#graph, rows, row), other, replicas)) gone++;
+      if (!this.#add(client, server, servers, rates, confidenceOfRow(this.#graph, rows, row), other, replicas)) gone++;
     }
     this.stats = { ...this.stats, edges: this.#pairs.n, edgesGone: gone };
   }
@@ -328,8 +400,8 @@ export class PlacementViewBuilder {
       const client = this.#named(edge.client);
       const server = this.#named(edge.server);
       const servers = edge.server.kind === 'Service' ? this.#behind(edge.server, replicas) : undefined;
-      const rate = edge.bytesPerSecondOut + edge.bytesPerSecondIn;
-      if (!this.#add(client, server, servers, rate, 1, other, replicas)) unknown++;
+      const rates = { out: edge.bytesPerSecondOut, in: edge.bytesPerSecondIn };
+      if (!this.#add(client, server, servers, rates, 1, other, replicas)) unknown++;
     }
     this.stats = { ...this.stats, fileEdgesUnknown: unknown };
     return said;
@@ -340,7 +412,7 @@ export class PlacementViewBuilder {
     client: number,
     server: number,
     servers: readonly number[] | undefined,
-    rate: number,
+    rates: Rates,
     confidence: number,
     other: Float64Array,
     replicas: Int32Array,
@@ -348,10 +420,21 @@ export class PlacementViewBuilder {
     if (client === GONE || server === GONE) return false;
     const live = (workload: number): boolean => workload < 0 || replicas[workload]! > 0;
     if (!live(client) && !live(server)) return false;
+    const rate = rates.out + rates.in;
+    const sends = (from: number, to: number, bytes: number): void => {
+      if (from >= 0) this.#sent[from]! += bytes;
+      if (to >= 0) this.#received[to]! += bytes;
+    };
     if (client >= 0 && servers !== undefined && servers.length > 0) {
-      for (const behind of servers) this.#pairs.push(client, behind, rate / servers.length, confidence);
+      for (const behind of servers) {
+        this.#pairs.push(client, behind, rate / servers.length, confidence);
+        sends(client, behind, rates.out / servers.length);
+        sends(behind, client, rates.in / servers.length);
+      }
       return true;
     }
+    sends(client, server, rates.out);
+    sends(server, client, rates.in);
     if (client >= 0 && server >= 0) this.#pairs.push(client, server, rate, confidence);
     else if (client >= 0) other[client]! += rate;
     else if (server >= 0) other[server]! += rate;

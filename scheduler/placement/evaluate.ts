@@ -1,4 +1,5 @@
 import { accumulateGains, knownTraffic, type Trace } from './gains.ts';
+import { headroomWith, type Headroom } from './link-use.ts';
 import { floorFactor, replicaCap } from './min-marginal.ts';
 import type { Scratch } from './scratch.ts';
 import type { PlacementSettings } from './settings.ts';
@@ -16,7 +17,7 @@ export interface ScoreRequest {
 /**
  * Why there is no opinion:
  * switched-off: netloom.io/placement is "off" on the pod or its namespace; unknown-workload: not in the view; one-per-node: DaemonSet and static pods, which have no choice of node;
- * no-traffic: nothing measured with workloads that could be near, and no plan; no-difference: no candidate is better than another, or not by minGain.
+ * no-traffic: nothing measured with workloads that could be near, no plan, and no link that it could fill; no-difference: no candidate is better than another, or not by minGain.
  */
 export type Silence = 'switched-off' | 'unknown-workload' | 'one-per-node' | 'no-traffic' | 'no-difference';
 
@@ -35,8 +36,10 @@ export interface Basis {
   readonly workload: number;
   /** R_a, at least 1. */
   readonly replicas: number;
-  /** V_a, bytes per second; 0: only the plan has an opinion. */
+  /** V_a, bytes per second. */
   readonly knownBytesPerSecond: number;
+  /** It has no known traffic that could be local anywhere: only plan and links have an opinion. */
+  readonly silent: boolean;
   readonly floorFactor: number;
   /** Replicas from which on a node gets nothing more. */
   readonly cap: number;
@@ -63,8 +66,9 @@ export function prepare(
   if (view.placementOff[workload] === 1) return 'switched-off';
   if (ONE_PER_NODE_KINDS.has(kindOf(view.names.workloads[workload]!))) return 'one-per-node';
   const traffic = knownTraffic(view, workload);
-  const isSilent = traffic === 0 || view.peerStart[workload] === view.peerStart[workload + 1];
-  if (isSilent && view.target === undefined) return 'no-traffic';
+  const silent = traffic === 0 || view.peerStart[workload] === view.peerStart[workload + 1];
+  const fills = view.hasLinks && Math.max(view.txBytesPerSecond[workload]!, view.rxBytesPerSecond[workload]!) > 0;
+  if (silent && view.target === undefined && !fills) return 'no-traffic';
   // A workload that is gone and comes back under its name still has its traffic, though not yet its replicas.
   const replicas = Math.max(1, view.replicas[workload]!);
   const replaced = isReplaced(view, workload, replicas);
@@ -80,11 +84,12 @@ export function prepare(
   return {
     workload,
     replicas,
-    knownBytesPerSecond: isSilent ? 0 : traffic,
-    floorFactor: view.hasUnits && !isSilent ? floorFactor(traffic / replicas, settings.floorBytesPerSecond) : 1,
+    knownBytesPerSecond: traffic,
+    silent,
+    floorFactor: view.hasUnits && !silent ? floorFactor(traffic / replicas, settings.floorBytesPerSecond) : 1,
     cap: replicaCap(replicas, settings.maxReplicaShare),
     zoneCap: zoneCap < replicas && hasTwoZones(view, candidates) ? zoneCap : Infinity,
-    toShare: isSilent ? 0 : replicas / traffic,
+    toShare: silent ? 0 : replicas / traffic,
     plan: planBasis(view, workload, candidates, scratch),
   };
 }
@@ -138,13 +143,13 @@ export function nodeValue(
   scratch: Scratch,
 ): number {
   if (basis.plan?.state === 'open') return intentValue(view, node, basis, scratch);
-  return nodeWorth(view, node, basis, settings, scratch) - deduction(view, node, basis);
+  return nodeWorth(view, node, basis, settings, scratch) - deduction(view, node, basis, settings, scratch);
 }
 
 /**
  * The share of the pod's own traffic that the node is worth, 0..1:
  * g_node·w_node + (g_zone − g_node)·w_zone + (g_region − g_zone)·w_region + future·(w_node − w_zone)·lookAhead,
- * times the floor factor; 0 for a node at its cap or in a zone at its cap, and for one that is not known.
+ * times the floor factor; 0 for a node that is barred, and for one that is not known.
  */
 export function nodeWorth(
   view: PlacementView,
@@ -153,7 +158,7 @@ export function nodeWorth(
   settings: PlacementSettings,
   scratch: Scratch,
 ): number {
-  if (!isKnownNode(view, node) || isCapped(view, node, basis, scratch)) return 0;
+  if (!isKnownNode(view, node) || isBarred(view, node, basis, scratch)) return 0;
   const gNode = nodeGain(node, basis, scratch);
   const gZone = zoneGain(view, node, basis, scratch);
   const gRegion = regionGain(view, node, basis, scratch);
@@ -180,8 +185,8 @@ export function isSlight(
 }
 
 /**
- * The value, without the worth if that is slight. The least of all candidates stays what it was, and is not gone below: so
- * one more peer on a node never lowers it, not even by lifting the others over the bar.
+ * The value, without the worth if that is slight, and not below the least: that stays what it was, so that one more peer on
+ * a node never lowers it by lifting others over the bar.
  */
 export function heededValue(
   view: PlacementView,
@@ -193,7 +198,7 @@ export function heededValue(
   scratch: Scratch,
 ): number {
   if (!isSlight(view, node, basis, settings, scratch)) return value;
-  return Math.max(least, -deduction(view, node, basis));
+  return Math.max(least, -deduction(view, node, basis, settings, scratch));
 }
 
 /** What a share of its traffic counts for beside a plan's wish; more lets nearness fight the plan (placement-study.md §2.3). */
@@ -204,10 +209,10 @@ const NOW_BESIDE_PLAN = 0.3;
  * 0.3·g_node - 0.5·over, at least 0 (placement-study.md §2.3).
  */
 export function intentValue(view: PlacementView, node: number, basis: Basis, scratch: Scratch): number {
-  if (!isKnownNode(view, node) || isCapped(view, node, basis, scratch)) return 0;
+  if (!isKnownNode(view, node) || isBarred(view, node, basis, scratch)) return 0;
   const now = nodeGain(node, basis, scratch);
   if (scratch.wanted.get(node) > scratch.own.node.get(node)) {
-    return basis.knownBytesPerSecond === 0 ? 1 : 1 - NOW_BESIDE_PLAN * (1 - now);
+    return basis.silent ? 1 : 1 - NOW_BESIDE_PLAN * (1 - now);
   }
   return Math.max(0, NOW_BESIDE_PLAN * now - 0.5 * overReserved(view, node, basis.workload));
 }
@@ -225,10 +230,29 @@ export function overReserved(view: PlacementView, node: number, workload: number
   return Math.min(1, Math.max(0, cpu, memory));
 }
 
-/** What of a node's worth is taken off, 0..1. Not for pods that a plan places: it has seen to that itself. */
-export function deduction(view: PlacementView, node: number, { workload, plan }: Basis): number {
+/** What is taken off a node's worth, 0..1. Not for pods that a plan places: it has seen to that itself. */
+export function deduction(
+  view: PlacementView,
+  node: number,
+  basis: Basis,
+  settings: PlacementSettings,
+  scratch: Scratch,
+): number {
+  if (basis.plan?.state === 'open' || !isKnownNode(view, node)) return 0;
+  const full = settings.headroomPenalty * headroom(view, node, basis, scratch).penalty;
+  return Math.min(1, full + keptForPlan(view, node, basis));
+}
+
+/** Of the deduction: the plan keeps room on the node for others. */
+export function keptForPlan(view: PlacementView, node: number, { workload, plan }: Basis): number {
   if (plan === undefined || plan.state === 'open') return 0;
   return (plan.state === 'full' ? 0.25 : 0.5) * overReserved(view, node, workload);
+}
+
+/** The node's link, were the pod there. */
+export function headroom(view: PlacementView, node: number, basis: Basis, scratch: Scratch): Headroom {
+  const local = basis.silent ? 0 : (nodeGain(node, basis, scratch) * basis.knownBytesPerSecond) / basis.replicas;
+  return headroomWith(view, basis.workload, node, local);
 }
 
 /** Shares of the pod's own known traffic that become local, 0..1. A node whose zone (region) is not known is taken as alone in it. */
@@ -258,6 +282,11 @@ export function futureGain(
   return worth === 0 ? 0 : worth * lookAhead.room(view, node);
 }
 
+/** Nothing draws the pod there: the node or its zone has its fill, or it is tainted PreferNoSchedule. */
+export function isBarred(view: PlacementView, node: number, basis: Basis, scratch: Scratch): boolean {
+  return view.nodeAvoided[node] === 1 || isCapped(view, node, basis, scratch);
+}
+
 export function isCapped(view: PlacementView, node: number, basis: Basis, scratch: Scratch): boolean {
   return scratch.own.node.get(node) >= basis.cap || isZoneCapped(view, node, basis, scratch);
 }
@@ -271,12 +300,9 @@ export function isKnownNode(view: PlacementView, node: number): boolean {
   return node >= 0 && node < view.nodeCount && view.nodeLive[node] === 1;
 }
 
-/**
- * Nearest whole number in 0..scoreRange; the slack keeps float noise of equal sums on one side of a half.
- * @param span between the least and the greatest value; only one above 1 (with deductions) narrows the scale
- */
-export function toScore(value: number, least: number, span: number, scoreRange: number): number {
-  return Math.min(scoreRange, Math.floor(((value - least) / Math.max(1, span)) * scoreRange + 0.5 + 1e-9));
+/** Nearest whole number, at most scoreRange; the slack keeps float noise of equal sums on one side of a half. */
+export function toScore(value: number, least: number, scoreRange: number): number {
+  return Math.min(scoreRange, Math.floor((value - least) * scoreRange + 0.5 + 1e-9));
 }
 
 /** "namespace/Kind/name" -> Kind. */

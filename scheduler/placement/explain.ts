@@ -1,11 +1,12 @@
 import {
-  deduction,
   futureGain,
+  headroom,
   heededValue,
   isCapped,
   isKnownNode,
   isSlight,
   isZoneCapped,
+  keptForPlan,
   nodeGain,
   nodeValue,
   prepare,
@@ -17,7 +18,7 @@ import {
   type Silence,
 } from './evaluate.ts';
 import { trafficOf, type Level } from './gains.ts';
-import { scoreOnScale } from './score.ts';
+import { scoreNodes } from './score.ts';
 import { Scratch } from './scratch.ts';
 import type { LevelWeights, PlacementSettings } from './settings.ts';
 import type { PlacementView } from './view.ts';
@@ -31,7 +32,7 @@ export interface ScoreExplanation {
   readonly scoreRange: number;
   readonly levelWeights: LevelWeights;
   readonly candidates: number;
-  /** The least value among all candidates, subtracted before scores are rounded. */
+  /** Subtracted from all values before scores are rounded: the least, or the greatest less 1 if that is more. */
   readonly least: number;
   readonly minGain: number;
   /** undefined: there is none. */
@@ -86,8 +87,12 @@ export interface NodeExplanation {
   readonly planned: number;
   /** Less than minGain of the pod's traffic becomes local here at any level: no reason to come. */
   readonly slight: boolean;
+  /** A taint PreferNoSchedule: nothing draws a pod there. */
+  readonly avoided: boolean;
   /** Taken off the value: the plan keeps the node's room for others. */
   readonly keptForPlan: number;
+  /** Utilisation of the node's link with the pod, and what is taken off for it; undefined: the link is not known. */
+  readonly link: { readonly used: number; readonly penalty: number } | undefined;
   /** The gains weighted by level and floor, or the plan's wish, before `least` is subtracted. */
   readonly value: number;
   readonly score: number;
@@ -120,7 +125,7 @@ export function explainScore(
   settings: PlacementSettings,
   nodes: readonly number[] = [],
 ): ScoreExplanation {
-  const { scores, span } = scoreOnScale(view, request, settings);
+  const scores = scoreNodes(view, request, settings);
   const named = new Set(scores.named.map((entry) => entry.node));
   const wanted = new Set([...named, ...nodes]);
   const terms = new TermCollector(view, wanted);
@@ -140,6 +145,11 @@ export function explainScore(
   if (typeof basis === 'string') return { ...common, basis: undefined, peers: [], nodes: [] };
 
   const firstPeer = view.peerStart[basis.workload]!;
+  const linkOf = (node: number): NodeExplanation['link'] => {
+    if (!view.hasLinks || view.nodeLink[node] === Infinity) return undefined;
+    const { used, penalty } = headroom(view, node, basis, scratch);
+    return { used, penalty: basis.plan?.state === 'open' ? 0 : settings.headroomPenalty * penalty };
+  };
   return {
     ...common,
     basis: {
@@ -173,9 +183,11 @@ export function explainScore(
         future: isKnown ? futureGain(view, node, settings, scratch) : 0,
         planned: isKnown ? scratch.wanted.get(node) : 0,
         slight: isSlight(view, node, basis, settings, scratch),
-        keptForPlan: deduction(view, node, basis),
+        avoided: isKnown && view.nodeAvoided[node] === 1,
+        keptForPlan: isKnown ? keptForPlan(view, node, basis) : 0,
+        link: isKnown ? linkOf(node) : undefined,
         value,
-        score: isKnown ? Math.max(0, toScore(value, scores.least, span, settings.scoreRange)) : 0,
+        score: isKnown ? Math.max(0, toScore(value, scores.least, settings.scoreRange)) : 0,
         named: named.has(node),
         terms: isKnown ? terms.of(node, firstPeer, basis.toShare) : [],
       };

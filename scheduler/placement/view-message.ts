@@ -29,11 +29,17 @@ export interface ViewArrays {
   readonly freeMilliCpu: Float64Array;
   readonly freeMemoryBytes: Float64Array;
   readonly freePods: Float64Array;
+  readonly nodeAvoided: Uint8Array;
+  readonly nodeLink: Float64Array;
+  readonly nodeTx: Float64Array;
+  readonly nodeRx: Float64Array;
   readonly placementOff: Uint8Array;
   readonly replicas: Int32Array;
   readonly toCome: Int32Array;
   readonly milliCpu: Float64Array;
   readonly memoryBytes: Float64Array;
+  readonly txBytesPerSecond: Float64Array;
+  readonly rxBytesPerSecond: Float64Array;
   readonly placedStart: Int32Array;
   readonly placedEnd: Int32Array;
   readonly placedNode: Int32Array;
@@ -55,6 +61,7 @@ export interface ViewMessage {
   readonly nodeCount: number;
   readonly workloadCount: number;
   readonly hasUnits: boolean;
+  readonly hasLinks: boolean;
   readonly arrays: ViewArrays;
   readonly target: PlacementTarget | undefined;
 }

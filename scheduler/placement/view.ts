@@ -27,6 +27,12 @@ export interface PlacementView {
   readonly freeMilliCpu: Float64Array;
   readonly freeMemoryBytes: Float64Array;
   readonly freePods: Float64Array;
+  /** 1: it has a taint PreferNoSchedule, so somebody would rather not have pods there. */
+  readonly nodeAvoided: Uint8Array;
+  /** What a node's link carries each way, bytes per second, Infinity: not known; and what goes over it, sent and received. */
+  readonly nodeLink: Float64Array;
+  readonly nodeTx: Float64Array;
+  readonly nodeRx: Float64Array;
   /** R_w: the larger of the wanted and the placed replicas, at least 1 for a live workload; 0: gone. */
   readonly replicas: Int32Array;
   /** Replicas that stand nowhere yet: wanted by the controller, or pending. 0 for DaemonSets, whose pods have no choice. */
@@ -34,6 +40,9 @@ export interface PlacementView {
   /** What one replica asks of a node; 0: nothing, or not known. */
   readonly milliCpu: Float64Array;
   readonly memoryBytes: Float64Array;
+  /** What one replica sends and receives, bytes per second, wherever its peers are; at least what it asks for, at most its limit. */
+  readonly txBytesPerSecond: Float64Array;
+  readonly rxBytesPerSecond: Float64Array;
   /**
    * Placed replicas, a sparse matrix workload x node: entries placedStart[w] .. placedEnd[w]-1 of
    * placedNode (ascending) and placedCount. Bound pods that are neither Succeeded nor Failed.
@@ -56,6 +65,8 @@ export interface PlacementView {
   readonly otherBytesPerSecond: Float64Array;
   /** false: the figures have no unit (imported data); the traffic floor is off then. */
   readonly hasUnits: boolean;
+  /** false: no node's link is known. */
+  readonly hasLinks: boolean;
   /** Where a plan wants the replicas; undefined: there is none. */
   readonly target: PlacementTarget | undefined;
 }

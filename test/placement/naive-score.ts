@@ -19,7 +19,7 @@ export function naiveScores(
 
   const silent = cluster.traffic === 0 || !spec.edges.some((e) => e.client === workloadKey || e.server === workloadKey);
   const worth = (name: string): number => {
-    if (!cluster.isKnown(name)) return 0;
+    if (!cluster.isKnown(name) || cluster.node(name)!.avoided === true) return 0;
     const zone = cluster.node(name)!.zone;
     if (cluster.own((n) => n === name) >= share(settings.maxReplicaShare, cluster.replicas)) return 0;
     if (zone !== undefined && zones.size > 1) {
@@ -39,20 +39,21 @@ export function naiveScores(
           cluster.floor * (cluster.near(name) + settings.lookAhead * cluster.nodeWeight(name) * cluster.future(name)),
         );
   };
-  const off = (name: string): number =>
-    planState === undefined || isPlanned || !cluster.isKnown(name)
-      ? 0
-      : (planState === 'listed' ? 0.25 : 0.5) * cluster.overReserved(name);
+  const off = (name: string): number => {
+    if (isPlanned || !cluster.isKnown(name)) return 0;
+    const kept = planState === undefined ? 0 : (planState === 'listed' ? 0.25 : 0.5) * cluster.overReserved(name);
+    const local = silent ? 0 : (cluster.now((n) => n === name) * cluster.traffic) / cluster.replicas;
+    return Math.min(1, kept + settings.headroomPenalty * cluster.fullness(name, local));
+  };
   const all = candidates.map((name) => worth(name) - off(name));
-  const least = Math.min(...all);
-  const span = Math.max(1, Math.max(...all) - least);
+  const least = Math.max(Math.min(...all), Math.max(...all) - 1);
   const isSlight = (name: string): boolean =>
     !isPlanned && cluster.isKnown(name) && (silent || cluster.gain(name) < settings.minGain - 1e-9);
   const values = candidates.map((name, i) => (isSlight(name) ? Math.max(least, -off(name)) : all[i]!));
   return new Map(
     candidates.map((name, i) => [
       name,
-      cluster.isKnown(name) ? Math.floor(((values[i]! - least) / span) * settings.scoreRange + 0.5 + 1e-9) : 0,
+      cluster.isKnown(name) ? Math.floor((values[i]! - least) * settings.scoreRange + 0.5 + 1e-9) : 0,
     ]),
   );
 }
@@ -209,6 +210,17 @@ class NaiveCluster {
       return (sum - (free - (this.#workload(this.#key)[resource] ?? 0))) / (0.1 * all);
     });
     return Math.min(1, Math.max(0, ...over));
+  }
+
+  /** The penalty for a link that goes over 60 % with the pod. */
+  fullness(name: string, local: number): number {
+    const { link } = this.node(name)!;
+    if (link === undefined) return 0;
+    const { tx = 0, rx = 0 } = this.#workload(this.#key);
+    const used = Math.max(link[1] + tx - local, link[2] + rx - local) / link[0];
+    const added = (Math.max(tx, rx) - local) / link[0];
+    if (used < 0.6 || added <= 0) return 0;
+    return Math.min(1, ((used - 0.6) / 0.3) ** 2) * Math.min(1, added / 0.005);
   }
 
   /** How much of what draws a replica of b anywhere would draw it to the node, if one more pod stood there. */

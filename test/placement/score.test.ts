@@ -187,6 +187,11 @@ describe('limits', () => {
       nodes,
     ).byName;
 
+  test('a node that somebody tainted PreferNoSchedule draws nobody', () => {
+    const nodes = SHOP.nodes.map((node) => ({ ...node, avoided: node.name === 'n1' }));
+    expect(ask({ ...SHOP, nodes }, CART).byName).toEqual({ n2: 24, n3: 8 });
+  });
+
   test('a zone that holds its share of the replicas gets nothing more, where there is another one', () => {
     expect(inZones({ n2: 3 }, ['n1', 'n3', 'n5'])).toHaveProperty('n1');
     expect(inZones({ n2: 2, n5: 2 }, ['n1', 'n3', 'n5'])).not.toHaveProperty('n1');
@@ -399,6 +404,32 @@ describe('properties', () => {
     );
   });
 
+  test('nor does it fill the link of the node', () => {
+    fc.assert(
+      fc.property(arbitrarySpec, fc.nat(), fc.nat(), (full, pickWorkload, pickNode) => {
+        const spec = { ...full, workloads: full.workloads.map((w) => ({ ...w, milliCpu: 0, memoryBytes: 0 })) };
+        const peers = spec.workloads.slice(1);
+        const live = spec.nodes.filter((n) => n.live !== false);
+        if (peers.length === 0 || live.length === 0) return;
+        const peer = peers[pickWorkload % peers.length]!;
+        const node = live[pickNode % live.length]!.name;
+        const wanted = (peer.replicas ?? 0) + 1;
+        const explained = (added: number) => {
+          const placed = { ...peer.placed, [node]: (peer.placed?.[node] ?? 0) + added };
+          const workloads = spec.workloads.map((w) => (w === peer ? { ...w, replicas: wanted, placed } : w));
+          const view = buildView({ ...spec, workloads });
+          const request = { workload: view.names.workloadIndex.get(A), podUid: 'u', candidates: everyNode(view) };
+          return explainScore(view, request, ALL_NAMED, everyNode(view)).nodes.find((n) => n.node === node);
+        };
+        const before = explained(0);
+        if (before?.link === undefined) return;
+        expect(explained(1)!.link!.used).toBeLessThanOrEqual(before.link.used + 1e-12);
+        expect(explained(1)!.link!.penalty).toBeLessThanOrEqual(before.link.penalty + 1e-12);
+      }),
+      RUNS,
+    );
+  });
+
   test('above the floor only proportions count', () => {
     fc.assert(
       fc.property(arbitrarySpec, fc.constantFrom(2, 3, 10, 1000), (spec, factor) => {
@@ -406,7 +437,15 @@ describe('properties', () => {
         const scaled: ViewSpec = {
           ...spec,
           edges: spec.edges.map((e) => ({ ...e, bytesPerSecond: e.bytesPerSecond * factor })),
-          workloads: spec.workloads.map((w) => ({ ...w, otherBytesPerSecond: (w.otherBytesPerSecond ?? 0) * factor })),
+          nodes: spec.nodes.map(({ link, ...node }) =>
+            link === undefined ? node : { ...node, link: [link[0] * factor, link[1] * factor, link[2] * factor] },
+          ),
+          workloads: spec.workloads.map((w) => ({
+            ...w,
+            otherBytesPerSecond: (w.otherBytesPerSecond ?? 0) * factor,
+            tx: (w.tx ?? 0) * factor,
+            rx: (w.rx ?? 0) * factor,
+          })),
         };
         expect(ask(scaled, A, settings).byName).toEqual(ask(spec, A, settings).byName);
       }),
@@ -472,6 +511,7 @@ test.each([
   [{ maxZoneReplicaShare: 1.5 }, 'maxZoneReplicaShare'],
   [{ lookAhead: -1 }, 'lookAhead'],
   [{ minGain: NaN }, 'minGain'],
+  [{ headroomPenalty: 2 }, 'headroomPenalty'],
   [{ floorBytesPerSecond: NaN }, 'floorBytesPerSecond'],
   [{ levelWeights: { node: 0.1, zone: 0.3, region: 0.1 } }, 'levelWeights'],
 ])('settings that cannot be used are refused by name: %j', (given, name) => {

@@ -12,6 +12,9 @@ export interface ViewSpec {
     milliCpu?: readonly [all: number, free: number];
     memoryBytes?: readonly [all: number, free: number];
     freePods?: number;
+    avoided?: boolean;
+    /** Bytes per second; left out: the link is not known. */
+    link?: readonly [capacity: number, sent: number, received: number];
   }[];
   /** `placed`: node name -> replicas there. `replicas` defaults to what is placed, at least 1; `toCome` to those that are not placed. */
   readonly workloads: readonly {
@@ -23,6 +26,9 @@ export interface ViewSpec {
     toCome?: number;
     milliCpu?: number;
     memoryBytes?: number;
+    /** What one replica sends and receives. */
+    tx?: number;
+    rx?: number;
     /** Node name -> replicas that the plan wants there. */
     target?: Readonly<Record<string, number>>;
   }[];
@@ -87,6 +93,13 @@ export function buildView(spec: ViewSpec): PlacementView {
     freeMilliCpu: ofNode((node) => node.milliCpu?.[1]),
     freeMemoryBytes: ofNode((node) => node.memoryBytes?.[1]),
     freePods: ofNode((node) => node.freePods),
+    nodeAvoided: Uint8Array.from(spec.nodes, (node) => (node.avoided === true ? 1 : 0)),
+    nodeLink: ofNode((node) => node.link?.[0]),
+    nodeTx: Float64Array.from(spec.nodes, (node) => node.link?.[1] ?? 0),
+    nodeRx: Float64Array.from(spec.nodes, (node) => node.link?.[2] ?? 0),
+    hasLinks: spec.nodes.some((node) => node.link !== undefined),
+    txBytesPerSecond: Float64Array.from(spec.workloads, (workload) => workload.tx ?? 0),
+    rxBytesPerSecond: Float64Array.from(spec.workloads, (workload) => workload.rx ?? 0),
     replicas,
     toCome: Int32Array.from(spec.workloads, ({ key, toCome }, w) =>
       key.includes('/DaemonSet/') ? 0 : (toCome ?? replicas[w]! - sumOf(placed[w]!)),
