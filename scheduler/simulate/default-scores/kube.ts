@@ -82,7 +82,7 @@ export class KubeScores implements DefaultScores {
       // PreScore skips pods without requests.
       const balanced = bestEffort
         ? 0
-        : improvement(cpu - freeMilliCpu[n]!, milliCpu, cpu, memory - freeMemoryBytes[n]!, memoryBytes, memory);
+        : balancedAllocation(cpu - freeMilliCpu[n]!, milliCpu, cpu, memory - freeMemoryBytes[n]!, memoryBytes, memory);
       totals[c] = WEIGHTS.fit * fit + WEIGHTS.balanced * balanced;
     }
     const group = cluster.spread.of[pod]!;
@@ -139,7 +139,7 @@ export class KubeScores implements DefaultScores {
 }
 
 /** least_allocated.go: the mean over the resources that the node has. */
-function leastAllocated(cpu: number, cpuOf: number, memory: number, memoryOf: number): number {
+export function leastAllocated(cpu: number, cpuOf: number, memory: number, memoryOf: number): number {
   if (cpuOf === 0 && memoryOf === 0) return 0;
   if (memoryOf === 0) return free(cpu, cpuOf);
   if (cpuOf === 0) return free(memory, memoryOf);
@@ -151,7 +151,7 @@ function free(requested: number, capacity: number): number {
 }
 
 /** balanced_allocation.go, balancedResourceScorer. */
-function improvement(
+export function balancedAllocation(
   usedCpu: number,
   cpu: number,
   cpuOf: number,
