@@ -19,7 +19,7 @@ export default defineCommand({
     'Takes a snapshot of a cluster and its traffic, lets all pods but those of DaemonSets arrive anew, one after the ' +
       'other, and puts each where kube-scheduler would: alone, and with the scores of Netloom. Compares how much ' +
       'traffic could then stay on its node and in its zone. Requests, pod limits and the replica cap always hold.',
-    'Taints, affinities and volumes are not part of the snapshot that is read, so they do not bind here.',
+    'Affinity to other pods, spread constraints of the pods themselves and volumes are not modelled.',
   ],
   examples: [
     {

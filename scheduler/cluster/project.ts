@@ -16,6 +16,7 @@ import type {
   ServiceRecord,
 } from './model.ts';
 import { Interner } from './interner.ts';
+import { nodeChoice, nodeTaints } from './node-choice.ts';
 import { nodeAllocatable, podRequests, podScoredRequests, scoredRequests } from './requests.ts';
 
 /** Of the core API group, and no controllers. */
@@ -135,7 +136,8 @@ function projectNamespace(metadata: JsonObject, name: string): NamespaceRecord {
 function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd: Oddities): NodeRecord {
   const spec = asObject(object['spec']);
   const status = asObject(object['status']);
-  const labels = asObject(metadata['labels']);
+  const labels = asLabels(metadata['labels']);
+  const taints = nodeTaints(spec);
   const addresses: string[] = [];
   for (const entry of asArray(status?.['addresses'])) {
     const address = asObject(entry);
@@ -159,11 +161,13 @@ function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd
     uid: asText(metadata['uid']) ?? `Node/${name}`,
     addresses,
     podCidrs,
-    zone: asText(labels?.['topology.kubernetes.io/zone']) ?? asText(labels?.['failure-domain.beta.kubernetes.io/zone']),
+    zone: asText(labels['topology.kubernetes.io/zone']) ?? asText(labels['failure-domain.beta.kubernetes.io/zone']),
     region:
-      asText(labels?.['topology.kubernetes.io/region']) ?? asText(labels?.['failure-domain.beta.kubernetes.io/region']),
+      asText(labels['topology.kubernetes.io/region']) ?? asText(labels['failure-domain.beta.kubernetes.io/region']),
     allocatable: nodeAllocatable(status),
     ...linkMbpsOf(metadata, odd),
+    ...(Object.keys(labels).length === 0 ? {} : { labels }),
+    ...(taints.length === 0 ? {} : { taints }),
   };
 }
 
@@ -195,6 +199,8 @@ function projectPod(
   const owner = controllingOwner(metadata);
   const requests = podRequests(spec);
   const scored = podScoredRequests(spec);
+  // A DaemonSet's pods name their node in their affinity: there is one choice for each of them, and none to make.
+  const choice = owner?.kind === 'DaemonSet' ? undefined : nodeChoice(spec);
   const hostIp = parseAddress(asText(status?.['hostIP']) ?? '');
   const phase = asText(status?.['phase']);
   if (phase !== undefined && !PHASES.has(phase)) odd.note(`status.phase ${excerpt(phase)} is not known`);
@@ -213,6 +219,7 @@ function projectPod(
     labels: interner.labels(asLabels(metadata['labels'])),
     requests: shared(requests, interner),
     ...(sameData(scored, scoredRequests({ requests })) ? {} : { scored: shared(scored, interner) }),
+    ...(choice === undefined ? {} : { nodeChoice: interner.value(`choice/${JSON.stringify(choice)}`, choice) }),
     mirror: asObject(metadata['annotations'])?.['kubernetes.io/config.mirror'] !== undefined,
     ...(placementOff(metadata) ? { placementOff: true as const } : {}),
   };

@@ -7,6 +7,7 @@ import { replicaCap } from '../placement/min-marginal.ts';
 import { baseView } from './base-view.ts';
 import { scoredRequests } from '../cluster/requests.ts';
 import { byText } from './by-text.ts';
+import { closedNodes, nodeClasses, type NodeClasses } from './node-classes.ts';
 import { spreadGroups, type SpreadGroups } from './spread-groups.ts';
 import { collectTraffic, type Traffic } from './traffic.ts';
 
@@ -53,6 +54,7 @@ export interface SimulatedCluster {
   /** What LeastAllocated counts of fixed pods, by node. */
   readonly fixedScored: { readonly milliCpu: Float64Array; readonly memoryBytes: Float64Array };
   readonly spread: SpreadGroups;
+  readonly nodeClasses: NodeClasses;
   readonly traffic: Traffic;
   readonly unknownTraffic: UnknownTraffic;
   /** Whether traffic is bytes per second; else it has no unit. */
@@ -125,6 +127,14 @@ export function simulatedCluster(
     fixedScored.milliCpu[n]! += scored.milliCpu;
     fixedScored.memoryBytes[n]! += scored.memoryBytes;
   }
+  const classes = nodeClasses(
+    free.map(({ pod }) => pod),
+    nodeRecords,
+  );
+  // Whoever plans for all pods at once does not know which pod may go where: nodes for nobody have no room.
+  closedNodes(classes, nodes.length).forEach((closed, n) => {
+    if (closed === 1) nodePods[n] = 0;
+  });
   const milliCpu = new Float64Array(workloads.length);
   const memoryBytes = new Float64Array(workloads.length);
   const pods: PodColumns = {
@@ -164,6 +174,7 @@ export function simulatedCluster(
       (node) => ((node.linkMbps ?? options.linkMbps ?? 0) * 1e6) / 8,
     ),
     fixedScored,
+    nodeClasses: classes,
     spread: spreadGroups(free.map(({ pod }) => pod), fixed, state, nodeIndex),
     traffic,
     unknownTraffic: unknown,

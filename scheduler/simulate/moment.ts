@@ -54,10 +54,13 @@ export class Moment {
     }
   }
 
-  /** The pod arrives. Requests, pod count and the replica cap decide where it can go; kube-scheduler's own check of a request of 0 is none. */
+  /**
+   * The pod arrives. Taints and selectors, requests, pod count and the replica cap decide where it can go. A request of 0 always
+   * fits, as for kube-scheduler.
+   */
   arrive(pod: number): void {
     this.#forgetOwn();
-    const { pods, problem } = this.cluster;
+    const { pods, problem, nodeClasses } = this.cluster;
     const workload = pods.workload[pod]!;
     this.pod = pod;
     this.workload = workload;
@@ -66,8 +69,10 @@ export class Moment {
     const milliCpu = pods.milliCpu[pod]!;
     const memoryBytes = pods.memoryBytes[pod]!;
     const cap = problem.cap[workload]!;
+    const allowed = nodeClasses.allowed[nodeClasses.of[pod]!];
     let count = 0;
     for (let n = 0; n < problem.nodeCount; n++) {
+      if (allowed?.[n] === 0) continue;
       if (this.freePods[n]! < 1 || this.own[n]! >= cap) continue;
       if (milliCpu > 0 && milliCpu > this.freeMilliCpu[n]!) continue;
       if (memoryBytes > 0 && memoryBytes > this.freeMemoryBytes[n]!) continue;

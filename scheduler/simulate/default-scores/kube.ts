@@ -11,9 +11,9 @@ const ZONE_SKEW = 5;
 /**
  * kube-scheduler 1.37 with its default profile, in its own integer arithmetic: NodeResourcesFit (LeastAllocated, with 100m and 200Mi
  * for containers that ask for nothing), NodeResourcesBalancedAllocation (how much the pod improves the balance; 1.35 scored the
- * balance itself), PodTopologySpread with the system's default constraints. Every feasible node is scored. Not modelled, as the
- * records do not have it: taints and tolerations, node and pod affinity, constraints of the pods' own, image locality, volumes,
- * extended resources. All of these are equal on all nodes where they are not used.
+ * balance itself), PodTopologySpread with the system's default constraints. Every feasible node is scored. Not modelled:
+ * taints PreferNoSchedule, preferred node affinity, affinity between pods, constraints of the pods' own, image locality, extended
+ * resources, volumes. All of these are equal on all nodes where they are not used.
  */
 export class KubeScores implements DefaultScores {
   readonly whole = true;
