@@ -139,11 +139,22 @@ function sentences(report: SimulationReport, price: number | undefined): string[
         : `Between zones it would be ${humanBytes(-less * DAY_SECONDS)} a day more.`,
     );
   }
-  words.push(
-    'What could stay does stay only if requests go to near replicas: trafficDistribution: PreferSameNode on the ' +
-      `Services. With ${report.options.routing === 'random' ? "kube-proxy's random choice" : `routing ${report.options.routing}`} ` +
-      `it would be ${humanShare(rounded(after.routedShare.node))} instead of ${humanShare(rounded(before.routedShare.node))}.`,
-  );
+  const routed =
+    `it would be ${humanShare(rounded(after.routedShare.node))} instead of ` +
+    `${humanShare(rounded(before.routedShare.node))}.`;
+  const near = 'What could stay does stay only if requests go to near replicas';
+  switch (report.options.routing) {
+    case 'random':
+      words.push(
+        `${near} (trafficDistribution: PreferSameNode on the Services). With kube-proxy's random choice ${routed}`,
+      );
+      break;
+    case 'same-node':
+      words.push(`${near}. With trafficDistribution: PreferSameNode on all Services ${routed}`);
+      break;
+    case 'balanced':
+      words.push(`${near}, to all of them in equal parts.`);
+  }
   return words;
 }
 
