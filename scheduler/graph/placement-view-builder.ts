@@ -1,25 +1,38 @@
-import type { ServiceRecord } from '../cluster/model.ts';
+import type { Resources, ServiceRecord } from '../cluster/model.ts';
+import { kindOf } from '../placement/evaluate.ts';
 import { type NamesDelta, type ViewArrays, type ViewMessage, packNames } from '../placement/view-message.ts';
 import { confidenceOfRow } from './edge-views.ts';
 import { CLASS_SERVICE, CLASS_WORKLOAD, type Endpoint } from './endpoint-table.ts';
 import { endpointKey } from './file-traffic.ts';
 import { NameList } from './name-list.ts';
+import { TargetResolver, type NamedTarget } from './named-target.ts';
 import { PairList, buildPeerMatrix } from './peer-matrix.ts';
 import type { TrafficGraph } from './traffic-graph.ts';
 import { CLIENT, INTS, REPORTER, SERVER, STATE } from './traffic-rows.ts';
 
+export type { NamedTarget } from './named-target.ts';
 export { type ViewMessage, transferOf } from '../placement/view-message.ts';
 
 /** What of the cluster goes into a view; ClusterState is one. */
 export interface PlacementCluster {
   /** Changes whenever one of the others may answer otherwise. */
   readonly version: number;
-  nodes(): Iterable<{ readonly name: string; readonly zone: string | undefined; readonly region: string | undefined }>;
+  nodes(): Iterable<PlacementNode>;
+  /** What the pods on a node ask for, all together; left out: nothing is known of room. */
+  usedOn?(node: string): Resources;
   workloads(): Iterable<PlacementWorkload>;
   placementOff(namespace: string): boolean;
   ownerLinks(): Iterable<{ readonly ownerKey: string; readonly workloadKey: string }>;
   service(namespace: string, name: string): ServiceRecord | undefined;
   selectedBy(service: ServiceRecord): Iterable<{ readonly key: string }>;
+}
+
+export interface PlacementNode {
+  readonly name: string;
+  readonly zone: string | undefined;
+  readonly region: string | undefined;
+  /** Figures of 0: the node does not say. */
+  readonly allocatable?: Resources;
 }
 
 export interface PlacementWorkload {
@@ -29,6 +42,8 @@ export interface PlacementWorkload {
   readonly desired: number | undefined;
   readonly placed: number;
   readonly placedByNode: ReadonlyMap<string, number>;
+  readonly pending?: number;
+  readonly requests?: Resources | undefined;
 }
 
 export interface ViewBuilderOptions {
@@ -47,6 +62,18 @@ export interface ViewStats {
 }
 
 const DEFAULTS: ViewBuilderOptions = { maxPeers: 256, maxGoneNames: 10_000 };
+
+type RoomColumn = 'nodeMilliCpu' | 'nodeMemoryBytes' | 'freeMilliCpu' | 'freeMemoryBytes' | 'freePods';
+type PlacedColumn =
+  | 'placementOff'
+  | 'replicas'
+  | 'toCome'
+  | 'milliCpu'
+  | 'memoryBytes'
+  | 'placedStart'
+  | 'placedEnd'
+  | 'placedNode'
+  | 'placedCount';
 
 /** A workload whose name is not kept. */
 const GONE = -1;
@@ -74,6 +101,9 @@ export class PlacementViewBuilder {
   #resolved: number[] = [];
   #resolvedVersion = -1;
   #services = new Map<string, readonly number[]>();
+  readonly #targets = new TargetResolver();
+  /** Of the newest plan; views have it from the next one on. */
+  target: NamedTarget | undefined;
   stats: ViewStats = { edges: 0, fileEdgesUnknown: 0, edgesGone: 0 };
 
   constructor(graph: TrafficGraph, cluster: PlacementCluster, options: Partial<ViewBuilderOptions> = {}) {
@@ -111,11 +141,26 @@ export class PlacementViewBuilder {
       nodeZone[n] = zoneOf[i]!;
       nodeRegion[n] = regionOf[i]!;
     }
+    const room = this.#room(nodes, nodeOf);
     const placed = this.#placed(workloads, live);
     const other = new Float64Array(this.#workloads.size);
     this.#collect(placed.replicas, other);
     const peers = buildPeerMatrix(this.#pairs, placed.replicas, this.#options.maxPeers, other);
-    const arrays: ViewArrays = { nodeLive, nodeZone, nodeRegion, ...placed, ...peers, otherBytesPerSecond: other };
+    const arrays: ViewArrays = {
+      nodeLive,
+      nodeZone,
+      nodeRegion,
+      ...room,
+      ...placed,
+      ...peers,
+      otherBytesPerSecond: other,
+    };
+    const [nodeCount, workloadCount] = [this.#nodes.size, this.#workloads.size];
+    const target = this.#targets.resolve(this.target, this.#workloads, this.#nodes, {
+      nodeCount,
+      workloadCount,
+      ...placed,
+    });
     const names: NamesDelta = {
       nodes: packNames(this.#nodes.takeNew()),
       workloads: packNames(this.#workloads.takeNew()),
@@ -129,10 +174,11 @@ export class PlacementViewBuilder {
       builtAtMs: nowMs,
       reset,
       names,
-      nodeCount: this.#nodes.size,
-      workloadCount: this.#workloads.size,
+      nodeCount,
+      workloadCount,
       hasUnits: this.#graph.file.hasUnits,
       arrays,
+      target,
     };
   }
 
@@ -161,12 +207,35 @@ export class PlacementViewBuilder {
     return moved;
   }
 
-  #placed(
-    workloads: readonly PlacementWorkload[],
-    live: readonly number[],
-  ): Pick<ViewArrays, 'placementOff' | 'replicas' | 'placedStart' | 'placedEnd' | 'placedNode' | 'placedCount'> {
+  #room(nodes: readonly PlacementNode[], nodeOf: readonly number[]): Pick<ViewArrays, RoomColumn> {
+    const unknown = (): Float64Array => new Float64Array(this.#nodes.size).fill(Infinity);
+    const room = {
+      nodeMilliCpu: unknown(),
+      nodeMemoryBytes: unknown(),
+      freeMilliCpu: unknown(),
+      freeMemoryBytes: unknown(),
+      freePods: unknown(),
+    };
+    for (const [i, { name, allocatable }] of nodes.entries()) {
+      const used = this.#cluster.usedOn?.(name);
+      if (allocatable === undefined || used === undefined) continue;
+      const n = nodeOf[i]!;
+      const { milliCpu, memoryBytes, pods } = allocatable;
+      if (milliCpu > 0) room.freeMilliCpu[n] = Math.max(0, (room.nodeMilliCpu[n] = milliCpu) - used.milliCpu);
+      if (memoryBytes > 0) {
+        room.freeMemoryBytes[n] = Math.max(0, (room.nodeMemoryBytes[n] = memoryBytes) - used.memoryBytes);
+      }
+      if (pods > 0) room.freePods[n] = Math.max(0, pods - used.pods);
+    }
+    return room;
+  }
+
+  #placed(workloads: readonly PlacementWorkload[], live: readonly number[]): Pick<ViewArrays, PlacedColumn> {
     const placementOff = new Uint8Array(this.#workloads.size);
     const replicas = new Int32Array(this.#workloads.size);
+    const toCome = new Int32Array(this.#workloads.size);
+    const milliCpu = new Float64Array(this.#workloads.size);
+    const memoryBytes = new Float64Array(this.#workloads.size);
     const placedStart = new Int32Array(this.#workloads.size);
     const placedEnd = new Int32Array(this.#workloads.size);
     const byIndex: (PlacementWorkload | undefined)[] = [];
@@ -175,7 +244,13 @@ export class PlacementViewBuilder {
       const w = live[i]!;
       byIndex[w] = workload;
       placementOff[w] = this.#cluster.placementOff(workload.ref.namespace) ? 1 : 0;
-      replicas[w] = Math.max(workload.desired ?? 0, workload.placed, 1);
+      const { key, desired = 0, placed, pending = 0, requests } = workload;
+      const wanted = Math.max(desired, placed + pending);
+      // Pods beyond what a controller wants are those of a rollout: they replace others.
+      replicas[w] = Math.max(workload.desired === undefined ? wanted : desired, placed, 1);
+      toCome[w] = kindOf(key) === 'DaemonSet' ? 0 : wanted - placed;
+      milliCpu[w] = requests?.milliCpu ?? 0;
+      memoryBytes[w] = requests?.memoryBytes ?? 0;
       total += workload.placedByNode.size;
     }
     const placedNode = new Int32Array(total);
@@ -202,6 +277,9 @@ export class PlacementViewBuilder {
     return {
       placementOff,
       replicas,
+      toCome,
+      milliCpu,
+      memoryBytes,
       placedStart,
       placedEnd,
       placedNode: placedNode.slice(0, at),

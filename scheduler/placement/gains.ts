@@ -28,18 +28,16 @@ export class LevelTallies {
   }
 }
 
-/** Working memory of a call, reused by the next: at 65,000 nodes a fresh one would be megabytes for the collector. */
-export class Scratch {
+/** What accumulateGains sums up. */
+export interface GainTallies {
   /** Placed replicas of the pod's own workload. */
-  readonly own = new LevelTallies();
+  readonly own: LevelTallies;
   /** Bytes per second that become local within the domain, per replica of the workload. */
-  readonly gains = new LevelTallies();
-  readonly seen = new Tally();
-  values = new Float64Array(0);
+  readonly gains: LevelTallies;
 }
 
 /** Whether an entry can gain at all. The formula gives traffic of a workload with itself nothing: it is no reason to pack replicas together. */
-function movable(view: PlacementView, workload: number, entry: number): boolean {
+export function movable(view: PlacementView, workload: number, entry: number): boolean {
   const peer = view.peer[entry]!;
   return peer !== workload && peer >= 0 && peer < view.workloadCount && view.replicas[peer]! > 0;
 }
@@ -68,7 +66,7 @@ export function accumulateGains(
   workload: number,
   replicas: number,
   replaced: boolean,
-  scratch: Scratch,
+  scratch: GainTallies,
   trace: Trace | undefined,
 ): void {
   const { own, gains } = scratch;
@@ -92,7 +90,7 @@ export function accumulateGains(
 }
 
 /** Bytes per second of an entry, as far as they are trusted. */
-function weightOf(view: PlacementView, entry: number): number {
+export function weightOf(view: PlacementView, entry: number): number {
   return trafficOf(view.peerBytesPerSecond[entry]) * view.peerConfidence[entry]!;
 }
 
@@ -105,7 +103,7 @@ function countOwn(view: PlacementView, workload: number, own: LevelTallies): voi
   for (let k = 0; k < region.domains.length; k++) own.region.add(region.domains[k]!, region.counts[k]!);
 }
 
-function addNodeGains(view: PlacementView, peer: number, weight: number, replicas: number, scratch: Scratch): void {
+function addNodeGains(view: PlacementView, peer: number, weight: number, replicas: number, scratch: GainTallies): void {
   const own = scratch.own.node;
   const gains = scratch.gains.node;
   const { placedNode, placedCount } = view;
@@ -132,7 +130,7 @@ function addDomainGains(
 }
 
 /** The terms of one entry. They are what was added: gains are linear in the weight, and entries of a peer share all else. */
-function traceEntry(view: PlacementView, entry: number, replicas: number, scratch: Scratch, trace: Trace): void {
+function traceEntry(view: PlacementView, entry: number, replicas: number, scratch: GainTallies, trace: Trace): void {
   const peer = view.peer[entry]!;
   const peerReplicas = view.replicas[peer]!;
   const weight = weightOf(view, entry);

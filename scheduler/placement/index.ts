@@ -9,4 +9,4 @@ export {
   type LevelWeights,
   type PlacementSettings,
 } from './settings.ts';
-export type { NameTables, PlacementView } from './view.ts';
+export type { NameTables, PlacementTarget, PlacementView } from './view.ts';

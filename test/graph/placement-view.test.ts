@@ -65,6 +65,14 @@ function receiver(): PlacementViewReceiver {
   return new PlacementViewReceiver(undefined, (turn) => turn());
 }
 
+function shown(message: ViewMessage): PlacementView {
+  const side = receiver();
+  side.receive(message);
+  return side.current!;
+}
+
+const REQUESTS = { milliCpu: 100, memoryBytes: 0, pods: 1 };
+
 /** "web>cart 30 0.77" for every entry of every workload. */
 function peersOf(view: PlacementView): string[] {
   const name = (w: number): string => view.names.workloads[w]!.split('/')[2]!;
@@ -171,6 +179,69 @@ describe('placement view', () => {
       expect(view.names.workloads.length).toBeLessThan(30);
     }
     expect(resets).toBeGreaterThan(5);
+  });
+
+  test('has the free room of nodes, what a replica asks for, and the replicas to come', () => {
+    const asks = (milliCpu: number) => ({ milliCpu, memoryBytes: 10, pods: 1 });
+    const base = cluster(['n1', 'n2'], { web: { desired: 3, placed: { n1: 1 } }, job: { placed: { n2: 1 } } });
+    const room: PlacementCluster = {
+      ...base,
+      nodes: () => [
+        { name: 'n1', zone: undefined, region: undefined, allocatable: { milliCpu: 4000, memoryBytes: 0, pods: 10 } },
+        { name: 'n2', zone: undefined, region: undefined, allocatable: { milliCpu: 500, memoryBytes: 100, pods: 10 } },
+      ],
+      usedOn: (node) => ({ milliCpu: node === 'n1' ? 1500 : 600, memoryBytes: 40, pods: 4 }),
+      workloads: () =>
+        [...base.workloads()].map((workload) => ({ ...workload, pending: 2, requests: asks(workload.placed * 100) })),
+    };
+    const view = shown(new PlacementViewBuilder(new TrafficGraph(pods()), room).build(T));
+    expect([...view.nodeMilliCpu]).toEqual([4000, 500]);
+    expect([...view.freeMilliCpu]).toEqual([2500, 0]);
+    expect([...view.nodeMemoryBytes]).toEqual([Infinity, 100]);
+    expect([...view.freeMemoryBytes]).toEqual([Infinity, 60]);
+    expect([...view.freePods]).toEqual([6, 6]);
+    // Nobody says how many replicas the job wants: those that stand, and those that wait.
+    expect([...view.replicas]).toEqual([3, 3]);
+    expect([...view.toCome]).toEqual([2, 2]);
+    expect([...view.milliCpu]).toEqual([100, 100]);
+  });
+
+  test('has the target of a plan, whose names may come later, and the room that it still needs', () => {
+    const parts = { cluster: cluster(['n1', 'n2'], { web: { desired: 3, placed: { n1: 1 } } }) };
+    const live = new Proxy(parts.cluster, { get: (_, key) => Reflect.get(parts.cluster, key) as unknown });
+    const builder = new PlacementViewBuilder(new TrafficGraph(pods()), live);
+    const side = receiver();
+    const show = (at: number): PlacementView => {
+      side.receive(cross(builder.build(at)));
+      return side.current!;
+    };
+    expect(show(T).target).toBeUndefined();
+    builder.target = {
+      version: 5,
+      workloads: ['shop/Deployment/cart', 'shop/Deployment/web'],
+      nodes: ['n2', 'n1', 'n3'],
+      workload: Int32Array.of(0, 1, 1, 1),
+      node: Int32Array.of(0, 0, 1, 2),
+      count: Int32Array.of(1, 1, 2, 1),
+    };
+    const target = (view: PlacementView): string[] =>
+      [...view.target!.node].map((n, i) => `${view.names.nodes[n]} ${view.target!.count[i]}`);
+    expect(target(show(T + 1))).toEqual(['n1 2', 'n2 1']);
+    const withRequests = (name: string, desired: number, placed: Record<string, number>) => ({
+      ...[...cluster([], { [name]: { desired, placed } }).workloads()][0]!,
+      requests: REQUESTS,
+    });
+    const last = cluster(['n1', 'n2', 'n3'], {});
+    parts.cluster = {
+      ...last,
+      version: 9,
+      workloads: () => [withRequests('web', 4, { n1: 1 }), withRequests('cart', 1, {})],
+    };
+    const view = show(T + 2);
+    expect(target(view)).toEqual(['n1 2', 'n2 1', 'n3 1', 'n2 1']);
+    expect([...view.target!.start]).toEqual([0, 3, 4]);
+    expect([...view.target!.reservedMilliCpu]).toEqual([100, 200, 100]);
+    expect(view.target!.version).toBe(5);
   });
 
   test('a receiver that outlives its builder takes the names of the next one', () => {
