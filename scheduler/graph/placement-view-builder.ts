@@ -182,6 +182,11 @@ export class PlacementViewBuilder {
     };
   }
 
+  /** "namespace/Kind/name" by index, as of the last message. */
+  get workloadNames(): readonly string[] {
+    return this.#workloads.names;
+  }
+
   /** Index of a node in a view that was built then; undefined: it is not in its names, or they have started anew since. */
   nodeIndexOf(node: string, builtAtMs: number): number | undefined {
     return builtAtMs < this.#namesSinceMs ? undefined : this.#nodes.get(node);
