@@ -47,7 +47,7 @@ export function simulationText(
   const shown: Shown[] = [
     ...(report.current === null ? [] : [{ title: 'NOW', mean: report.current, deviation: undefined }]),
     ...policies.map(({ policy, mean, standardDeviation, seeds }) => ({
-      title: policy.toUpperCase(),
+      title: policy === 'netloom-plan' ? 'WITH A PLAN' : policy.toUpperCase(),
       mean,
       deviation: seeds.length > 1 ? standardDeviation : undefined,
     })),

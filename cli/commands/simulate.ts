@@ -61,7 +61,7 @@ export default defineCommand({
     });
     const arrivals = options.arrivals === undefined ? undefined : await readOrder(options.arrivals);
 
-    const policies: readonly PolicyName[] = policy === undefined ? ['default', 'netloom'] : [policy];
+    const policies: readonly PolicyName[] = policy === undefined ? ['default', 'netloom', 'netloom-plan'] : [policy];
     const line = new ProgressLine(stderr);
     const { report, simulations } = runSimulations(cluster, policies, {
       order,
@@ -71,10 +71,12 @@ export default defineCommand({
       defaultModel,
       routing,
       placement: placementSettings({ maxReplicaShare }),
+      ...(options.planIterations === undefined ? {} : { planIterations: options.planIterations }),
       progress: (done) =>
         line.show(() => {
-          const share = humanShare(done.arrived / done.arrivals);
-          return `${done.policy}: ${humanCount(done.arrived)} of ${humanCount(done.arrivals)} pods have arrived (${share})`;
+          const share = humanShare(done.done / Math.max(1, done.of));
+          if (done.doing === 'planning') return `${done.policy}: the plan is made (${share})`;
+          return `${done.policy}: ${humanCount(done.done)} of ${humanCount(done.of)} pods have arrived (${share})`;
         }),
     });
     line.end();

@@ -1,5 +1,5 @@
 import { AddressBook } from '../cluster/address-book.ts';
-import type { NodeRecord } from '../cluster/model.ts';
+import type { NodeRecord, Resources } from '../cluster/model.ts';
 import { ClusterState } from '../cluster/state.ts';
 import type { TrafficEdge } from '../cluster/traffic.ts';
 import { ClusterResolver } from '../graph/cluster-resolver.ts';
@@ -14,7 +14,13 @@ export interface BaseViewParts {
   /** "namespace/Kind/name", in the order of their indices. */
   readonly workloads: readonly string[];
   readonly replicas: Int32Array;
+  /** Pods that are to arrive, by workload, and what each asks for. */
+  readonly toPlace: Int32Array;
+  readonly milliCpu: Float64Array;
+  readonly memoryBytes: Float64Array;
   readonly fixedByNode: readonly ReadonlyMap<string, number>[];
+  /** What fixed pods ask for, by node. */
+  readonly fixedOn: readonly Resources[];
   readonly edges: readonly TrafficEdge[];
   readonly hasUnits: boolean;
 }
@@ -22,14 +28,24 @@ export interface BaseViewParts {
 /** The view that the product itself would build of a cluster in which only the fixed pods are placed. */
 export function baseView(parts: BaseViewParts): PlacementView {
   const { state, nodeRecords, workloads, replicas, fixedByNode } = parts;
+  const fixedOn = new Map(nodeRecords.map((node, n) => [node.name, parts.fixedOn[n]!]));
   const cluster: PlacementCluster = {
     version: state.version,
     nodes: () => nodeRecords,
+    usedOn: (node) => fixedOn.get(node)!,
     workloads: () =>
       workloads.map((key, w) => {
         const placedByNode = fixedByNode[w]!;
         const placed = [...placedByNode.values()].reduce((sum, count) => sum + count, 0);
-        return { key, ref: { namespace: key.slice(0, key.indexOf('/')) }, desired: replicas[w]!, placed, placedByNode };
+        return {
+          key,
+          ref: { namespace: key.slice(0, key.indexOf('/')) },
+          desired: replicas[w]!,
+          placed,
+          placedByNode,
+          pending: parts.toPlace[w]!,
+          requests: { milliCpu: parts.milliCpu[w]!, memoryBytes: parts.memoryBytes[w]!, pods: 1 },
+        };
       }),
     placementOff: (namespace) => state.placementOff(namespace),
     ownerLinks: () => [],

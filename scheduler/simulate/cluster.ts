@@ -114,6 +114,7 @@ export function simulatedCluster(
   const nodeMilliCpu = allocatableMilliCpu.slice();
   const nodeMemoryBytes = allocatableMemoryBytes.slice();
   const nodePods = Int32Array.from(nodeRecords, (node) => node.allocatable.pods || DEFAULT_MAX_PODS);
+  const fixedOn = nodes.map(() => ({ milliCpu: 0, memoryBytes: 0, pods: 0 }));
   const fixedScored = { milliCpu: new Float64Array(nodes.length), memoryBytes: new Float64Array(nodes.length) };
   for (const [i, pod] of fixed.entries()) {
     const w = workloadIndex.get(fixedKeys[i]!)!;
@@ -123,6 +124,9 @@ export function simulatedCluster(
     nodeMilliCpu[n]! -= pod.requests.milliCpu;
     nodeMemoryBytes[n]! -= pod.requests.memoryBytes;
     nodePods[n]! -= 1;
+    fixedOn[n]!.milliCpu += pod.requests.milliCpu;
+    fixedOn[n]!.memoryBytes += pod.requests.memoryBytes;
+    fixedOn[n]!.pods += 1;
     const scored = scoredRequests(pod);
     fixedScored.milliCpu[n]! += scored.milliCpu;
     fixedScored.memoryBytes[n]! += scored.memoryBytes;
@@ -159,7 +163,19 @@ export function simulatedCluster(
   }
 
   const { traffic, edges, unknown } = collectTraffic(rows, state, workloadIndex, workloads.length);
-  const view = baseView({ state, nodeRecords, workloads, replicas, fixedByNode, edges, hasUnits: options.hasUnits });
+  const view = baseView({
+    state,
+    nodeRecords,
+    workloads,
+    replicas,
+    toPlace,
+    milliCpu,
+    memoryBytes,
+    fixedByNode,
+    fixedOn,
+    edges,
+    hasUnits: options.hasUnits,
+  });
   const movable = traffic.pairs.filter(({ a, b }) => toPlace[a]! > 0 && toPlace[b]! > 0);
   return {
     nodes,

@@ -1,5 +1,5 @@
 import type { SimulatedCluster } from './cluster.ts';
-import { LiveView } from './live-view.ts';
+import { LiveView, type TargetColumns } from './live-view.ts';
 import { peersOf, type Peers } from './peers.ts';
 
 /** The cluster at the moment in which a pod arrives: what is placed, what room is left, and where this pod could go. */
@@ -23,11 +23,12 @@ export class Moment {
   readonly candidates: Int32Array;
   candidateCount = 0;
 
-  constructor(cluster: SimulatedCluster) {
+  /** @param target where a plan wants the replicas */
+  constructor(cluster: SimulatedCluster, target?: TargetColumns) {
     const { nodeCount, workloadCount } = cluster.problem;
     this.cluster = cluster;
     this.peers = peersOf(cluster);
-    this.live = new LiveView(cluster.view);
+    this.live = new LiveView(cluster.view, target);
     this.freeMilliCpu = new Float64Array(nodeCount);
     this.freeMemoryBytes = new Float64Array(nodeCount);
     this.freePods = new Int32Array(nodeCount);
@@ -82,16 +83,16 @@ export class Moment {
   }
 
   place(pod: number, node: number): void {
-    this.#change(pod, node, 1);
     this.live.place(this.cluster.pods.workload[pod]!, node);
+    this.#change(pod, node, 1);
     this.nodeOf[pod] = node;
   }
 
   remove(pod: number): void {
     const node = this.nodeOf[pod]!;
-    this.#change(pod, node, -1);
     this.own[node] = 0;
     this.live.remove(this.cluster.pods.workload[pod]!, node);
+    this.#change(pod, node, -1);
     this.nodeOf[pod] = -1;
   }
 
@@ -101,6 +102,7 @@ export class Moment {
     this.freeMemoryBytes[node]! -= sign * pods.memoryBytes[pod]!;
     this.freePods[node]! -= sign;
     this.placed[pods.workload[pod]!]! += sign;
+    this.live.setRoom(node, this.freeMilliCpu[node]!, this.freeMemoryBytes[node]!, this.freePods[node]!);
   }
 
   #forgetOwn(): void {

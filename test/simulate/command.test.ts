@@ -28,6 +28,8 @@ async function cli(...argv: string[]): Promise<{ code: number; out: string; err:
   return { code, out, err };
 }
 
+/** A plan that is worse than it could be. */
+const quick = ['--plan-iterations', '1000'];
 const made = (): string[] => ['--snapshot', join(folder, 'made/snapshot.json'), '--traffic', join(folder, 'made/traffic.csv')];
 
 async function json(...argv: string[]): Promise<SimulationReport> {
@@ -38,10 +40,10 @@ async function json(...argv: string[]): Promise<SimulationReport> {
 
 describe('netloom simulate', () => {
   it('answers in plain words what Netloom would save, in 80 columns', async () => {
-    const { code, out, err } = await cli(...made(), '--price', '0.02', '--link-mbps', '10000', '--seeds', '2');
+    const { code, out, err } = await cli(...made(), ...quick, '--price', '0.02', '--link-mbps', '10000', '--seeds', '2');
     expect({ code, err }).toEqual({ code: 0, err: '' });
     expect(out.split('\n').filter((line) => line.length > 80)).toEqual([]);
-    expect(out).toMatch(/NOW +DEFAULT +NETLOOM\n/);
+    expect(out).toMatch(/NOW +DEFAULT +NETLOOM +WITH A PLAN\n/);
     expect(out).toMatch(/With Netloom [\d.]+ % of the traffic between workloads could stay on its/);
     expect(out).toMatch(/Between zones it would be [\d.]+ \wiB a day (less: [\d,.]+ a month at 0\.02 per GB|more)\./);
     expect(out).toMatch(/use of links, busiest/);
@@ -66,8 +68,8 @@ describe('netloom simulate', () => {
   });
 
   it('compares policies without --policy', async () => {
-    const report = await json('--seeds', '1');
-    expect(report.policies!.map(({ policy }) => policy)).toEqual(['default', 'netloom']);
+    const report = await json('--seeds', '1', ...quick);
+    expect(report.policies!.map(({ policy }) => policy)).toEqual(['default', 'netloom', 'netloom-plan']);
     expect(report.seeds).toBeUndefined();
     const only = await json('--policy', 'default', '--seeds', '1');
     expect(report.policies![0]!.seeds).toEqual(only.seeds);
@@ -144,7 +146,7 @@ describe('netloom simulate', () => {
   it('tells which rows of traffic name what is not there', async () => {
     const header = readFileSync(join(folder, 'made/traffic.csv'), 'utf8').split('\n')[0]!;
     writeFileSync(join(folder, 'odd.csv'), `${header}\nshop,Deployment,a,shop,Deployment,b,1,1\n`);
-    const { code, out, err } = await cli('--snapshot', 'made/snapshot.json', '--traffic', 'odd.csv', '--seeds', '1');
+    const { code, out, err } = await cli('--snapshot', 'made/snapshot.json', '--traffic', 'odd.csv', '--seeds', '1', ...quick);
     expect(code).toBe(0);
     expect(err).toBe('1 rows of traffic are left out: line 2: shop/Deployment/a is not in the cluster\n');
     expect(out).toContain('No traffic between workloads is known');

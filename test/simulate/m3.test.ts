@@ -74,6 +74,15 @@ describe.skipIf('missing' in data)('M3', () => {
     }
   });
 
+  it('keeps four fifths on the nodes with a plan, in whichever order pods arrive', () => {
+    for (const order of ['random', 'rollout'] as const) {
+      const plan = { policy: 'netloom-plan', order, defaultModel: 'study', firstSeed: 0, seeds: 1 } as const;
+      const { mean } = simulate(cluster, { ...plan, routing: 'balanced', planIterations: 400_000 });
+      expect(mean.localShare.node).toBeGreaterThan(0.75);
+      expect(mean.unplaced).toBe(0);
+    }
+  });
+
   function run(policy: PolicyName, order: Order, defaultModel: DefaultModel): Simulation {
     return simulate(cluster, { policy, order, defaultModel, firstSeed: 0, seeds: 6, routing: 'balanced' });
   }

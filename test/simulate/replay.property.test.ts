@@ -30,6 +30,7 @@ function run(input: ClusterInput, { policy, order, defaultModel, maxReplicaShare
     order,
     firstSeed: seed,
     seeds: 2,
+    planIterations: 200,
     defaultModel,
     routing: 'random',
   };
