@@ -1,6 +1,7 @@
 /**
- * How much traffic each policy lets stay on its node: policies x orders of arrival, mean and standard deviation over seeds, the same
- * arrival orders for all. Baselines: kube-scheduler alone, NetMARKS-like, NetworkOverhead-like, product.
+ * How much traffic each policy lets stay on its node: policies x orders of arrival, mean and standard deviation over
+ * seeds, the same arrival orders for all. Baselines: kube-scheduler alone, NetMARKS-like, NetworkOverhead-like,
+ * product.
  *
  *   node bench/placement-policies.ts [--seeds 20] [--model study|kube] [--policies a,b] [--orders random,rollout]
  *       M3 (NETLOOM_DATA or shared/data beside the checkout), and a made-up cluster of other statistics
@@ -73,7 +74,14 @@ function measure(name: string, cluster: SimulatedCluster): void {
 }
 
 function run(cluster: SimulatedCluster, policy: PolicyName, order: Order, seeds: number) {
-  return simulate(cluster, { policy, order, firstSeed: 0, seeds, defaultModel: model as DefaultModel, routing: 'balanced' });
+  return simulate(cluster, {
+    policy,
+    order,
+    firstSeed: 0,
+    seeds,
+    defaultModel: model as DefaultModel,
+    routing: 'balanced',
+  });
 }
 
 async function clusters(): Promise<[string, SimulatedCluster][]> {

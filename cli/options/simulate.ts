@@ -116,7 +116,9 @@ export const simulateOptions = defineOptions({
     type: 'enum',
     values: ['kube', 'study'],
     default: 'kube',
-    help: "Scores of kube-scheduler itself. kube: its own arithmetic; study: a smooth model, to compare with Netloom's study.",
+    help:
+      'Scores of kube-scheduler itself. kube: its own arithmetic; study: a smooth model, that of the study which ' +
+      'Netloom comes from.',
     group: 'Replay',
     configurable: false,
   },

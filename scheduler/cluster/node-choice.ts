@@ -1,6 +1,6 @@
 /**
- * Which nodes a pod may go to by its own word and theirs: nodeSelector and required node affinity against labels, tolerations
- * against taints (kube-scheduler's NodeAffinity, TaintToleration and NodeUnschedulable filters). Pure.
+ * Which nodes a pod may go to by its own word and theirs: nodeSelector and required node affinity against labels,
+ * tolerations against taints (kube-scheduler's NodeAffinity, TaintToleration and NodeUnschedulable filters). Pure.
  */
 import { asArray, asLabels, asObject, asText, type JsonObject } from '../../lib/json/json-access.ts';
 
@@ -134,7 +134,10 @@ function termOf(value: unknown): NodeTerm {
   return { labels: requirements('matchExpressions'), fields: requirements('matchFields') };
 }
 
-/** Every pod gets these two for 5 minutes (DefaultTolerationSeconds): they let it stay on a node that fails, not come to one. */
+/**
+ * Every pod gets these two for 5 minutes (DefaultTolerationSeconds): they let it stay on a node that fails, not come
+ * to one.
+ */
 const BY_DEFAULT: ReadonlySet<string> = new Set(['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable']);
 
 function tolerationOf(value: unknown): Toleration[] {
@@ -143,7 +146,5 @@ function tolerationOf(value: unknown): Toleration[] {
   const key = asText(entry['key']) ?? '';
   const effect = asText(entry['effect']) ?? '';
   if (BY_DEFAULT.has(key) && effect === 'NoExecute' && entry['tolerationSeconds'] !== undefined) return [];
-  return [
-    { key, operator: asText(entry['operator']) ?? 'Equal', value: asText(entry['value']) ?? '', effect },
-  ];
+  return [{ key, operator: asText(entry['operator']) ?? 'Equal', value: asText(entry['value']) ?? '', effect }];
 }

@@ -32,9 +32,9 @@ export interface PodColumns {
 }
 
 /**
- * A cluster before its pods arrive: nodes, workloads, traffic, and what stands where it must. Pods of DaemonSets and mirror pods
- * are fixed, finished pods are gone, all others are to be placed. Nodes and workloads are in the order of their names, so that the
- * order of the input changes nothing.
+ * A cluster before its pods arrive: nodes, workloads, traffic, and what stands where it must. Pods of DaemonSets and
+ * mirror pods are fixed, finished pods are gone, all others are to be placed. Nodes and workloads are in the order of
+ * their names, so that the order of the input changes nothing.
  */
 export interface SimulatedCluster {
   readonly nodes: readonly string[];
@@ -185,13 +185,15 @@ export function simulatedCluster(
     replicas,
     pods,
     otherPods,
-    linkBytesPerSecond: Float64Array.from(
-      nodeRecords,
-      (node) => ((node.linkMbps ?? options.linkMbps ?? 0) * 1e6) / 8,
-    ),
+    linkBytesPerSecond: Float64Array.from(nodeRecords, (node) => ((node.linkMbps ?? options.linkMbps ?? 0) * 1e6) / 8),
     fixedScored,
     nodeClasses: classes,
-    spread: spreadGroups(free.map(({ pod }) => pod), fixed, state, nodeIndex),
+    spread: spreadGroups(
+      free.map(({ pod }) => pod),
+      fixed,
+      state,
+      nodeIndex,
+    ),
     traffic,
     unknownTraffic: unknown,
     hasUnits: options.hasUnits,

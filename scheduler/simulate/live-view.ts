@@ -17,8 +17,8 @@ const CHANGING = [
 ] as const;
 
 /**
- * A view whose placed replicas change in place, so that a pod costs what its workload's row costs and not what the cluster does.
- * A row has room for every node that it can come to; what is not used lies behind placedEnd.
+ * A view whose placed replicas change in place, so that a pod costs what its workload's row costs and not what the
+ * cluster does. A row has room for every node that it can come to; what is not used lies behind placedEnd.
  */
 export class LiveView {
   readonly view: PlacementView;

@@ -56,8 +56,8 @@ export class Moment {
   }
 
   /**
-   * The pod arrives. Taints and selectors, requests, pod count and the replica cap decide where it can go. A request of 0 always
-   * fits, as for kube-scheduler.
+   * The pod arrives. Taints and selectors, requests, pod count and the replica cap decide where it can go. A request
+   * of 0 always fits, as for kube-scheduler.
    */
   arrive(pod: number): void {
     this.#forgetOwn();

@@ -52,7 +52,10 @@ export interface Outcome {
   readonly spread: Spread;
   /** null: the speed of no node's link is known. */
   readonly linkUse: LinkUse | null;
-  /** Bytes per second between nodes of different zones, balanced-local; null: not all nodes have a zone, or traffic has no unit. */
+  /**
+   * Bytes per second between nodes of different zones, balanced-local; null: not all nodes have a zone, or traffic
+   * has no unit.
+   */
   readonly crossZoneBytesPerSecond: number | null;
 }
 

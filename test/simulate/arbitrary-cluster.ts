@@ -11,8 +11,9 @@ const NAMESPACE = 'shop';
 const ZONES = [undefined, 'a', 'b'] as const;
 
 /**
- * Small clusters with what the simulator tells apart: nodes without zone or room, pods of one workload that ask for different
- * amounts, pods that are pending, finished, fixed or on nodes that are not listed, traffic with Services, the outside and nobody.
+ * Small clusters with what the simulator tells apart: nodes without zone or room, pods of one workload that ask for
+ * different amounts, pods that are pending, finished, fixed or on nodes that are not listed, traffic with Services,
+ * the outside and nobody.
  */
 export const arbitraryCluster: fc.Arbitrary<ClusterInput> = fc
   .record({

@@ -30,7 +30,12 @@ async function cli(...argv: string[]): Promise<{ code: number; out: string; err:
 
 /** A plan that is worse than it could be. */
 const quick = ['--plan-iterations', '1000'];
-const made = (): string[] => ['--snapshot', join(folder, 'made/snapshot.json'), '--traffic', join(folder, 'made/traffic.csv')];
+const made = (): string[] => [
+  '--snapshot',
+  join(folder, 'made/snapshot.json'),
+  '--traffic',
+  join(folder, 'made/traffic.csv'),
+];
 
 async function json(...argv: string[]): Promise<SimulationReport> {
   const { code, out, err } = await cli(...made(), '-o', 'json', ...argv);
@@ -40,7 +45,16 @@ async function json(...argv: string[]): Promise<SimulationReport> {
 
 describe('netloom simulate', () => {
   it('answers in plain words what Netloom would save, in 80 columns', async () => {
-    const { code, out, err } = await cli(...made(), ...quick, '--price', '0.02', '--link-mbps', '10000', '--seeds', '2');
+    const { code, out, err } = await cli(
+      ...made(),
+      ...quick,
+      '--price',
+      '0.02',
+      '--link-mbps',
+      '10000',
+      '--seeds',
+      '2',
+    );
     expect({ code, err }).toEqual({ code: 0, err: '' });
     expect(out.split('\n').filter((line) => line.length > 80)).toEqual([]);
     expect(out).toMatch(/NOW +DEFAULT +NETLOOM +WITH A PLAN\n/);
@@ -83,13 +97,22 @@ describe('netloom simulate', () => {
       .filter((pod) => pod.owner.kind !== 'DaemonSet')
       .map((pod) => `${pod.namespace}/${pod.name}`)
       .reverse();
-    const daemons = snapshot.pods.filter((pod) => pod.owner.kind === 'DaemonSet').map((pod) => `kube-system/${pod.name}`);
+    const daemons = snapshot.pods
+      .filter((pod) => pod.owner.kind === 'DaemonSet')
+      .map((pod) => `kube-system/${pod.name}`);
     const write = (file: string, list: readonly unknown[]): string => {
       writeFileSync(join(folder, file), JSON.stringify(list));
       return join(folder, file);
     };
     const out = join(folder, 'out.json');
-    const all = await json('--policy', 'netloom', '--arrivals', write('all.json', [...daemons, ...names]), '--placement', out);
+    const all = await json(
+      '--policy',
+      'netloom',
+      '--arrivals',
+      write('all.json', [...daemons, ...names]),
+      '--placement',
+      out,
+    );
     expect(all.options).toMatchObject({ order: 'file', seeds: 1 });
     const placement = JSON.parse(readFileSync(out, 'utf8')) as Record<string, string | null>;
     expect(Object.keys(placement)).toEqual([...names].sort());
@@ -125,7 +148,10 @@ describe('netloom simulate', () => {
     [['--snapshot', 'made/snapshot.json', '--export', 'x'], 'CONFIG_MISSING'],
     [['--generate', 'nodes=6001'], 'CONFIG_INVALID'],
     [['--snapshot', 'made/snapshot.json', '--placement', 'x.json'], 'CONFIG_CONFLICT'],
-    [['--snapshot', 'made/snapshot.json', '--policy', 'netloom', '--seeds', '2', '--placement', 'x.json'], 'CONFIG_CONFLICT'],
+    [
+      ['--snapshot', 'made/snapshot.json', '--policy', 'netloom', '--seeds', '2', '--placement', 'x.json'],
+      'CONFIG_CONFLICT',
+    ],
     [['--snapshot', 'made/snapshot.json', '--policy', 'netloom', '--placement', 'no/such/x.json'], 'EXPORT_FAILED'],
     [['--snapshot', 'absent.json'], 'SNAPSHOT_UNREADABLE'],
     [['--snapshot', 'nodes.json'], 'SIMULATION_IMPOSSIBLE'],
@@ -146,7 +172,15 @@ describe('netloom simulate', () => {
   it('tells which rows of traffic name what is not there', async () => {
     const header = readFileSync(join(folder, 'made/traffic.csv'), 'utf8').split('\n')[0]!;
     writeFileSync(join(folder, 'odd.csv'), `${header}\nshop,Deployment,a,shop,Deployment,b,1,1\n`);
-    const { code, out, err } = await cli('--snapshot', 'made/snapshot.json', '--traffic', 'odd.csv', '--seeds', '1', ...quick);
+    const { code, out, err } = await cli(
+      '--snapshot',
+      'made/snapshot.json',
+      '--traffic',
+      'odd.csv',
+      '--seeds',
+      '1',
+      ...quick,
+    );
     expect(code).toBe(0);
     expect(err).toBe('1 rows of traffic are left out: line 2: shop/Deployment/a is not in the cluster\n');
     expect(out).toContain('No traffic between workloads is known');

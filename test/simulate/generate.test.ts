@@ -56,11 +56,14 @@ function statistics(given: Partial<GenerateOptions>): Record<string, number> {
   const degrees = [...peers.values()].map((list) => list.length).sort((a, b) => a - b);
   const volumes = [...volume.values()].sort((a, b) => b - a);
   const sum = (list: readonly number[]): number => list.reduce((total, value) => total + value, 0);
-  const at = (list: readonly number[], q: number): number => list[Math.min(list.length - 1, Math.floor(q * list.length))]!;
+  const at = (list: readonly number[], q: number): number =>
+    list[Math.min(list.length - 1, Math.floor(q * list.length))]!;
   const scale = weights.length / 344;
-  const top = (list: readonly number[], count: number): number => sum(list.slice(0, Math.round(count * scale))) / sum(list);
+  const top = (list: readonly number[], count: number): number =>
+    sum(list.slice(0, Math.round(count * scale))) / sum(list);
   const podsOf = new Map(services.map((one) => [workloadKey(one as never), (one as { replicas: number }).replicas]));
-  const milliCpu = (list: typeof pods): number => sum(list.map((pod) => (pod.type === 'pod' ? pod.requests.milliCpu : 0)));
+  const milliCpu = (list: typeof pods): number =>
+    sum(list.map((pod) => (pod.type === 'pod' ? pod.requests.milliCpu : 0)));
   return {
     podsPerNode: pods.length / nodes.length,
     cpu: milliCpu(pods) / sum(nodes.map((node) => (node.type === 'node' ? node.allocatable.milliCpu : 0))),
@@ -118,7 +121,19 @@ describe('a generated cluster', () => {
 
   it('keeps what does not depend on its size at a thousand nodes', () => {
     const large = statistics({ nodes: 1000, seed: 1 });
-    for (const name of ['podsPerNode', 'cpu', 'replicasMean', 'replicasP90', 'singletons', 'talking', 'pairsPerTalker', 'peersMedian', 'pairs10', 'pairs34', 'pairs69']) {
+    for (const name of [
+      'podsPerNode',
+      'cpu',
+      'replicasMean',
+      'replicasP90',
+      'singletons',
+      'talking',
+      'pairsPerTalker',
+      'peersMedian',
+      'pairs10',
+      'pairs34',
+      'pairs69',
+    ]) {
       expect(large[name]! / M3[name]!, name).toBeGreaterThan(0.9);
       expect(large[name]! / M3[name]!, name).toBeLessThan(1.1);
     }

@@ -20,7 +20,14 @@ describe.skipIf('missing' in data)('M3', () => {
 
   it('is read as nodes, one Deployment a service, pods where they run, and traffic without a unit', async () => {
     const { records, traffic, summary } = await readSnapshot(path);
-    expect(summary).toMatchObject({ form: 'dataset', nodes: 96, pods: 3485, controllers: 547, unusable: [], repeated: 0 });
+    expect(summary).toMatchObject({
+      form: 'dataset',
+      nodes: 96,
+      pods: 3485,
+      controllers: 547,
+      unusable: [],
+      repeated: 0,
+    });
     expect(traffic).toHaveLength(2 * 344);
     expect(records.get('pod/default/Container0')).toMatchObject({
       node: '0.0.0.0',

@@ -41,13 +41,15 @@ function twin({ records, rows }: ClusterInput): Twin {
     kind === 'Service' ||
     workloads.has(`${kind}/${name}`) ||
     records.some(
-      (record) => record.type === 'pod' && (record.owner?.kind ?? 'Pod') === kind && (record.owner?.name ?? record.name) === name,
+      (record) =>
+        record.type === 'pod' && (record.owner?.kind ?? 'Pod') === kind && (record.owner?.name ?? record.name) === name,
     );
   const sent = new Map(nodes.map((node) => [node.name, 0]));
   const received = new Map(nodes.map((node) => [node.name, 0]));
   const sums: Record<string, number> = {};
   let total = 0;
-  const add = (to: Map<string, number>, node: string, amount: number): void => void to.set(node, to.get(node)! + amount);
+  const add = (to: Map<string, number>, node: string, amount: number): void =>
+    void to.set(node, to.get(node)! + amount);
   const x = (key: string, of: (node: (typeof nodes)[number]) => string): Map<string, number> => {
     const counts = new Map<string, number>();
     for (const [name, count] of workloads.get(key)!) {
@@ -59,7 +61,8 @@ function twin({ records, rows }: ClusterInput): Twin {
   for (const { client, peer, bytesPerSecondOut, bytesPerSecondIn } of rows) {
     if (!isKnown(client) || !isKnown(peer)) continue;
     const from = `${client.kind}/${client.name}`;
-    const servers = peer.kind === 'Service' ? app : workloads.has(`${peer.kind}/${peer.name}`) ? [`${peer.kind}/${peer.name}`] : [];
+    const servers =
+      peer.kind === 'Service' ? app : workloads.has(`${peer.kind}/${peer.name}`) ? [`${peer.kind}/${peer.name}`] : [];
     if (!workloads.has(from) || servers.length === 0) {
       if (workloads.has(from)) {
         for (const [node, share] of x(from, (one) => one.name)) {

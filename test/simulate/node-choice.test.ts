@@ -34,7 +34,12 @@ describe('where a pod may go', () => {
     ['a term without demands', requires({}), plain, false],
     ['no terms', requires(), plain, false],
     ['its name', requires({ matchFields: [{ key: 'metadata.name', operator: 'In', values: ['n'] }] }), plain, true],
-    ['another name', requires({ matchFields: [{ key: 'metadata.name', operator: 'In', values: ['m'] }] }), plain, false],
+    [
+      'another name',
+      requires({ matchFields: [{ key: 'metadata.name', operator: 'In', values: ['m'] }] }),
+      plain,
+      false,
+    ],
   ] as const)('%s', (_name, spec, to, expected) => {
     expect(mayGo(nodeChoice(spec), to)).toBe(expected);
   });
@@ -48,7 +53,11 @@ describe('where a pod may go', () => {
     ['any value', [{ key: 'role', operator: 'Exists' }], true],
     ['everything', [{ operator: 'Exists' }], true],
     ['another effect', [{ key: 'role', operator: 'Exists', effect: 'NoExecute' }], false],
-    ['what every pod does', [{ key: 'node.kubernetes.io/not-ready', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 300 }], false],
+    [
+      'what every pod does',
+      [{ key: 'node.kubernetes.io/not-ready', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 300 }],
+      false,
+    ],
   ] as const)('a tainted node, by a pod that tolerates %s', (_name, tolerations, expected) => {
     expect(mayGo(nodeChoice({ tolerations }), { name: 'n', taints: nodeTaints({ taints: [taint] }) })).toBe(expected);
   });
@@ -88,7 +97,9 @@ describe('where a pod may go', () => {
     const spec = {
       nodeSelector: { disk: 'ssd' },
       tolerations: [{ key: 'role', operator: 'Exists' }],
-      ...requires(expression('cores', 'Gt', '8'), { matchFields: [{ key: 'metadata.name', operator: 'In', values: ['n'] }] }),
+      ...requires(expression('cores', 'Gt', '8'), {
+        matchFields: [{ key: 'metadata.name', operator: 'In', values: ['n'] }],
+      }),
     };
     const object = (owner: string): object => ({
       kind: 'Pod',

@@ -9,11 +9,12 @@ const HOST_SKEW = 3;
 const ZONE_SKEW = 5;
 
 /**
- * kube-scheduler 1.37 with its default profile, in its own integer arithmetic: NodeResourcesFit (LeastAllocated, with 100m and 200Mi
- * for containers that ask for nothing), NodeResourcesBalancedAllocation (how much the pod improves the balance; 1.35 scored the
- * balance itself), PodTopologySpread with the system's default constraints. Every feasible node is scored. Not modelled:
- * taints PreferNoSchedule, preferred node affinity, affinity between pods, constraints of the pods' own, image locality, extended
- * resources, volumes. All of these are equal on all nodes where they are not used.
+ * kube-scheduler 1.37 with its default profile, in its own integer arithmetic: NodeResourcesFit (LeastAllocated, with
+ * 100m and 200Mi for containers that ask for nothing), NodeResourcesBalancedAllocation (how much the pod improves the
+ * balance; 1.35 scored the balance itself), PodTopologySpread with the system's default constraints. Every feasible
+ * node is scored. Not modelled: taints PreferNoSchedule, preferred node affinity, affinity between pods, constraints
+ * of the pods' own, image locality, extended resources, volumes. All of these are equal on all nodes where they are
+ * not used.
  */
 export class KubeScores implements DefaultScores {
   readonly whole = true;
@@ -170,7 +171,10 @@ function balance(cpu: number, cpuOf: number, memory: number, memoryOf: number): 
   return Math.trunc((1 - deviation) * 100);
 }
 
-/** kube-scheduler's list of nodes takes one of each zone in turn (backend/cache/node_tree.go): place of each node in it. */
+/**
+ * kube-scheduler's list of nodes takes one of each zone in turn (backend/cache/node_tree.go): place of each node in
+ * it.
+ */
 function listOrder(nodeZone: Int32Array): Int32Array {
   const zones = new Map<number, number[]>();
   nodeZone.forEach((zone, n) => zones.set(zone, [...(zones.get(zone) ?? []), n]));
