@@ -2,8 +2,6 @@ import { asArray, asObject, type JsonObject } from '../../lib/json/json-access.t
 import { parseQuantity } from '../../lib/quantity.ts';
 import type { Egress } from './model.ts';
 
-/** On a Node: what its link carries each way, Mbit/s. */
-export const LINK_MBPS = 'netloom.io/link-mbps';
 /** On a pod, or as an extended resource of its containers: what it is to be able to send, Mbit/s. */
 export const EGRESS_MBPS = 'netloom.io/egress-mbps';
 /** On a pod: what it may send at most, bits per second; kubelet, CNI plugins and Netloom's agents hold it. */
@@ -14,7 +12,7 @@ const BYTES_PER_MBIT = 125_000;
 const MOST_MBPS = 1e8;
 
 /** Bytes per second; undefined: no positive number of Mbit/s. */
-export function bytesOfMbps(value: unknown): number | undefined {
+function bytesOfMbps(value: unknown): number | undefined {
   const mbps = parseQuantity(value);
   return mbps !== undefined && mbps > 0 && mbps <= MOST_MBPS ? mbps * BYTES_PER_MBIT : undefined;
 }

@@ -2,6 +2,7 @@
  * The cluster as Netloom keeps it: Kubernetes objects reduced to the fields that are used.
  * Plain data, from whichever source (snapshot file, API server).
  */
+import type { NodeChoice, Taint } from './node-choice.ts';
 
 /** Controller that owns a pod for good: Deployment, StatefulSet, DaemonSet, Job, CronJob, ReplicaSet, ... or a bare Pod. */
 export interface WorkloadRef {
@@ -28,8 +29,12 @@ export interface NodeRecord {
   readonly zone: string | undefined;
   readonly region: string | undefined;
   readonly allocatable: Resources;
-  /** netloom.io/link-mbps: what its link carries each way, bytes per second. */
-  readonly linkBytesPerSecond?: number;
+  /** netloom.io/link-mbps: speed of its link in either direction, where somebody says so. */
+  readonly linkMbps?: number;
+  /** What nodeSelector and node affinity look at. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Those that keep pods away, where there are any. */
+  readonly taints?: readonly Taint[];
   /** It has a taint with effect PreferNoSchedule. */
   readonly avoided?: true;
 }
@@ -55,6 +60,10 @@ export interface PodRecord {
   readonly owner: OwnerRef | undefined;
   readonly labels: Readonly<Record<string, string>>;
   readonly requests: Resources;
+  /** podScoredRequests(), where that is not what scoredRequests() makes of `requests`. */
+  readonly scored?: Resources;
+  /** Which nodes it may go to, where it says something of it. */
+  readonly nodeChoice?: NodeChoice;
   /** kubernetes.io/config.mirror: a static pod. */
   readonly mirror: boolean;
   /** netloom.io/placement: "off" */

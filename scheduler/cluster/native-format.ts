@@ -6,6 +6,7 @@ import { formatAddress, parseAddress, parseCidr } from '../../lib/ip.ts';
 import { asArray, asCount, asLabels, asObject, asText, excerpt, type JsonObject } from '../../lib/json/json-access.ts';
 import type { Section } from '../../lib/json/json-scanner.ts';
 import type { ClusterRecord, Egress, OwnerRef, PodPhase, PodTemplate, Resources } from './model.ts';
+import { nodeChoice, nodeTaints, type NodeChoice } from './node-choice.ts';
 import { servicesMeant } from './references.ts';
 import type { Projection } from './project.ts';
 
@@ -58,6 +59,23 @@ function ownerOf(value: unknown): OwnerRef | undefined {
   const kind = asText(object?.['kind']);
   const name = asText(object?.['name']);
   return kind === undefined || name === undefined ? undefined : { kind, name, uid: asText(object?.['uid']) ?? '' };
+}
+
+/** As it was written: in the words of a pod's spec it is what that says. */
+function nodeChoiceOf(value: unknown): { readonly nodeChoice?: NodeChoice } {
+  const object = asObject(value);
+  if (object === undefined) return {};
+  const terms = asArray(object['terms']).map((term) => ({
+    matchExpressions: asObject(term)?.['labels'],
+    matchFields: asObject(term)?.['fields'],
+  }));
+  const required = { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } };
+  const choice = nodeChoice({
+    nodeSelector: object['selector'],
+    tolerations: object['tolerations'],
+    ...(object['terms'] === undefined ? {} : { affinity: { nodeAffinity: required } }),
+  });
+  return choice === undefined ? {} : { nodeChoice: choice };
 }
 
 /** One element of a section as a record. Absent fields have defaults; only names (and namespaces) are demanded. */
@@ -120,7 +138,9 @@ function readRecord(
         zone: asText(object['zone']),
         region: asText(object['region']),
         allocatable: resourcesOf(object['allocatable'], NO_RESOURCES),
-        ...optional('linkBytesPerSecond', asPositive(object['linkBytesPerSecond'])),
+        ...(Object.keys(asLabels(object['labels'])).length === 0 ? {} : { labels: asLabels(object['labels']) }),
+        ...(nodeTaints(object).length === 0 ? {} : { taints: nodeTaints(object) }),
+        ...(typeof object['linkMbps'] === 'number' && object['linkMbps'] > 0 ? { linkMbps: object['linkMbps'] } : {}),
         ...(object['avoided'] === true ? { avoided: true as const } : {}),
       };
     }
@@ -142,6 +162,10 @@ function readRecord(
         owner: ownerOf(object['owner']),
         labels: asLabels(object['labels']),
         requests: resourcesOf(object['requests'], { ...NO_RESOURCES, pods: 1 }),
+        ...nodeChoiceOf(object['nodeChoice']),
+        ...(asObject(object['scored']) === undefined
+          ? {}
+          : { scored: resourcesOf(object['scored'], { ...NO_RESOURCES, pods: 1 }) }),
         mirror: object['mirror'] === true,
         ...(object['placementOff'] === true ? { placementOff: true as const } : {}),
         ...optional('egress', egressOf(object['egress'])),

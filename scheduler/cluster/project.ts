@@ -3,6 +3,7 @@
  */
 import { formatAddress, parseAddress, parseCidr } from '../../lib/ip.ts';
 import { asArray, asCount, asLabels, asObject, asText, excerpt, type JsonObject } from '../../lib/json/json-access.ts';
+import { sameData } from '../../lib/json/same-data.ts';
 import type {
   ClusterRecord,
   ControllerRecord,
@@ -12,12 +13,14 @@ import type {
   PodPhase,
   PodRecord,
   PodTemplate,
+  Resources,
   ServiceRecord,
 } from './model.ts';
-import { bytesOfMbps, LINK_MBPS, podEgress } from './egress.ts';
+import { podEgress } from './egress.ts';
 import { Interner } from './interner.ts';
+import { nodeChoice, nodeTaints } from './node-choice.ts';
 import { podTemplate } from './pod-template.ts';
-import { nodeAllocatable, podRequests } from './requests.ts';
+import { nodeAllocatable, podRequests, podScoredRequests, scoredRequests } from './requests.ts';
 
 /** Of the core API group, and no controllers. */
 const CLUSTER_KINDS: ReadonlySet<string> = new Set(['Namespace', 'Node', 'Pod', 'Service']);
@@ -78,6 +81,9 @@ export const PLACEMENT = 'netloom.io/placement';
 /** Label of a namespace: pods of different tenants are never drawn together. */
 export const TENANT = 'netloom.io/tenant';
 
+/** On a node: speed of its link in either direction, Mbit/s. */
+const LINK_MBPS = 'netloom.io/link-mbps';
+
 const PHASES: ReadonlySet<string> = new Set(['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown']);
 
 /** Collects the fields of one object that could not be used. */
@@ -137,7 +143,8 @@ function projectNamespace(metadata: JsonObject, name: string): NamespaceRecord {
 function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd: Oddities): NodeRecord {
   const spec = asObject(object['spec']);
   const status = asObject(object['status']);
-  const labels = asObject(metadata['labels']);
+  const labels = asLabels(metadata['labels']);
+  const taints = nodeTaints(spec);
   const addresses: string[] = [];
   for (const entry of asArray(status?.['addresses'])) {
     const address = asObject(entry);
@@ -155,11 +162,6 @@ function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd
       podCidrs.push(value);
     }
   }
-  const link = asObject(metadata['annotations'])?.[LINK_MBPS];
-  const linkBytesPerSecond = bytesOfMbps(link);
-  if (link !== undefined && linkBytesPerSecond === undefined) {
-    odd.note(`annotation ${LINK_MBPS} ${excerpt(link)} is no number of Mbit/s above 0`);
-  }
   const avoided = asArray(spec?.['taints']).some((taint) => asObject(taint)?.['effect'] === 'PreferNoSchedule');
   return {
     type: 'node',
@@ -167,13 +169,24 @@ function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd
     uid: asText(metadata['uid']) ?? `Node/${name}`,
     addresses,
     podCidrs,
-    zone: asText(labels?.['topology.kubernetes.io/zone']) ?? asText(labels?.['failure-domain.beta.kubernetes.io/zone']),
+    zone: asText(labels['topology.kubernetes.io/zone']) ?? asText(labels['failure-domain.beta.kubernetes.io/zone']),
     region:
-      asText(labels?.['topology.kubernetes.io/region']) ?? asText(labels?.['failure-domain.beta.kubernetes.io/region']),
+      asText(labels['topology.kubernetes.io/region']) ?? asText(labels['failure-domain.beta.kubernetes.io/region']),
     allocatable: nodeAllocatable(status),
-    ...(linkBytesPerSecond === undefined ? {} : { linkBytesPerSecond }),
+    ...linkMbpsOf(metadata, odd),
+    ...(Object.keys(labels).length === 0 ? {} : { labels }),
+    ...(taints.length === 0 ? {} : { taints }),
     ...(avoided ? { avoided } : {}),
   };
+}
+
+function linkMbpsOf(metadata: JsonObject, odd: Oddities): { readonly linkMbps?: number } {
+  const text = asText(asObject(metadata['annotations'])?.[LINK_MBPS]);
+  if (text === undefined) return {};
+  const mbps = Number(text);
+  if (mbps > 0 && mbps < Infinity) return { linkMbps: mbps };
+  odd.note(`${LINK_MBPS} ${excerpt(text)} is no number above 0`);
+  return {};
 }
 
 function projectPod(
@@ -194,6 +207,9 @@ function projectPod(
   const node = asText(spec?.['nodeName']);
   const owner = controllingOwner(metadata);
   const requests = podRequests(spec);
+  const scored = podScoredRequests(spec);
+  // A DaemonSet's pods name their node in their affinity: there is one choice for each of them, and none to make.
+  const choice = owner?.kind === 'DaemonSet' ? undefined : nodeChoice(spec);
   const hostIp = parseAddress(asText(status?.['hostIP']) ?? '');
   const phase = asText(status?.['phase']);
   if (phase !== undefined && !PHASES.has(phase)) odd.note(`status.phase ${excerpt(phase)} is not known`);
@@ -214,7 +230,9 @@ function projectPod(
     phase: phase !== undefined && PHASES.has(phase) ? (phase as PodPhase) : phase === undefined ? 'Pending' : 'Unknown',
     owner: owner === undefined ? undefined : interner.value(`owner/${owner.kind}/${owner.name}/${owner.uid}`, owner),
     labels: interner.labels(labels),
-    requests: interner.value(`requests/${requests.milliCpu}/${requests.memoryBytes}/${requests.pods}`, requests),
+    requests: shared(requests, interner),
+    ...(sameData(scored, scoredRequests({ requests })) ? {} : { scored: shared(scored, interner) }),
+    ...(choice === undefined ? {} : { nodeChoice: interner.value(`choice/${JSON.stringify(choice)}`, choice) }),
     mirror: annotations?.['kubernetes.io/config.mirror'] !== undefined,
     ...(placementOff(metadata) ? { placementOff: true as const } : {}),
     ...(egress === undefined ? {} : { egress: interned(interner, 'egress', egress) }),
@@ -241,6 +259,10 @@ function templateOf(
 
 function interned<T extends object>(interner: Interner, kind: string, value: T): T {
   return interner.value(`${kind}/${JSON.stringify(value)}`, value);
+}
+
+function shared(requests: Resources, interner: Interner): Resources {
+  return interner.value(`requests/${requests.milliCpu}/${requests.memoryBytes}/${requests.pods}`, requests);
 }
 
 function projectService(

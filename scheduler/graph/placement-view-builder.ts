@@ -37,7 +37,7 @@ export interface PlacementNode {
   /** Figures of 0: the node does not say. */
   readonly allocatable?: Resources;
   /** Said of its link, each way; left out: nothing. */
-  readonly linkBytesPerSecond?: number;
+  readonly linkMbps?: number;
   readonly avoided?: true;
 }
 
@@ -202,6 +202,11 @@ export class PlacementViewBuilder {
     };
   }
 
+  /** "namespace/Kind/name" by index, as of the last message. */
+  get workloadNames(): readonly string[] {
+    return this.#workloads.names;
+  }
+
   /** Index of a node in a view that was built then; undefined: it is not in its names, or they have started anew since. */
   nodeIndexOf(node: string, builtAtMs: number): number | undefined {
     return builtAtMs < this.#namesSinceMs ? undefined : this.#nodes.get(node);
@@ -283,10 +288,11 @@ export class PlacementViewBuilder {
     const nodeLink = new Float64Array(this.#nodes.size).fill(Infinity);
     const measured: (UplinkRate | undefined)[] = [];
     let known = false;
-    for (const [i, { name, linkBytesPerSecond }] of nodes.entries()) {
+    for (const [i, { name, linkMbps }] of nodes.entries()) {
       const uplink = this.#graph.nodes.find(name)?.mainUplink();
       const speed = uplink === undefined || uplink.speedBps === 0 ? undefined : uplink.speedBps / 8;
-      const link = linkBytesPerSecond ?? speed ?? this.#options.linkBytesPerSecond;
+      const said = linkMbps === undefined ? undefined : (linkMbps * 1e6) / 8;
+      const link = said ?? speed ?? this.#options.linkBytesPerSecond;
       if (link === undefined) continue;
       known = true;
       nodeLink[nodeOf[i]!] = link;

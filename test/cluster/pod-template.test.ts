@@ -129,7 +129,7 @@ describe('what a pod sends', () => {
   it('has a link, if its node says how fast it is', () => {
     const node = (mbps: unknown) =>
       projectObject({ kind: 'Node', metadata: { name: 'n', annotations: { 'netloom.io/link-mbps': mbps } } });
-    expect(node('1000')).toMatchObject({ record: { linkBytesPerSecond: 125e6 }, odd: undefined });
+    expect(node('1000')).toMatchObject({ record: { linkMbps: 1000 }, odd: undefined });
     expect(node('1G')).toMatchObject({ odd: expect.stringContaining('netloom.io/link-mbps "1G"') as string });
   });
 });

@@ -228,7 +228,7 @@ describe('placement view', () => {
     const base = cluster(['n1', 'n2', 'n3'], { web: { placed: { n1: 1, n2: 1 } }, cart: { placed: { n2: 1 } } });
     const linked: PlacementCluster = {
       ...base,
-      nodes: () => [...base.nodes()].map((node) => (node.name === 'n2' ? { ...node, linkBytesPerSecond: 5e4 } : node)),
+      nodes: () => [...base.nodes()].map((node) => (node.name === 'n2' ? { ...node, linkMbps: 0.4 } : node)),
       workloads: () =>
         [...base.workloads()].map((w) =>
           w.key.endsWith('cart') ? { ...w, egress: { limitBytesPerSecond: 40_000 } } : w,
