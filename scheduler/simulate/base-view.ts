@@ -23,6 +23,8 @@ export interface BaseViewParts {
   readonly fixedOn: readonly Resources[];
   readonly edges: readonly TrafficEdge[];
   readonly hasUnits: boolean;
+  /** Of the links of nodes that do not say. */
+  readonly linkMbps?: number | undefined;
 }
 
 /** The view that the product itself would build of a cluster in which only the fixed pods are placed. */
@@ -45,6 +47,7 @@ export function baseView(parts: BaseViewParts): PlacementView {
           placedByNode,
           pending: parts.toPlace[w]!,
           requests: { milliCpu: parts.milliCpu[w]!, memoryBytes: parts.memoryBytes[w]!, pods: 1 },
+          egress: state.workload(key)?.egress,
         };
       }),
     placementOff: (namespace) => state.placementOff(namespace),
@@ -55,7 +58,8 @@ export function baseView(parts: BaseViewParts): PlacementView {
   const graph = new TrafficGraph(new ClusterResolver(state, new AddressBook()));
   graph.setFileTraffic(parts.edges);
   graph.file.hasUnits = parts.hasUnits;
+  const linkBytesPerSecond = parts.linkMbps === undefined ? undefined : (parts.linkMbps * 1e6) / 8;
   const receiver = new PlacementViewReceiver(undefined, (turn) => turn());
-  receiver.receive(new PlacementViewBuilder(graph, cluster).build(0));
+  receiver.receive(new PlacementViewBuilder(graph, cluster, { linkBytesPerSecond }).build(0));
   return receiver.current!;
 }

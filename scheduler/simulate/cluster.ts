@@ -175,6 +175,7 @@ export function simulatedCluster(
     fixedOn,
     edges,
     hasUnits: options.hasUnits,
+    linkMbps: options.linkMbps,
   });
   const movable = traffic.pairs.filter(({ a, b }) => toPlace[a]! > 0 && toPlace[b]! > 0);
   return {

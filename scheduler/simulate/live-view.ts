@@ -1,4 +1,5 @@
 import { forgetDomains } from '../placement/domain-counts.ts';
+import { addedLinkUse } from '../placement/link-use.ts';
 import { moveReserved, reservedRoom } from '../placement/target.ts';
 import type { PlacementTarget, PlacementView } from '../placement/view.ts';
 
@@ -14,6 +15,8 @@ const CHANGING = [
   'freeMilliCpu',
   'freeMemoryBytes',
   'freePods',
+  'nodeTx',
+  'nodeRx',
 ] as const;
 
 /**
@@ -27,8 +30,8 @@ export class LiveView {
   /** @param base keeps as it is; rows get room for view.replicas more entries, at most one for each node */
   constructor(base: PlacementView, target?: TargetColumns) {
     const placed = roomyRows(base);
-    const { toCome, freeMilliCpu, freeMemoryBytes, freePods } = base;
-    this.#first = { ...placed, toCome, freeMilliCpu, freeMemoryBytes, freePods };
+    const { toCome, freeMilliCpu, freeMemoryBytes, freePods, nodeTx, nodeRx } = base;
+    this.#first = { ...placed, toCome, freeMilliCpu, freeMemoryBytes, freePods, nodeTx, nodeRx };
     const view = {
       ...base,
       placedStart: placed.placedStart,
@@ -39,6 +42,8 @@ export class LiveView {
       freeMilliCpu: freeMilliCpu.slice(),
       freeMemoryBytes: freeMemoryBytes.slice(),
       freePods: freePods.slice(),
+      nodeTx: nodeTx.slice(),
+      nodeRx: nodeRx.slice(),
     };
     this.view = {
       ...view,
@@ -58,6 +63,7 @@ export class LiveView {
   }
 
   place(workload: number, node: number): void {
+    this.#fillLink(workload, node, 1);
     const { placedStart, placedEnd, placedNode, placedCount } = this.view;
     const end = placedEnd[workload]!;
     const at = this.#find(workload, node);
@@ -88,6 +94,7 @@ export class LiveView {
       placedEnd[workload] = end - 1;
     }
     this.#moved(workload, node, after + 1, after);
+    this.#fillLink(workload, node, -1);
   }
 
   /** What is left of a node; of what it does not say, nothing is known. */
@@ -96,6 +103,15 @@ export class LiveView {
     if (freeMilliCpu[node] !== Infinity) freeMilliCpu[node] = Math.max(0, milliCpu);
     if (freeMemoryBytes[node] !== Infinity) freeMemoryBytes[node] = Math.max(0, memoryBytes);
     if (freePods[node] !== Infinity) freePods[node] = Math.max(0, pods);
+  }
+
+  /** While the replica that comes or went is not among those placed. */
+  #fillLink(workload: number, node: number, sign: 1 | -1): void {
+    const { view } = this;
+    if (!view.hasLinks) return;
+    const { tx, rx } = addedLinkUse(view, workload, node);
+    view.nodeTx[node] = Math.max(0, view.nodeTx[node]! + sign * tx);
+    view.nodeRx[node] = Math.max(0, view.nodeRx[node]! + sign * rx);
   }
 
   #moved(workload: number, node: number, before: number, after: number): void {
