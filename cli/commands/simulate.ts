@@ -28,8 +28,7 @@ export default defineCommand({
     },
     {
       text: 'One policy, twenty orders in which Deployments roll out.',
-      command:
-        'netloom simulate --snapshot cluster.json --traffic traffic.csv --policy netloom --order rollout --seeds 20 -o json',
+      command: 'netloom simulate --snapshot cluster.json --traffic traffic.csv --policy netloom --order rollout --seeds 20 -o json',
     },
     {
       text: 'A made-up cluster of 200 nodes, also as files.',
