@@ -66,6 +66,7 @@ export default defineCommand({
           : {}),
         ...(traffic === undefined ? {} : { traffic }),
         ...(store === undefined ? {} : { store }),
+        ...(options.plan === 'on' ? { plan: { iterations: options.planIterations || undefined } } : {}),
         clientGraceMs: options.clientGrace,
         placement: placementSettings({
           scoreRange: options.scoreRange,

@@ -146,6 +146,23 @@ export const schedulerSection = defineSection({
       help: 'What traffic is worth that stays on the node, in the zone, in the region. Levels not named keep their defaults.',
       group: 'Scoring',
     },
+    plan: {
+      type: 'enum',
+      values: ['on', 'off'],
+      default: 'on',
+      help:
+        'Whether a target for all workloads whose traffic is known is computed in the background and leads where a ' +
+        'workload and its peers are created anew, or stand as planned already. A full or gone target falls back to the score.',
+      group: 'Plans',
+    },
+    planIterations: {
+      type: 'int',
+      default: 0,
+      min: 0,
+      max: 1_000_000_000,
+      help: 'Proposals of the annealing that makes a plan; a million take two to three seconds of one core. 0: by the size of the cluster.',
+      group: 'Plans',
+    },
     bodyLimit: {
       type: 'bytes',
       default: '64Mi',

@@ -10,16 +10,19 @@
  *   state.ownerLinks()                           ReplicaSet, Job, ... -> workload, for PlacementView's ownerIndex
  *   state.findWorkload(ns, kind, name)           by any name people use: kind in any case, a ReplicaSet, a single pod
  *   state.selectedBy(service)                    workloads behind a Service
+ *   state.usedOn(node)                           what the pods on a node ask for
  *   state.version                                counts up with each apply()
  */
 import {
   workloadKey,
   type ClusterEvent,
   type ControllerRecord,
+  type Egress,
   type NamespaceRecord,
   type NodeRecord,
   type OwnerRef,
   type PodRecord,
+  type Resources,
   type ServiceRecord,
   type WorkloadRef,
 } from './model.ts';
@@ -36,6 +39,11 @@ export interface Workload {
   readonly placed: number;
   /** The same by node name; only nodes with at least one. */
   readonly placedByNode: ReadonlyMap<string, number>;
+  /** Pods that are neither bound nor at their end. */
+  readonly pending: number;
+  /** What the pod of it that was shown last asks of a node; undefined: it never had one. */
+  readonly requests: Resources | undefined;
+  readonly egress: Egress | undefined;
   /** All its pods, of any phase. */
   readonly pods: ReadonlySet<PodRecord>;
 }
@@ -48,6 +56,9 @@ class WorkloadEntry implements Workload {
   listed = false;
   placed = 0;
   readonly placedByNode = new Map<string, number>();
+  pending = 0;
+  requests: Resources | undefined = undefined;
+  egress: Egress | undefined = undefined;
   readonly pods = new Set<PodRecord>();
   constructor(key: string, ref: WorkloadRef) {
     this.key = key;
@@ -70,20 +81,34 @@ interface OwnerEntry {
 
 /** Whether a pod takes part in traffic and placement: bound, and not at its end. */
 export function isPlaced(pod: PodRecord): boolean {
-  return pod.node !== undefined && pod.phase !== 'Succeeded' && pod.phase !== 'Failed';
+  return pod.node !== undefined && !isOver(pod);
 }
+
+function isOver(pod: PodRecord): boolean {
+  return pod.phase === 'Succeeded' || pod.phase === 'Failed';
+}
+
+/** Sum of what the pods on a node ask for. */
+interface Usage {
+  milliCpu: number;
+  memoryBytes: number;
+  pods: number;
+}
+
+const NO_USAGE: Resources = { milliCpu: 0, memoryBytes: 0, pods: 0 };
 
 export class ClusterState {
   private changes = 0;
   private readonly nodesByName = new Map<string, NodeRecord>();
   /** Only those that say something. */
-  private readonly namespacesOff = new Map<string, NamespaceRecord>();
+  private readonly namespacesSaying = new Map<string, NamespaceRecord>();
   private readonly podsByUid = new Map<string, PodEntry>();
   private readonly podsByName = new Map<string, PodEntry>();
   private readonly servicesByName = new Map<string, ServiceRecord>();
   private readonly controllersByKey = new Map<string, ControllerRecord>();
   private readonly owners = new Map<string, OwnerEntry>();
   private readonly workloadsByKey = new Map<string, WorkloadEntry>();
+  private readonly usageByNode = new Map<string, Usage>();
   private readonly find: FindController = (namespace, kind, name) =>
     this.controllersByKey.get(`${namespace}/${kind}/${name}`);
 
@@ -100,9 +125,9 @@ export class ClusterState {
     return this.workloadsByKey.size;
   }
 
-  /** Of which something is to be known: those that switch placement off. */
+  /** Of which something is to be known: those that switch placement off or name a tenant. */
   namespaces(): Iterable<NamespaceRecord> {
-    return this.namespacesOff.values();
+    return this.namespacesSaying.values();
   }
   nodes(): Iterable<NodeRecord> {
     return this.nodesByName.values();
@@ -139,9 +164,19 @@ export class ClusterState {
     return this.workloadsByKey.get(key);
   }
 
+  /** What the pods on a node ask for, all together: those that are bound to it and not at their end. */
+  usedOn(node: string): Resources {
+    return this.usageByNode.get(node) ?? NO_USAGE;
+  }
+
   /** The namespace says `netloom.io/placement: "off"`. */
   placementOff(namespace: string): boolean {
-    return this.namespacesOff.has(namespace);
+    return this.namespacesSaying.get(namespace)?.placementOff === true;
+  }
+
+  /** Label netloom.io/tenant of the namespace; '': it has none. */
+  tenantOf(namespace: string): string {
+    return this.namespacesSaying.get(namespace)?.tenant ?? '';
   }
 
   workloadOf(pod: PodRecord): WorkloadRef {
@@ -205,8 +240,9 @@ export class ClusterState {
     for (const { op, record } of events) {
       switch (record.type) {
         case 'namespace':
-          if (op === 'upsert' && record.placementOff) this.namespacesOff.set(record.name, record);
-          else this.namespacesOff.delete(record.name);
+          if (op === 'upsert' && (record.placementOff || record.tenant !== undefined)) {
+            this.namespacesSaying.set(record.name, record);
+          } else this.namespacesSaying.delete(record.name);
           break;
         case 'node':
           if (op === 'upsert') this.nodesByName.set(record.name, record);
@@ -276,14 +312,30 @@ export class ClusterState {
 
   private count(entry: PodEntry, sign: 1 | -1): void {
     const { record, workload } = entry;
-    if (sign === 1) workload.pods.add(record);
-    else workload.pods.delete(record);
-    if (!isPlaced(record)) return;
+    if (sign === 1) {
+      workload.pods.add(record);
+      workload.requests = record.requests;
+      workload.egress = record.egress;
+    } else workload.pods.delete(record);
+    if (!isPlaced(record)) {
+      if (record.node === undefined && !isOver(record)) workload.pending += sign;
+      return;
+    }
     const node = record.node!;
+    this.use(node, record.requests, sign);
     const placed = (workload.placedByNode.get(node) ?? 0) + sign;
     if (placed === 0) workload.placedByNode.delete(node);
     else workload.placedByNode.set(node, placed);
     workload.placed += sign;
+  }
+
+  private use(node: string, { milliCpu, memoryBytes }: Resources, sign: 1 | -1): void {
+    let usage = this.usageByNode.get(node);
+    if (usage === undefined) this.usageByNode.set(node, (usage = { milliCpu: 0, memoryBytes: 0, pods: 0 }));
+    usage.milliCpu += sign * milliCpu;
+    usage.memoryBytes += sign * memoryBytes;
+    usage.pods += sign;
+    if (usage.pods === 0) this.usageByNode.delete(node);
   }
 
   private upsertPod(record: PodRecord): void {

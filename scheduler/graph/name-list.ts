@@ -8,6 +8,11 @@ export class NameList {
     return this.#names.length;
   }
 
+  /** By index. */
+  get names(): readonly string[] {
+    return this.#names;
+  }
+
   get(name: string): number | undefined {
     return this.#index.get(name);
   }

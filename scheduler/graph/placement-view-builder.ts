@@ -1,25 +1,44 @@
-import type { ServiceRecord } from '../cluster/model.ts';
+import type { Egress, Resources, ServiceRecord } from '../cluster/model.ts';
+import { kindOf } from '../placement/evaluate.ts';
 import { type NamesDelta, type ViewArrays, type ViewMessage, packNames } from '../placement/view-message.ts';
 import { confidenceOfRow } from './edge-views.ts';
 import { CLASS_SERVICE, CLASS_WORKLOAD, type Endpoint } from './endpoint-table.ts';
 import { endpointKey } from './file-traffic.ts';
+import { linkUse, type LinkColumns } from '../placement/link-use.ts';
+import type { UplinkRate } from './agents.ts';
+import type { Rates } from './edges.ts';
 import { NameList } from './name-list.ts';
+import { TargetResolver, type NamedTarget } from './named-target.ts';
 import { PairList, buildPeerMatrix } from './peer-matrix.ts';
 import type { TrafficGraph } from './traffic-graph.ts';
 import { CLIENT, INTS, REPORTER, SERVER, STATE } from './traffic-rows.ts';
 
+export type { NamedTarget } from './named-target.ts';
 export { type ViewMessage, transferOf } from '../placement/view-message.ts';
 
 /** What of the cluster goes into a view; ClusterState is one. */
 export interface PlacementCluster {
   /** Changes whenever one of the others may answer otherwise. */
   readonly version: number;
-  nodes(): Iterable<{ readonly name: string; readonly zone: string | undefined; readonly region: string | undefined }>;
+  nodes(): Iterable<PlacementNode>;
+  /** What the pods on a node ask for, all together; left out: nothing is known of room. */
+  usedOn?(node: string): Resources;
   workloads(): Iterable<PlacementWorkload>;
   placementOff(namespace: string): boolean;
   ownerLinks(): Iterable<{ readonly ownerKey: string; readonly workloadKey: string }>;
   service(namespace: string, name: string): ServiceRecord | undefined;
   selectedBy(service: ServiceRecord): Iterable<{ readonly key: string }>;
+}
+
+export interface PlacementNode {
+  readonly name: string;
+  readonly zone: string | undefined;
+  readonly region: string | undefined;
+  /** Figures of 0: the node does not say. */
+  readonly allocatable?: Resources;
+  /** Said of its link, each way; left out: nothing. */
+  readonly linkMbps?: number;
+  readonly avoided?: true;
 }
 
 export interface PlacementWorkload {
@@ -29,11 +48,16 @@ export interface PlacementWorkload {
   readonly desired: number | undefined;
   readonly placed: number;
   readonly placedByNode: ReadonlyMap<string, number>;
+  readonly pending?: number;
+  readonly requests?: Resources | undefined;
+  readonly egress?: Egress | undefined;
 }
 
 export interface ViewBuilderOptions {
   /** Peers of a workload in the view, by rate; the rest counts as other traffic. Each costs the extender time. */
   readonly maxPeers: number;
+  /** What a link carries each way of which neither its node nor an agent says anything; undefined: not known. */
+  readonly linkBytesPerSecond: number | undefined;
   /** Names of what is gone are kept until they outnumber the others by this much. */
   readonly maxGoneNames: number;
 }
@@ -46,7 +70,19 @@ export interface ViewStats {
   readonly edgesGone: number;
 }
 
-const DEFAULTS: ViewBuilderOptions = { maxPeers: 256, maxGoneNames: 10_000 };
+const DEFAULTS: ViewBuilderOptions = { maxPeers: 256, linkBytesPerSecond: undefined, maxGoneNames: 10_000 };
+
+type RoomColumn = 'nodeMilliCpu' | 'nodeMemoryBytes' | 'freeMilliCpu' | 'freeMemoryBytes' | 'freePods';
+type PlacedColumn =
+  | 'placementOff'
+  | 'replicas'
+  | 'toCome'
+  | 'milliCpu'
+  | 'memoryBytes'
+  | 'placedStart'
+  | 'placedEnd'
+  | 'placedNode'
+  | 'placedCount';
 
 /** A workload whose name is not kept. */
 const GONE = -1;
@@ -62,6 +98,9 @@ export class PlacementViewBuilder {
   readonly #cluster: PlacementCluster;
   readonly #options: ViewBuilderOptions;
   readonly #pairs = new PairList();
+  /** By workload, bytes per second of all its replicas. */
+  #sent = new Float64Array(0);
+  #received = new Float64Array(0);
   #version = 0;
   #namesSinceMs = Infinity;
   #nodes = new NameList();
@@ -74,6 +113,9 @@ export class PlacementViewBuilder {
   #resolved: number[] = [];
   #resolvedVersion = -1;
   #services = new Map<string, readonly number[]>();
+  readonly #targets = new TargetResolver();
+  /** Of the newest plan; views have it from the next one on. */
+  target: NamedTarget | undefined;
   stats: ViewStats = { edges: 0, fileEdgesUnknown: 0, edgesGone: 0 };
 
   constructor(graph: TrafficGraph, cluster: PlacementCluster, options: Partial<ViewBuilderOptions> = {}) {
@@ -111,11 +153,33 @@ export class PlacementViewBuilder {
       nodeZone[n] = zoneOf[i]!;
       nodeRegion[n] = regionOf[i]!;
     }
+    const room = this.#room(nodes, nodeOf);
     const placed = this.#placed(workloads, live);
     const other = new Float64Array(this.#workloads.size);
+    this.#sent = new Float64Array(this.#workloads.size);
+    this.#received = new Float64Array(this.#workloads.size);
     this.#collect(placed.replicas, other);
     const peers = buildPeerMatrix(this.#pairs, placed.replicas, this.#options.maxPeers, other);
-    const arrays: ViewArrays = { nodeLive, nodeZone, nodeRegion, ...placed, ...peers, otherBytesPerSecond: other };
+    const [nodeCount, workloadCount] = [this.#nodes.size, this.#workloads.size];
+    const flows = this.#flows(workloads, live, placed.replicas);
+    const links = this.#links(nodes, nodeOf, { nodeCount, workloadCount, ...placed, ...peers, ...flows });
+    const arrays: ViewArrays = {
+      nodeLive,
+      nodeZone,
+      nodeRegion,
+      ...room,
+      nodeAvoided: this.#avoided(nodes, nodeOf),
+      ...links,
+      ...placed,
+      ...flows,
+      ...peers,
+      otherBytesPerSecond: other,
+    };
+    const target = this.#targets.resolve(this.target, this.#workloads, this.#nodes, {
+      nodeCount,
+      workloadCount,
+      ...placed,
+    });
     const names: NamesDelta = {
       nodes: packNames(this.#nodes.takeNew()),
       workloads: packNames(this.#workloads.takeNew()),
@@ -129,11 +193,18 @@ export class PlacementViewBuilder {
       builtAtMs: nowMs,
       reset,
       names,
-      nodeCount: this.#nodes.size,
-      workloadCount: this.#workloads.size,
+      nodeCount,
+      workloadCount,
       hasUnits: this.#graph.file.hasUnits,
+      hasLinks: links.nodeLink.some((link) => link < Infinity),
       arrays,
+      target,
     };
+  }
+
+  /** "namespace/Kind/name" by index, as of the last message. */
+  get workloadNames(): readonly string[] {
+    return this.#workloads.names;
   }
 
   /** Index of a node in a view that was built then; undefined: it is not in its names, or they have started anew since. */
@@ -161,30 +232,113 @@ export class PlacementViewBuilder {
     return moved;
   }
 
-  #placed(
+  #room(nodes: readonly PlacementNode[], nodeOf: readonly number[]): Pick<ViewArrays, RoomColumn> {
+    const unknown = (): Float64Array => new Float64Array(this.#nodes.size).fill(Infinity);
+    const room = {
+      nodeMilliCpu: unknown(),
+      nodeMemoryBytes: unknown(),
+      freeMilliCpu: unknown(),
+      freeMemoryBytes: unknown(),
+      freePods: unknown(),
+    };
+    for (const [i, { name, allocatable }] of nodes.entries()) {
+      const used = this.#cluster.usedOn?.(name);
+      if (allocatable === undefined || used === undefined) continue;
+      const n = nodeOf[i]!;
+      const { milliCpu, memoryBytes, pods } = allocatable;
+      if (milliCpu > 0) room.freeMilliCpu[n] = Math.max(0, (room.nodeMilliCpu[n] = milliCpu) - used.milliCpu);
+      if (memoryBytes > 0) {
+        room.freeMemoryBytes[n] = Math.max(0, (room.nodeMemoryBytes[n] = memoryBytes) - used.memoryBytes);
+      }
+      if (pods > 0) room.freePods[n] = Math.max(0, pods - used.pods);
+    }
+    return room;
+  }
+
+  #avoided(nodes: readonly PlacementNode[], nodeOf: readonly number[]): Uint8Array {
+    const avoided = new Uint8Array(this.#nodes.size);
+    for (const [i, node] of nodes.entries()) if (node.avoided) avoided[nodeOf[i]!] = 1;
+    return avoided;
+  }
+
+  /** What one replica sends and receives: as it was seen, at least what it asks for, at most its limit. */
+  #flows(
     workloads: readonly PlacementWorkload[],
     live: readonly number[],
-  ): Pick<ViewArrays, 'placementOff' | 'replicas' | 'placedStart' | 'placedNode' | 'placedCount'> {
+    replicas: Int32Array,
+  ): Pick<ViewArrays, 'txBytesPerSecond' | 'rxBytesPerSecond'> {
+    const perReplica = (of: Float64Array): Float64Array => of.map((rate, w) => rate / Math.max(1, replicas[w]!));
+    const flows = { txBytesPerSecond: perReplica(this.#sent), rxBytesPerSecond: perReplica(this.#received) };
+    for (const [i, { egress }] of workloads.entries()) {
+      if (egress === undefined) continue;
+      const { requestBytesPerSecond = 0, limitBytesPerSecond = Infinity } = egress;
+      const w = live[i]!;
+      const wanted = Math.max(flows.txBytesPerSecond[w]!, requestBytesPerSecond);
+      flows.txBytesPerSecond[w] = Math.min(wanted, limitBytesPerSecond);
+    }
+    return flows;
+  }
+
+  /** The greater of what agents measure and what the graph says: that is slow to notice a pod, this knows pods only. */
+  #links(
+    nodes: readonly PlacementNode[],
+    nodeOf: readonly number[],
+    columns: Omit<LinkColumns, 'nodeLink'>,
+  ): Pick<ViewArrays, 'nodeLink' | 'nodeTx' | 'nodeRx'> {
+    const nodeLink = new Float64Array(this.#nodes.size).fill(Infinity);
+    const measured: (UplinkRate | undefined)[] = [];
+    let known = false;
+    for (const [i, { name, linkMbps }] of nodes.entries()) {
+      const uplink = this.#graph.nodes.find(name)?.mainUplink();
+      const speed = uplink === undefined || uplink.speedBps === 0 ? undefined : uplink.speedBps / 8;
+      const said = linkMbps === undefined ? undefined : (linkMbps * 1e6) / 8;
+      const link = said ?? speed ?? this.#options.linkBytesPerSecond;
+      if (link === undefined) continue;
+      known = true;
+      nodeLink[nodeOf[i]!] = link;
+      measured[nodeOf[i]!] = uplink;
+    }
+    if (!known)
+      return { nodeLink, nodeTx: new Float64Array(nodeLink.length), nodeRx: new Float64Array(nodeLink.length) };
+    const { nodeTx, nodeRx } = linkUse({ ...columns, nodeLink });
+    for (const [n, uplink] of measured.entries()) {
+      if (uplink === undefined) continue;
+      nodeTx[n] = Math.max(nodeTx[n]!, uplink.txShortBytesPerSecond);
+      nodeRx[n] = Math.max(nodeRx[n]!, uplink.rxShortBytesPerSecond);
+    }
+    return { nodeLink, nodeTx, nodeRx };
+  }
+
+  #placed(workloads: readonly PlacementWorkload[], live: readonly number[]): Pick<ViewArrays, PlacedColumn> {
     const placementOff = new Uint8Array(this.#workloads.size);
     const replicas = new Int32Array(this.#workloads.size);
-    const placedStart = new Int32Array(this.#workloads.size + 1);
+    const toCome = new Int32Array(this.#workloads.size);
+    const milliCpu = new Float64Array(this.#workloads.size);
+    const memoryBytes = new Float64Array(this.#workloads.size);
+    const placedStart = new Int32Array(this.#workloads.size);
+    const placedEnd = new Int32Array(this.#workloads.size);
     const byIndex: (PlacementWorkload | undefined)[] = [];
     let total = 0;
     for (const [i, workload] of workloads.entries()) {
       const w = live[i]!;
       byIndex[w] = workload;
       placementOff[w] = this.#cluster.placementOff(workload.ref.namespace) ? 1 : 0;
-      replicas[w] = Math.max(workload.desired ?? 0, workload.placed, 1);
+      const { key, desired = 0, placed, pending = 0, requests } = workload;
+      const wanted = Math.max(desired, placed + pending);
+      // Pods beyond what a controller wants are those of a rollout: they replace others.
+      replicas[w] = Math.max(workload.desired === undefined ? wanted : desired, placed, 1);
+      toCome[w] = kindOf(key) === 'DaemonSet' ? 0 : wanted - placed;
+      milliCpu[w] = requests?.milliCpu ?? 0;
+      memoryBytes[w] = requests?.memoryBytes ?? 0;
       total += workload.placedByNode.size;
     }
     const placedNode = new Int32Array(total);
     const placedCount = new Int32Array(total);
     let at = 0;
     for (let w = 0; w < this.#workloads.size; w++) {
-      placedStart[w] = at;
+      const from = (placedStart[w] = placedEnd[w] = at);
       const workload = byIndex[w];
       if (workload === undefined) continue;
-      const from = at;
       for (const name of workload.placedByNode.keys()) {
         // A node that is not listed has no zone and no candidates: it cannot be scored.
         const node = this.#nodes.get(name);
@@ -197,12 +351,16 @@ export class PlacementViewBuilder {
         if (node !== undefined) countOf.set(node, count);
       }
       for (const [i, node] of row.entries()) placedCount[from + i] = countOf.get(node)!;
+      placedEnd[w] = at;
     }
-    placedStart[this.#workloads.size] = at;
     return {
       placementOff,
       replicas,
+      toCome,
+      milliCpu,
+      memoryBytes,
       placedStart,
+      placedEnd,
       placedNode: placedNode.slice(0, at),
       placedCount: placedCount.slice(0, at),
     };
@@ -233,10 +391,9 @@ export class PlacementViewBuilder {
       }
       if (file.size > 0 && said.has(`${endpointKey(endpoints.at(c))}>${endpointKey(endpoints.at(s))}`)) continue;
       const rates = edges.longRates(rows, row, this.#graph.watermarkOf(rows.ints[at + REPORTER]!));
-      const rate = rates.out + rates.in;
-      if (rate <= 0) continue;
+      if (rates.out + rates.in <= 0) continue;
       const servers = endpoints.classes[s] === CLASS_SERVICE ? this.#behind(endpoints.at(s), replicas) : undefined;
-      if (!this.#add(client, server, servers, rate, confidenceOfRow(this.#graph, rows, row), other, replicas)) gone++;
+      if (!this.#add(client, server, servers, rates, confidenceOfRow(this.#graph, rows, row), other, replicas)) gone++;
     }
     this.stats = { ...this.stats, edges: this.#pairs.n, edgesGone: gone };
   }
@@ -249,8 +406,8 @@ export class PlacementViewBuilder {
       const client = this.#named(edge.client);
       const server = this.#named(edge.server);
       const servers = edge.server.kind === 'Service' ? this.#behind(edge.server, replicas) : undefined;
-      const rate = edge.bytesPerSecondOut + edge.bytesPerSecondIn;
-      if (!this.#add(client, server, servers, rate, 1, other, replicas)) unknown++;
+      const rates = { out: edge.bytesPerSecondOut, in: edge.bytesPerSecondIn };
+      if (!this.#add(client, server, servers, rates, 1, other, replicas)) unknown++;
     }
     this.stats = { ...this.stats, fileEdgesUnknown: unknown };
     return said;
@@ -261,7 +418,7 @@ export class PlacementViewBuilder {
     client: number,
     server: number,
     servers: readonly number[] | undefined,
-    rate: number,
+    rates: Rates,
     confidence: number,
     other: Float64Array,
     replicas: Int32Array,
@@ -269,10 +426,21 @@ export class PlacementViewBuilder {
     if (client === GONE || server === GONE) return false;
     const live = (workload: number): boolean => workload < 0 || replicas[workload]! > 0;
     if (!live(client) && !live(server)) return false;
+    const rate = rates.out + rates.in;
+    const sends = (from: number, to: number, bytes: number): void => {
+      if (from >= 0) this.#sent[from]! += bytes;
+      if (to >= 0) this.#received[to]! += bytes;
+    };
     if (client >= 0 && servers !== undefined && servers.length > 0) {
-      for (const behind of servers) this.#pairs.push(client, behind, rate / servers.length, confidence);
+      for (const behind of servers) {
+        this.#pairs.push(client, behind, rate / servers.length, confidence);
+        sends(client, behind, rates.out / servers.length);
+        sends(behind, client, rates.in / servers.length);
+      }
       return true;
     }
+    sends(client, server, rates.out);
+    sends(server, client, rates.in);
     if (client >= 0 && server >= 0) this.#pairs.push(client, server, rate, confidence);
     else if (client >= 0) other[client]! += rate;
     else if (server >= 0) other[server]! += rate;

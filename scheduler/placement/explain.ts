@@ -1,17 +1,25 @@
 import {
+  futureGain,
+  headroom,
+  heededValue,
   isCapped,
   isKnownNode,
+  isSlight,
+  isZoneCapped,
+  keptForPlan,
   nodeGain,
   nodeValue,
   prepare,
   regionGain,
   toScore,
   zoneGain,
+  type PlanBasis,
   type ScoreRequest,
   type Silence,
 } from './evaluate.ts';
-import { Scratch, trafficOf, type Level } from './gains.ts';
+import { trafficOf, type Level } from './gains.ts';
 import { scoreNodes } from './score.ts';
+import { Scratch } from './scratch.ts';
 import type { LevelWeights, PlacementSettings } from './settings.ts';
 import type { PlacementView } from './view.ts';
 
@@ -24,8 +32,11 @@ export interface ScoreExplanation {
   readonly scoreRange: number;
   readonly levelWeights: LevelWeights;
   readonly candidates: number;
-  /** The least value among all candidates, subtracted before scores are rounded. */
+  /** Subtracted from all values before scores are rounded: the least, or the greatest less 1 if that is more. */
   readonly least: number;
+  readonly minGain: number;
+  /** undefined: there is none. */
+  readonly plan: PlanBasis | undefined;
   /** undefined with `silence` unknown-workload, one-per-node and no-traffic. */
   readonly basis: BasisExplanation | undefined;
   readonly peers: readonly PeerExplanation[];
@@ -43,6 +54,8 @@ export interface BasisExplanation {
   readonly floorFactor: number;
   /** A node with this many replicas of the workload gets 0. */
   readonly replicaCap: number;
+  /** So does one in a zone with this many; undefined: no limit. */
+  readonly zoneReplicaCap: number | undefined;
 }
 
 export interface PeerExplanation {
@@ -53,6 +66,8 @@ export interface PeerExplanation {
   readonly shareOfTraffic: number;
   readonly confidence: number;
   readonly replicas: number;
+  /** Of these replicas, those that stand nowhere yet. */
+  readonly toCome: number;
 }
 
 export interface NodeExplanation {
@@ -62,9 +77,23 @@ export interface NodeExplanation {
   /** false: the scheduler has no data about this node. */
   readonly known: boolean;
   readonly placedReplicas: number;
+  /** The node has its fill of the workload's replicas, or its zone has. */
   readonly capped: boolean;
+  readonly zoneCapped: boolean;
   readonly gains: Readonly<Record<Level, number>>;
-  /** The gains weighted by level and floor, before `least` is subtracted. */
+  /** What becomes local on the node once peers have come, and how much of that there is room for; it counts by settings.lookAhead. */
+  readonly future: number;
+  /** Replicas that the plan wants here. */
+  readonly planned: number;
+  /** Less than minGain of the pod's traffic becomes local here at any level: no reason to come. */
+  readonly slight: boolean;
+  /** A taint PreferNoSchedule: nothing draws a pod there. */
+  readonly avoided: boolean;
+  /** Taken off the value: the plan keeps the node's room for others. */
+  readonly keptForPlan: number;
+  /** Utilisation of the node's link with the pod, and what is taken off for it; undefined: the link is not known. */
+  readonly link: { readonly used: number; readonly penalty: number } | undefined;
+  /** The gains weighted by level and floor, or the plan's wish, before `least` is subtracted. */
   readonly value: number;
   readonly score: number;
   /** false although score > 0: cut off by the limit on named nodes. */
@@ -100,7 +129,7 @@ export function explainScore(
   const named = new Set(scores.named.map((entry) => entry.node));
   const wanted = new Set([...named, ...nodes]);
   const terms = new TermCollector(view, wanted);
-  const basis = prepare(view, request.workload, settings, scratch, terms.trace);
+  const basis = prepare(view, request, settings, scratch, terms.trace);
   const known = request.workload !== undefined && scores.silence !== 'unknown-workload';
   const common = {
     viewVersion: view.version,
@@ -110,10 +139,17 @@ export function explainScore(
     levelWeights: settings.levelWeights,
     candidates: request.candidates.length,
     least: scores.least,
+    minGain: settings.minGain,
+    plan: typeof basis === 'string' ? undefined : basis.plan,
   };
   if (typeof basis === 'string') return { ...common, basis: undefined, peers: [], nodes: [] };
 
   const firstPeer = view.peerStart[basis.workload]!;
+  const linkOf = (node: number): NodeExplanation['link'] => {
+    if (!view.hasLinks || view.nodeLink[node] === Infinity) return undefined;
+    const { used, penalty } = headroom(view, node, basis, scratch);
+    return { used, penalty: basis.plan?.state === 'open' ? 0 : settings.headroomPenalty * penalty };
+  };
   return {
     ...common,
     basis: {
@@ -124,25 +160,34 @@ export function explainScore(
       floorBytesPerSecond: view.hasUnits ? settings.floorBytesPerSecond : undefined,
       floorFactor: basis.floorFactor,
       replicaCap: basis.cap,
+      zoneReplicaCap: basis.zoneCap === Infinity ? undefined : basis.zoneCap,
     },
     peers: explainPeers(view, basis.workload, basis.knownBytesPerSecond),
     nodes: [...wanted].map((node) => {
-      const value = nodeValue(view, node, basis, settings, scratch);
       const isKnown = isKnownNode(view, node);
+      const own = nodeValue(view, node, basis, settings, scratch);
+      const value = heededValue(view, node, own, scores.least, basis, settings, scratch);
       return {
         node: view.names.nodes[node] ?? '',
         zone: isKnown ? view.names.zones[view.nodeZone[node]!] : undefined,
         region: isKnown ? view.names.regions[view.nodeRegion[node]!] : undefined,
         known: isKnown,
         placedReplicas: isKnown ? scratch.own.node.get(node) : 0,
-        capped: isKnown && isCapped(node, basis, scratch),
+        capped: isKnown && isCapped(view, node, basis, scratch),
+        zoneCapped: isKnown && isZoneCapped(view, node, basis, scratch),
         gains: {
           node: isKnown ? nodeGain(node, basis, scratch) : 0,
           zone: isKnown ? zoneGain(view, node, basis, scratch) : 0,
           region: isKnown ? regionGain(view, node, basis, scratch) : 0,
         },
+        future: isKnown ? futureGain(view, node, settings, scratch) : 0,
+        planned: isKnown ? scratch.wanted.get(node) : 0,
+        slight: isSlight(view, node, basis, settings, scratch),
+        avoided: isKnown && view.nodeAvoided[node] === 1,
+        keptForPlan: isKnown ? keptForPlan(view, node, basis) : 0,
+        link: isKnown ? linkOf(node) : undefined,
         value,
-        score: Math.max(0, toScore(value, scores.least, settings.scoreRange)),
+        score: isKnown ? Math.max(0, toScore(value, scores.least, settings.scoreRange)) : 0,
         named: named.has(node),
         terms: isKnown ? terms.of(node, firstPeer, basis.toShare) : [],
       };
@@ -161,6 +206,7 @@ function explainPeers(view: PlacementView, workload: number, knownBytesPerSecond
       shareOfTraffic: bytesPerSecond / knownBytesPerSecond,
       confidence: view.peerConfidence[e]!,
       replicas: view.replicas[view.peer[e]!] ?? 0,
+      toCome: view.toCome[view.peer[e]!] ?? 0,
     });
   }
   return peers;

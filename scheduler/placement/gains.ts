@@ -28,18 +28,16 @@ export class LevelTallies {
   }
 }
 
-/** Working memory of a call, reused by the next: at 65,000 nodes a fresh one would be megabytes for the collector. */
-export class Scratch {
+/** What accumulateGains sums up. */
+export interface GainTallies {
   /** Placed replicas of the pod's own workload. */
-  readonly own = new LevelTallies();
+  readonly own: LevelTallies;
   /** Bytes per second that become local within the domain, per replica of the workload. */
-  readonly gains = new LevelTallies();
-  readonly seen = new Tally();
-  values = new Float64Array(0);
+  readonly gains: LevelTallies;
 }
 
 /** Whether an entry can gain at all. The formula gives traffic of a workload with itself nothing: it is no reason to pack replicas together. */
-function movable(view: PlacementView, workload: number, entry: number): boolean {
+export function movable(view: PlacementView, workload: number, entry: number): boolean {
   const peer = view.peer[entry]!;
   return peer !== workload && peer >= 0 && peer < view.workloadCount && view.replicas[peer]! > 0;
 }
@@ -68,7 +66,7 @@ export function accumulateGains(
   workload: number,
   replicas: number,
   replaced: boolean,
-  scratch: Scratch,
+  scratch: GainTallies,
   trace: Trace | undefined,
 ): void {
   const { own, gains } = scratch;
@@ -92,12 +90,12 @@ export function accumulateGains(
 }
 
 /** Bytes per second of an entry, as far as they are trusted. */
-function weightOf(view: PlacementView, entry: number): number {
+export function weightOf(view: PlacementView, entry: number): number {
   return trafficOf(view.peerBytesPerSecond[entry]) * view.peerConfidence[entry]!;
 }
 
 function countOwn(view: PlacementView, workload: number, own: LevelTallies): void {
-  for (let p = view.placedStart[workload]!; p < view.placedStart[workload + 1]!; p++) {
+  for (let p = view.placedStart[workload]!; p < view.placedEnd[workload]!; p++) {
     own.node.add(view.placedNode[p]!, view.placedCount[p]!);
   }
   const { zone, region } = workloadDomains(view, workload);
@@ -105,12 +103,12 @@ function countOwn(view: PlacementView, workload: number, own: LevelTallies): voi
   for (let k = 0; k < region.domains.length; k++) own.region.add(region.domains[k]!, region.counts[k]!);
 }
 
-function addNodeGains(view: PlacementView, peer: number, weight: number, replicas: number, scratch: Scratch): void {
+function addNodeGains(view: PlacementView, peer: number, weight: number, replicas: number, scratch: GainTallies): void {
   const own = scratch.own.node;
   const gains = scratch.gains.node;
   const { placedNode, placedCount } = view;
   const peerReplicas = view.replicas[peer]!;
-  const end = view.placedStart[peer + 1]!;
+  const end = view.placedEnd[peer]!;
   for (let p = view.placedStart[peer]!; p < end; p++) {
     const node = placedNode[p]!;
     gains.add(node, weight * minMarginal(own.get(node), replicas, placedCount[p]!, peerReplicas));
@@ -132,7 +130,7 @@ function addDomainGains(
 }
 
 /** The terms of one entry. They are what was added: gains are linear in the weight, and entries of a peer share all else. */
-function traceEntry(view: PlacementView, entry: number, replicas: number, scratch: Scratch, trace: Trace): void {
+function traceEntry(view: PlacementView, entry: number, replicas: number, scratch: GainTallies, trace: Trace): void {
   const peer = view.peer[entry]!;
   const peerReplicas = view.replicas[peer]!;
   const weight = weightOf(view, entry);
@@ -141,7 +139,7 @@ function traceEntry(view: PlacementView, entry: number, replicas: number, scratc
     const gain = weight * minMarginal(placedOwn, replicas, placedPeer, peerReplicas);
     trace(level, entry, domain, placedOwn, placedPeer, gain);
   };
-  for (let p = view.placedStart[peer]!; p < view.placedStart[peer + 1]!; p++) {
+  for (let p = view.placedStart[peer]!; p < view.placedEnd[peer]!; p++) {
     term('node', view.placedNode[p]!, view.placedCount[p]!);
   }
   const { zone, region } = workloadDomains(view, peer);

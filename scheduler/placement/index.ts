@@ -2,6 +2,7 @@
 export { explainScore, type ScoreExplanation } from './explain.ts';
 export type { ScoreRequest, Silence } from './evaluate.ts';
 export { knownTraffic, trafficOf } from './gains.ts';
+export { addedLinkUse, linkUse, type LinkUse } from './link-use.ts';
 export { scoreNodes, type NamedNode, type Scores } from './score.ts';
 export {
   DEFAULT_PLACEMENT_SETTINGS,
@@ -9,4 +10,5 @@ export {
   type LevelWeights,
   type PlacementSettings,
 } from './settings.ts';
-export type { NameTables, PlacementView } from './view.ts';
+export { moveReserved, reservedRoom, targetOn } from './target.ts';
+export type { NameTables, PlacementTarget, PlacementView } from './view.ts';

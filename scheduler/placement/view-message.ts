@@ -1,3 +1,5 @@
+import type { PlacementTarget } from './view.ts';
+
 /** How a PlacementView crosses from the ingest thread to the extender's: arrays are transferred, names packed. */
 
 /** Strings as one buffer, so that the receiver decides when to spend time on them. Name i is bytes[ends[i-1] .. ends[i]), UTF-8. */
@@ -22,9 +24,24 @@ export interface ViewArrays {
   readonly nodeLive: Uint8Array;
   readonly nodeZone: Int32Array;
   readonly nodeRegion: Int32Array;
+  readonly nodeMilliCpu: Float64Array;
+  readonly nodeMemoryBytes: Float64Array;
+  readonly freeMilliCpu: Float64Array;
+  readonly freeMemoryBytes: Float64Array;
+  readonly freePods: Float64Array;
+  readonly nodeAvoided: Uint8Array;
+  readonly nodeLink: Float64Array;
+  readonly nodeTx: Float64Array;
+  readonly nodeRx: Float64Array;
   readonly placementOff: Uint8Array;
   readonly replicas: Int32Array;
+  readonly toCome: Int32Array;
+  readonly milliCpu: Float64Array;
+  readonly memoryBytes: Float64Array;
+  readonly txBytesPerSecond: Float64Array;
+  readonly rxBytesPerSecond: Float64Array;
   readonly placedStart: Int32Array;
+  readonly placedEnd: Int32Array;
   readonly placedNode: Int32Array;
   readonly placedCount: Int32Array;
   readonly peerStart: Int32Array;
@@ -44,7 +61,9 @@ export interface ViewMessage {
   readonly nodeCount: number;
   readonly workloadCount: number;
   readonly hasUnits: boolean;
+  readonly hasLinks: boolean;
   readonly arrays: ViewArrays;
+  readonly target: PlacementTarget | undefined;
 }
 
 export function packNames(names: readonly string[]): PackedNames {
@@ -67,6 +86,7 @@ export function unpackName(names: PackedNames, i: number): string {
 export function transferOf(message: ViewMessage): ArrayBuffer[] {
   const { nodes, workloads, zones, regions, owners, ownerWorkload } = message.names;
   const packed = [nodes, workloads, zones, regions, owners].flatMap((names) => [names.bytes, names.ends]);
-  const views: ArrayBufferView[] = [...packed, ownerWorkload, ...(Object.values(message.arrays) as ArrayBufferView[])];
+  const columns = [message.arrays, message.target ?? {}].flatMap((of): unknown[] => Object.values(of));
+  const views = [...packed, ownerWorkload, ...columns.filter((column) => ArrayBuffer.isView(column))];
   return views.map((view) => view.buffer as ArrayBuffer);
 }

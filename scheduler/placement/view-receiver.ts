@@ -62,8 +62,9 @@ export class PlacementViewReceiver {
   }
 
   #show(message: ViewMessage): void {
-    const { version, builtAtMs, nodeCount, workloadCount, hasUnits, arrays } = message;
-    this.#current = { version, builtAtMs, names: this.#tables, nodeCount, workloadCount, hasUnits, ...arrays };
+    const { version, builtAtMs, nodeCount, workloadCount, hasUnits, hasLinks, arrays, target } = message;
+    const common = { version, builtAtMs, names: this.#tables, nodeCount, workloadCount, hasUnits, hasLinks };
+    this.#current = { ...common, ...arrays, target };
     this.#onView(this.#current);
   }
 }

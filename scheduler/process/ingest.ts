@@ -25,6 +25,7 @@ import { connectKube } from '../kubernetes/credentials.ts';
 import { KubeSource } from '../kubernetes/kube-source.ts';
 import { staleSentence } from '../kubernetes/staleness.ts';
 import { startReportServer, type ReportServer } from '../ingest/report-server.ts';
+import { liveProblem } from '../plan/live-problem.ts';
 import { createStore, type GraphStore } from '../store/store.ts';
 import { CERTIFICATE_POLL_MS, CertificateReloader, notAfter } from '../tls/certificates.ts';
 import { readTlsMaterial, type TlsFiles, type TlsMaterial } from '../tls/material.ts';
@@ -34,6 +35,7 @@ import { ingestMetrics } from './ingest-metrics.ts';
 import { DECISIONS_EVERY_MS, type Readiness } from './messages.ts';
 import type { SchedulerOptions } from './options.ts';
 import { formatListen } from './listen-text.ts';
+import { Planner, type PlannerOptions } from './planner.ts';
 
 export interface IngestDeps {
   readonly logger: Logger;
@@ -98,6 +100,7 @@ class IngestProcess implements Ingest {
   readonly #closers: (() => unknown)[] = [];
   #server: ReportServer | undefined;
   #store: GraphStore | undefined;
+  #planner: Planner | undefined;
   #snapshot: SnapshotSource | undefined;
   #kube: KubeSource | undefined;
   #events: EventWriter | undefined;
@@ -145,6 +148,7 @@ class IngestProcess implements Ingest {
       this.#store = store;
       this.#closers.push(() => store.close());
     }
+    if (this.#options.plan !== undefined) this.#startPlanner(this.#options.plan);
     const sink = new GraphSink({ graph: this.graph, store: this.#store, logger, now });
     sink.start();
     this.#closers.push(() => sink.stop());
@@ -211,6 +215,7 @@ class IngestProcess implements Ingest {
       kube: this.#kube?.status(),
       events: this.#events?.stats,
       bound: this.#kube === undefined ? undefined : this.#bound.counts,
+      plan: this.#planner?.status(),
       sourceFaults: {
         cluster: this.#sourceFault === undefined ? 0 : 1,
         traffic: this.#trafficFault === undefined ? 0 : 1,
@@ -220,6 +225,23 @@ class IngestProcess implements Ingest {
       viewBuildSeconds: this.#shown.costMs / 1000,
       viewAgeSeconds: (now() - this.#shown.atMs) / 1000,
     });
+  }
+
+  #startPlanner(options: PlannerOptions): void {
+    const planner = new Planner(options, {
+      logger: this.#deps.logger,
+      now,
+      saved: this.#store?.loadedPlan,
+      onPlan: (plan) => {
+        this.#views.target = plan;
+        // Of a failure the store itself tells; the plan is made anew after a restart then.
+        this.#store?.savePlan(plan).catch(() => {});
+        this.#shown = { ...this.#shown, cluster: -1 };
+      },
+    });
+    this.#planner = planner;
+    this.#views.target = planner.plan;
+    this.#closers.push(() => planner.stop());
   }
 
   async #startSources(): Promise<void> {
@@ -399,6 +421,10 @@ class IngestProcess implements Ingest {
       atMs: nowMs,
       costMs: performance.now() - from,
     };
+    if (this.#planner?.isDue() === true) {
+      const traffic = { names: this.#views.workloadNames, ...view.arrays };
+      this.#planner.look(() => liveProblem(this.cluster, traffic, this.#options.placement.maxReplicaShare));
+    }
     this.#deps.onView(view, this.#placed.splice(0));
   }
 

@@ -1,0 +1,39 @@
+import { movable, weightOf } from './gains.ts';
+import type { PlacementView } from './view.ts';
+
+/** The peers of a workload with the most traffic, heaviest first (of equals the smaller index); reused by the next call. */
+export class HeavyPeers {
+  readonly peers: Int32Array;
+  /** Bytes per second both ways and in both roles, as far as they are trusted. */
+  readonly weights: Float64Array;
+  count = 0;
+
+  constructor(most: number) {
+    this.peers = new Int32Array(most);
+    this.weights = new Float64Array(most);
+  }
+
+  /** @param admits says which peers count */
+  collect(view: PlacementView, workload: number, admits: (peer: number) => boolean): void {
+    this.count = 0;
+    const { peer } = view;
+    const end = view.peerStart[workload + 1]!;
+    for (let first = view.peerStart[workload]!, next = first; first < end; first = next) {
+      let weight = 0;
+      for (next = first; next < end && peer[next] === peer[first]; next++) weight += weightOf(view, next);
+      if (weight > 0 && movable(view, workload, first) && admits(peer[first]!)) this.#insert(peer[first]!, weight);
+    }
+  }
+
+  #insert(peer: number, weight: number): void {
+    const { peers, weights } = this;
+    let at = this.count;
+    while (at > 0 && weights[at - 1]! < weight) at--;
+    if (at === peers.length) return;
+    if (this.count < peers.length) this.count++;
+    peers.copyWithin(at + 1, at, this.count - 1);
+    weights.copyWithin(at + 1, at, this.count - 1);
+    peers[at] = peer;
+    weights[at] = weight;
+  }
+}
