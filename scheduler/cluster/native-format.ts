@@ -138,9 +138,9 @@ function readRecord(
         zone: asText(object['zone']),
         region: asText(object['region']),
         allocatable: resourcesOf(object['allocatable'], NO_RESOURCES),
+        ...optional('linkMbps', asPositive(object['linkMbps'])),
         ...(Object.keys(asLabels(object['labels'])).length === 0 ? {} : { labels: asLabels(object['labels']) }),
         ...(nodeTaints(object).length === 0 ? {} : { taints: nodeTaints(object) }),
-        ...(typeof object['linkMbps'] === 'number' && object['linkMbps'] > 0 ? { linkMbps: object['linkMbps'] } : {}),
         ...(object['avoided'] === true ? { avoided: true as const } : {}),
       };
     }
@@ -162,12 +162,13 @@ function readRecord(
         owner: ownerOf(object['owner']),
         labels: asLabels(object['labels']),
         requests: resourcesOf(object['requests'], { ...NO_RESOURCES, pods: 1 }),
-        ...nodeChoiceOf(object['nodeChoice']),
         ...(asObject(object['scored']) === undefined
           ? {}
           : { scored: resourcesOf(object['scored'], { ...NO_RESOURCES, pods: 1 }) }),
+        ...nodeChoiceOf(object['nodeChoice']),
         mirror: object['mirror'] === true,
         ...(object['placementOff'] === true ? { placementOff: true as const } : {}),
+        ...(object['soft'] === true ? { soft: true as const } : {}),
         ...optional('egress', egressOf(object['egress'])),
         ...optional('template', templateOf(object['template'])),
       };

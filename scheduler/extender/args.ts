@@ -1,4 +1,5 @@
 import { PLACEMENT } from '../cluster/project.ts';
+import { hasSoftPreferences } from '../cluster/soft-preferences.ts';
 import { tooComplex } from './json-guard.ts';
 
 /** What is read of the pod in a request. */
@@ -15,6 +16,8 @@ export interface PodFacts {
   readonly placementOff: boolean;
   /** A member of a PodGroup: asked about hypothetically, again and again, before any of the group is bound. */
   readonly inGroup: boolean;
+  /** Its owner states preferences that kube-scheduler weighs. */
+  readonly soft?: true;
 }
 
 /** k8s.io/kube-scheduler/extender/v1 ExtenderArgs, as far as it is used. */
@@ -108,6 +111,7 @@ function asPod(pod: Json): PodFacts {
     placementOff: [annotations, labels].some((of) => Object.hasOwn(of, PLACEMENT) && of[PLACEMENT] === 'off'),
     mirror: Object.hasOwn(annotations, 'kubernetes.io/config.mirror'),
     inGroup: isObject(spec) && isObject(field(spec, 'schedulingGroup')),
+    ...(hasSoftPreferences(spec) ? { soft: true as const } : {}),
   };
 }
 

@@ -1,4 +1,4 @@
-import { accumulateGains, knownTraffic, type Trace } from './gains.ts';
+import { accumulateGains, knownTraffic, type AssumedPod, type Trace } from './gains.ts';
 import { headroomWith, type Headroom } from './link-use.ts';
 import { floorFactor, replicaCap } from './min-marginal.ts';
 import type { Scratch } from './scratch.ts';
@@ -12,6 +12,10 @@ export interface ScoreRequest {
   readonly podUid: string;
   /** Node indices; -1 or an index outside the view: a node that is not known, scored 0. */
   readonly candidates: ArrayLike<number>;
+  /** Its owner states preferences that kube-scheduler weighs: the range shrinks by settings.softShare. */
+  readonly soft?: boolean;
+  /** Pods that were answered for and that the view does not show yet; not the pod itself. */
+  readonly assumed?: readonly AssumedPod[];
 }
 
 /**
@@ -57,7 +61,7 @@ const ONE_PER_NODE_KINDS: ReadonlySet<string> = new Set(['DaemonSet', 'Node']);
 /** Looks up what the workload's traffic, replicas and target are, and sums the gains into `scratch`. */
 export function prepare(
   view: PlacementView,
-  { workload, candidates }: Pick<ScoreRequest, 'workload' | 'candidates'>,
+  { workload, candidates, assumed }: Pick<ScoreRequest, 'workload' | 'candidates' | 'assumed'>,
   settings: PlacementSettings,
   scratch: Scratch,
   trace?: Trace,
@@ -72,7 +76,7 @@ export function prepare(
   // A workload that is gone and comes back under its name still has its traffic, though not yet its replicas.
   const replicas = Math.max(1, view.replicas[workload]!);
   const replaced = isReplaced(view, workload, replicas);
-  accumulateGains(view, workload, replicas, replaced, scratch, trace);
+  accumulateGains(view, workload, replicas, replaced, scratch, trace, assumed);
   if (settings.lookAhead > 0) {
     const ownNodes = view.placedNode.subarray(
       view.placedStart[workload],
@@ -298,6 +302,11 @@ export function isZoneCapped(view: PlacementView, node: number, basis: Basis, sc
 
 export function isKnownNode(view: PlacementView, node: number): boolean {
   return node >= 0 && node < view.nodeCount && view.nodeLive[node] === 1;
+}
+
+/** The scores' range for a request. */
+export function rangeOf({ soft }: Pick<ScoreRequest, 'soft'>, { scoreRange, softShare }: PlacementSettings): number {
+  return soft === true ? Math.max(1, Math.round(scoreRange * softShare)) : scoreRange;
 }
 
 /** Nearest whole number, at most scoreRange; the slack keeps float noise of equal sums on one side of a half. */

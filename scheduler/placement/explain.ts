@@ -10,6 +10,7 @@ import {
   nodeGain,
   nodeValue,
   prepare,
+  rangeOf,
   regionGain,
   toScore,
   zoneGain,
@@ -30,6 +31,8 @@ export interface ScoreExplanation {
   readonly workload: string | undefined;
   readonly silence: Silence | undefined;
   readonly scoreRange: number;
+  /** The range is narrow, for the pod's owner states preferences of its own. */
+  readonly soft: boolean;
   readonly levelWeights: LevelWeights;
   readonly candidates: number;
   /** Subtracted from all values before scores are rounded: the least, or the greatest less 1 if that is more. */
@@ -135,7 +138,8 @@ export function explainScore(
     viewVersion: view.version,
     workload: known ? view.names.workloads[request.workload] : undefined,
     silence: scores.silence,
-    scoreRange: settings.scoreRange,
+    scoreRange: rangeOf(request, settings),
+    soft: request.soft === true,
     levelWeights: settings.levelWeights,
     candidates: request.candidates.length,
     least: scores.least,
@@ -187,7 +191,7 @@ export function explainScore(
         keptForPlan: isKnown ? keptForPlan(view, node, basis) : 0,
         link: isKnown ? linkOf(node) : undefined,
         value,
-        score: isKnown ? Math.max(0, toScore(value, scores.least, settings.scoreRange)) : 0,
+        score: isKnown ? Math.max(0, toScore(value, scores.least, rangeOf(request, settings))) : 0,
         named: named.has(node),
         terms: isKnown ? terms.of(node, firstPeer, basis.toShare) : [],
       };

@@ -1,5 +1,6 @@
 import { workloadDomains, type DomainCounts } from './domain-counts.ts';
 import { minMarginal } from './min-marginal.ts';
+import { placedOn } from './placed.ts';
 import { Tally } from './tally.ts';
 import type { PlacementView } from './view.ts';
 
@@ -27,6 +28,15 @@ export class LevelTallies {
     this.region.reset(view.names.regions.length);
   }
 }
+
+/** A pod that was answered for, and where it is thought to go. */
+export interface AssumedPod {
+  readonly workload: number;
+  readonly node: number;
+}
+
+/** kube-scheduler may have chosen another node than the best of the answer, and may not bind the pod at all. */
+const ASSUMED_WEIGHT = 0.5;
 
 /** What accumulateGains sums up. */
 export interface GainTallies {
@@ -68,12 +78,14 @@ export function accumulateGains(
   replaced: boolean,
   scratch: GainTallies,
   trace: Trace | undefined,
+  assumed: readonly AssumedPod[] = [],
 ): void {
   const { own, gains } = scratch;
   const { peerStart, peer } = view;
   own.reset(view);
   gains.reset(view);
   if (!replaced) countOwn(view, workload, own);
+  for (const pod of replaced ? [] : assumed) if (pod.workload === workload) countAssumed(view, pod.node, own);
   const end = peerStart[workload + 1]!;
   for (let first = peerStart[workload]!, next = first; first < end; first = next) {
     // Entries of one peer, as client and as server, stand side by side: their traffic is one weight.
@@ -85,6 +97,7 @@ export function accumulateGains(
     const { zone, region } = workloadDomains(view, b);
     addDomainGains(zone, view.replicas[b]!, weight, replicas, own.zone, gains.zone);
     addDomainGains(region, view.replicas[b]!, weight, replicas, own.region, gains.region);
+    if (assumed.length > 0) addAssumedGains(view, b, weight, replicas, scratch, assumed);
     for (let e = first; trace !== undefined && e < next; e++) traceEntry(view, e, replicas, scratch, trace);
   }
 }
@@ -101,6 +114,44 @@ function countOwn(view: PlacementView, workload: number, own: LevelTallies): voi
   const { zone, region } = workloadDomains(view, workload);
   for (let k = 0; k < zone.domains.length; k++) own.zone.add(zone.domains[k]!, zone.counts[k]!);
   for (let k = 0; k < region.domains.length; k++) own.region.add(region.domains[k]!, region.counts[k]!);
+}
+
+function countAssumed(view: PlacementView, node: number, to: LevelTallies): void {
+  to.node.add(node, ASSUMED_WEIGHT);
+  if (view.nodeZone[node]! >= 0) to.zone.add(view.nodeZone[node]!, ASSUMED_WEIGHT);
+  if (view.nodeRegion[node]! >= 0) to.region.add(view.nodeRegion[node]!, ASSUMED_WEIGHT);
+}
+
+/** What the assumed pods of a peer add to the gains of the placed ones, domain by domain. */
+function addAssumedGains(
+  view: PlacementView,
+  peer: number,
+  weight: number,
+  replicas: number,
+  scratch: GainTallies,
+  assumed: readonly AssumedPod[],
+): void {
+  const levels: readonly [Level, Int32Array | undefined, DomainCounts | undefined][] = [
+    ['node', undefined, undefined],
+    ['zone', view.nodeZone, workloadDomains(view, peer).zone],
+    ['region', view.nodeRegion, workloadDomains(view, peer).region],
+  ];
+  const peerReplicas = view.replicas[peer]!;
+  for (const [level, domainOf, placed] of levels) {
+    const counts = new Map<number, number>();
+    for (const { workload, node } of assumed) {
+      if (workload !== peer) continue;
+      const domain = domainOf === undefined ? node : domainOf[node]!;
+      if (domain >= 0) counts.set(domain, (counts.get(domain) ?? 0) + ASSUMED_WEIGHT);
+    }
+    for (const [domain, more] of counts) {
+      const there =
+        placed === undefined ? placedOn(view, peer, domain) : (placed.counts[placed.domains.indexOf(domain)] ?? 0);
+      const own = scratch.own[level].get(domain);
+      const gain = (placedPeer: number): number => minMarginal(own, replicas, placedPeer, peerReplicas);
+      scratch.gains[level].add(domain, weight * (gain(there + more) - gain(there)));
+    }
+  }
 }
 
 function addNodeGains(view: PlacementView, peer: number, weight: number, replicas: number, scratch: GainTallies): void {

@@ -1,7 +1,8 @@
 /** Placement: which nodes are good for one more pod of a workload. Pure; everything else in this folder is inner detail. */
 export { explainScore, type ScoreExplanation } from './explain.ts';
 export type { ScoreRequest, Silence } from './evaluate.ts';
-export { knownTraffic, trafficOf } from './gains.ts';
+export { fullLinks, type FullLink } from './full-links.ts';
+export { knownTraffic, trafficOf, type AssumedPod } from './gains.ts';
 export { addedLinkUse, linkUse, type LinkUse } from './link-use.ts';
 export { scoreNodes, type NamedNode, type Scores } from './score.ts';
 export {

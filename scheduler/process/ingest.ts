@@ -129,8 +129,13 @@ class IngestProcess implements Ingest {
     this.#deps = deps;
     this.#resolver = new ClusterResolver(this.cluster, this.book);
     this.graph = new TrafficGraph(this.#resolver, { coverGraceMs: options.clientGraceMs });
-    this.#views = new PlacementViewBuilder(this.graph, this.cluster);
-    this.#explainer = new Explainer(this.graph, this.cluster, options.placement, this.decisions);
+    const viewOptions = { linkBytesPerSecond: options.linkBytesPerSecond };
+    this.#views = new PlacementViewBuilder(this.graph, this.cluster, viewOptions);
+    this.#explainer = new Explainer(this.graph, this.cluster, options.placement, this.decisions, () => {
+      const builder = new PlacementViewBuilder(this.graph, this.cluster, viewOptions);
+      builder.target = this.#views.target;
+      return builder;
+    });
     this.#bound = new BoundPods({
       decisionOf: (uid, node) => this.decisions.ofUid(uid, node)?.decision,
       podOf: (uid) => this.cluster.pod(uid),
@@ -381,7 +386,7 @@ class IngestProcess implements Ingest {
     if (events === undefined || this.cluster.nodeCount > this.#eventsUpToNodes) return;
     const decision = this.decisions.ofUid(pod.uid, node)?.decision;
     if (decision === undefined || decision.top.length === 0 || !events.admit()) return;
-    const explanation = this.#explainer.atNode(decision.workload, pod.uid, node, now());
+    const explanation = this.#explainer.atNode(decision.workload, pod.uid, node, now(), pod.soft === true);
     const message = placementSentence(decision, node, explanation, (key) => {
       const workload = this.cluster.workload(key);
       return workload === undefined ? 0 : (workload.placedByNode.get(node) ?? 0) / Math.max(1, workload.placed);
