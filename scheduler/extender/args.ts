@@ -1,4 +1,7 @@
 import { PLACEMENT } from '../cluster/project.ts';
+import { asObject } from '../../lib/json/json-access.ts';
+import type { PodTemplate } from '../cluster/model.ts';
+import { podTemplate } from '../cluster/pod-template.ts';
 import { hasSoftPreferences } from '../cluster/soft-preferences.ts';
 import { tooComplex } from './json-guard.ts';
 
@@ -102,7 +105,7 @@ function asPod(pod: Json): PodFacts {
   const annotations = objectOr(field(metadata, 'annotations'), 'Pod.metadata.annotations') ?? NOTHING;
   const labels = objectOr(field(metadata, 'labels'), 'Pod.metadata.labels') ?? NOTHING;
   const spec = field(pod, 'spec');
-  return {
+  const facts: PodFacts = {
     uid: text(field(metadata, 'uid'), 'Pod.metadata.uid'),
     namespace: text(field(metadata, 'namespace'), 'Pod.metadata.namespace'),
     name: text(field(metadata, 'name'), 'Pod.metadata.name'),
@@ -113,6 +116,17 @@ function asPod(pod: Json): PodFacts {
     inGroup: isObject(spec) && isObject(field(spec, 'schedulingGroup')),
     ...(hasSoftPreferences(spec) ? { soft: true as const } : {}),
   };
+  specs.set(facts, { spec, annotations });
+  return facts;
+}
+
+/** What pods were made from; kept as long as they are. */
+const specs = new WeakMap<PodFacts, { readonly spec: unknown; readonly annotations: Json }>();
+
+/** Read only where it is asked for: most pods belong to workloads whose traffic is known. */
+export function templateOf(pod: PodFacts): PodTemplate | undefined {
+  const made = specs.get(pod);
+  return made === undefined ? undefined : podTemplate(asObject(made.spec), made.annotations);
 }
 
 function asNames(value: unknown): string[] | undefined {

@@ -6,6 +6,7 @@ import {
   type Silence,
 } from '../placement/index.ts';
 import type { PodFacts } from './args.ts';
+import { podHints } from './pod-hints.ts';
 import { workloadOf } from './workload-of.ts';
 
 export interface HostScore {
@@ -38,8 +39,11 @@ export function prioritize(
   const workload = workloadOf(names, pod);
   if (pod.placementOff) return { workload: workload.key, silence: 'switched-off', hosts: [] };
   if (workload.onePerNode) return { workload: workload.key, silence: 'one-per-node', hosts: [] };
-  if (workload.index === undefined) return { workload: workload.key, silence: 'unknown-workload', hosts: [] };
-  const request = { workload: workload.index, podUid: pod.uid, candidates, soft: pod.soft === true, assumed };
+  const hints = podHints(view, pod, workload.index);
+  if (workload.index === undefined && hints === undefined) {
+    return { workload: workload.key, silence: 'unknown-workload', hosts: [] };
+  }
+  const request = { workload: workload.index, podUid: pod.uid, candidates, soft: pod.soft === true, assumed, hints };
   const scores = scoreNodes(view, request, settings);
   return {
     workload: workload.key,

@@ -1,6 +1,7 @@
-import { trafficOf } from './gains.ts';
+import { trafficOf } from './peer-row.ts';
 import { minMarginal } from './min-marginal.ts';
 import { placedOn } from './placed.ts';
+import type { Subject } from './subject.ts';
 import type { PlacementView } from './view.ts';
 
 /** What of a view says how full links are; a view under construction has it too. */
@@ -110,14 +111,14 @@ const PLENTY: Headroom = { used: 0, added: 0, penalty: 0 };
 /** @param localBytesPerSecond what of the pod's traffic, both ways, stays on the node */
 export function headroomWith(
   view: PlacementView,
-  workload: number,
+  subject: Pick<Subject, 'tx' | 'rx'>,
   node: number,
   localBytesPerSecond: number,
 ): Headroom {
   const link = view.nodeLink[node]!;
   if (!view.hasLinks || link === Infinity) return PLENTY;
-  const tx = view.txBytesPerSecond[workload]! - localBytesPerSecond;
-  const rx = view.rxBytesPerSecond[workload]! - localBytesPerSecond;
+  const tx = subject.tx - localBytesPerSecond;
+  const rx = subject.rx - localBytesPerSecond;
   const used = Math.max(0, view.nodeTx[node]! + tx, view.nodeRx[node]! + rx) / link;
   const added = Math.max(tx, rx) / link;
   if (added <= 0 || used <= SPARED.from) return { used, added, penalty: 0 };

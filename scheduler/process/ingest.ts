@@ -17,6 +17,7 @@ import { ClusterState } from '../cluster/state.ts';
 import { TrafficSource } from '../cluster/traffic-source.ts';
 import { resolveTraffic, type TrafficRow } from '../cluster/traffic.ts';
 import type { Answer } from '../extender/decision.ts';
+import { NAMED_KINDS } from '../graph/cold-start.ts';
 import { ClusterResolver } from '../graph/cluster-resolver.ts';
 import { GraphSink } from '../graph/graph-sink.ts';
 import { PlacementViewBuilder, type ViewMessage } from '../graph/placement-view-builder.ts';
@@ -31,6 +32,7 @@ import { CERTIFICATE_POLL_MS, CertificateReloader, notAfter } from '../tls/certi
 import { readTlsMaterial, type TlsFiles, type TlsMaterial } from '../tls/material.ts';
 import { BoundPods } from './bound-pods.ts';
 import { newlyBound } from './newly-bound.ts';
+import { PeerHintCheck } from './peer-hint-check.ts';
 import { ingestMetrics } from './ingest-metrics.ts';
 import { DECISIONS_EVERY_MS, type Readiness } from './messages.ts';
 import type { SchedulerOptions } from './options.ts';
@@ -96,6 +98,7 @@ class IngestProcess implements Ingest {
   readonly decisions = new Decisions((node, viewBuiltAtMs) => this.#views.nodeIndexOf(node, viewBuiltAtMs));
   readonly #resolver: ClusterResolver;
   readonly #views: PlacementViewBuilder;
+  readonly #peerHints: PeerHintCheck;
   readonly #startedMs = now();
   readonly #closers: (() => unknown)[] = [];
   #server: ReportServer | undefined;
@@ -135,6 +138,16 @@ class IngestProcess implements Ingest {
       const builder = new PlacementViewBuilder(this.graph, this.cluster, viewOptions);
       builder.target = this.#views.target;
       return builder;
+    });
+    this.#peerHints = new PeerHintCheck({
+      exists: (namespace, name) =>
+        this.cluster.service(namespace, name) !== undefined ||
+        NAMED_KINDS.some((kind) => this.cluster.findWorkload(namespace, kind, name) !== undefined),
+      tell: ({ namespace, name, uid }, message) => {
+        if (this.#events?.admit() !== true) return;
+        void this.#events.write({ namespace, name, uid, type: 'Warning', reason: 'InvalidPeersAnnotation', message });
+      },
+      logger: deps.logger,
     });
     this.#bound = new BoundPods({
       decisionOf: (uid, node) => this.decisions.ofUid(uid, node)?.decision,
@@ -279,6 +292,7 @@ class IngestProcess implements Ingest {
         if (this.#kube !== undefined && this.#resolver.ready) this.#bound.changes(events, now());
         this.#notePlaced(events);
         this.#resolver.apply(events, now());
+        this.#peerHints.changes(events);
         for (const { op, record } of events) if (op === 'upsert' && record.type === 'pod') this.#settleSoon(record);
         this.#showSoon();
       },
@@ -502,6 +516,7 @@ class IngestProcess implements Ingest {
       })),
       ...(this.#snapshot?.summary === undefined ? [] : snapshotProblems(this.#snapshot.summary)),
       ...this.#trafficProblems,
+      ...this.#peerHints.problems(),
       ...this.#bound.problems(now()),
     ];
   }
