@@ -68,6 +68,8 @@ export interface PodRecord {
   readonly mirror: boolean;
   /** netloom.io/placement: "off" */
   readonly placementOff?: true;
+  /** It states preferences that kube-scheduler weighs (soft-preferences.ts). */
+  readonly soft?: true;
   readonly egress?: Egress;
   readonly template?: PodTemplate;
 }

@@ -138,7 +138,7 @@ function readRecord(
         zone: asText(object['zone']),
         region: asText(object['region']),
         allocatable: resourcesOf(object['allocatable'], NO_RESOURCES),
-        ...(typeof object['linkMbps'] === 'number' && object['linkMbps'] > 0 ? { linkMbps: object['linkMbps'] } : {}),
+        ...optional('linkMbps', asPositive(object['linkMbps'])),
         ...(Object.keys(asLabels(object['labels'])).length === 0 ? {} : { labels: asLabels(object['labels']) }),
         ...(nodeTaints(object).length === 0 ? {} : { taints: nodeTaints(object) }),
         ...(object['avoided'] === true ? { avoided: true as const } : {}),
@@ -168,6 +168,7 @@ function readRecord(
         ...nodeChoiceOf(object['nodeChoice']),
         mirror: object['mirror'] === true,
         ...(object['placementOff'] === true ? { placementOff: true as const } : {}),
+        ...(object['soft'] === true ? { soft: true as const } : {}),
         ...optional('egress', egressOf(object['egress'])),
         ...optional('template', templateOf(object['template'])),
       };

@@ -20,6 +20,7 @@ import { podEgress } from './egress.ts';
 import { Interner } from './interner.ts';
 import { nodeChoice, nodeTaints } from './node-choice.ts';
 import { podTemplate } from './pod-template.ts';
+import { hasSoftPreferences } from './soft-preferences.ts';
 import { nodeAllocatable, podRequests, podScoredRequests, scoredRequests } from './requests.ts';
 
 /** Of the core API group, and no controllers. */
@@ -235,6 +236,7 @@ function projectPod(
     ...(choice === undefined ? {} : { nodeChoice: interner.value(`choice/${JSON.stringify(choice)}`, choice) }),
     mirror: annotations?.['kubernetes.io/config.mirror'] !== undefined,
     ...(placementOff(metadata) ? { placementOff: true as const } : {}),
+    ...(hasSoftPreferences(spec) ? { soft: true as const } : {}),
     ...(egress === undefined ? {} : { egress: interned(interner, 'egress', egress) }),
     ...(template === undefined ? {} : { template }),
   };

@@ -1,6 +1,14 @@
 import type { Egress, Resources, ServiceRecord } from '../cluster/model.ts';
-import { kindOf } from '../placement/evaluate.ts';
-import { type NamesDelta, type ViewArrays, type ViewMessage, packNames } from '../placement/view-message.ts';
+import { kindOf } from '../placement/workload-kind.ts';
+import {
+  type Lookups,
+  type LookupTable,
+  type NamesDelta,
+  type ViewArrays,
+  type ViewMessage,
+  packLookup,
+  packNames,
+} from '../placement/view-message.ts';
 import { confidenceOfRow } from './edge-views.ts';
 import { CLASS_SERVICE, CLASS_WORKLOAD, type Endpoint } from './endpoint-table.ts';
 import { endpointKey } from './file-traffic.ts';
@@ -9,15 +17,17 @@ import type { UplinkRate } from './agents.ts';
 import type { Rates } from './edges.ts';
 import { NameList } from './name-list.ts';
 import { TargetResolver, type NamedTarget } from './named-target.ts';
-import { PairList, buildPeerMatrix } from './peer-matrix.ts';
+import { PairList, buildPeerMatrix, withRows, type PeerMatrix } from './peer-matrix.ts';
+import { StructureIndex, type StructureCluster } from './structure-index.ts';
 import type { TrafficGraph } from './traffic-graph.ts';
+import { WorkloadHints } from './workload-hints.ts';
 import { CLIENT, INTS, REPORTER, SERVER, STATE } from './traffic-rows.ts';
 
 export type { NamedTarget } from './named-target.ts';
 export { type ViewMessage, transferOf } from '../placement/view-message.ts';
 
 /** What of the cluster goes into a view; ClusterState is one. */
-export interface PlacementCluster {
+export interface PlacementCluster extends Partial<StructureCluster> {
   /** Changes whenever one of the others may answer otherwise. */
   readonly version: number;
   nodes(): Iterable<PlacementNode>;
@@ -26,6 +36,8 @@ export interface PlacementCluster {
   workloads(): Iterable<PlacementWorkload>;
   placementOff(namespace: string): boolean;
   ownerLinks(): Iterable<{ readonly ownerKey: string; readonly workloadKey: string }>;
+  /** Tenants by namespace, of those that have one (label netloom.io/tenant); left out: there are none. */
+  tenants?(): ReadonlyMap<string, string>;
   service(namespace: string, name: string): ServiceRecord | undefined;
   selectedBy(service: ServiceRecord): Iterable<{ readonly key: string }>;
 }
@@ -68,6 +80,8 @@ export interface ViewStats {
   readonly fileEdgesUnknown: number;
   /** Measured edges with a workload that is gone. */
   readonly edgesGone: number;
+  /** Workloads without traffic of whose peers something is thought. */
+  readonly workloadsHinted: number;
 }
 
 const DEFAULTS: ViewBuilderOptions = { maxPeers: 256, linkBytesPerSecond: undefined, maxGoneNames: 10_000 };
@@ -113,15 +127,22 @@ export class PlacementViewBuilder {
   #resolved: number[] = [];
   #resolvedVersion = -1;
   #services = new Map<string, readonly number[]>();
+  /** By workload, 0: none; undefined: there are no tenants. */
+  #tenantOf: Int32Array | undefined;
   readonly #targets = new TargetResolver();
+  readonly #structure: { readonly index: StructureIndex; readonly hints: WorkloadHints; changed: boolean } | undefined;
   /** Of the newest plan; views have it from the next one on. */
   target: NamedTarget | undefined;
-  stats: ViewStats = { edges: 0, fileEdgesUnknown: 0, edgesGone: 0 };
+  stats: ViewStats = { edges: 0, fileEdgesUnknown: 0, edgesGone: 0, workloadsHinted: 0 };
 
   constructor(graph: TrafficGraph, cluster: PlacementCluster, options: Partial<ViewBuilderOptions> = {}) {
     this.#graph = graph;
     this.#cluster = cluster;
     this.#options = { ...DEFAULTS, ...options };
+    if (isStructured(cluster)) {
+      const index = new StructureIndex(cluster);
+      this.#structure = { index, hints: new WorkloadHints(index), changed: true };
+    }
   }
 
   /** Each message builds on the one before: all of them must reach the receiver, in order. */
@@ -153,13 +174,16 @@ export class PlacementViewBuilder {
       nodeZone[n] = zoneOf[i]!;
       nodeRegion[n] = regionOf[i]!;
     }
+    this.#refreshStructure();
+    this.#noteTenants();
     const room = this.#room(nodes, nodeOf);
     const placed = this.#placed(workloads, live);
     const other = new Float64Array(this.#workloads.size);
     this.#sent = new Float64Array(this.#workloads.size);
     this.#received = new Float64Array(this.#workloads.size);
     this.#collect(placed.replicas, other);
-    const peers = buildPeerMatrix(this.#pairs, placed.replicas, this.#options.maxPeers, other);
+    const measured = buildPeerMatrix(this.#pairs, placed.replicas, this.#options.maxPeers, other);
+    const peers = this.#withHints(measured, placed.replicas, other);
     const [nodeCount, workloadCount] = [this.#nodes.size, this.#workloads.size];
     const flows = this.#flows(workloads, live, placed.replicas);
     const links = this.#links(nodes, nodeOf, { nodeCount, workloadCount, ...placed, ...peers, ...flows });
@@ -199,6 +223,7 @@ export class PlacementViewBuilder {
       hasLinks: links.nodeLink.some((link) => link < Infinity),
       arrays,
       target,
+      lookups: this.#lookups(reset),
     };
   }
 
@@ -230,6 +255,63 @@ export class PlacementViewBuilder {
       moved.set(ownerKey, workload);
     }
     return moved;
+  }
+
+  /** Rows of what is thought of workloads without traffic. */
+  #withHints(
+    measured: PeerMatrix,
+    replicas: Int32Array,
+    otherBytesPerSecond: Float64Array,
+  ): PeerMatrix & Pick<ViewArrays, 'pinStart' | 'pinNode' | 'pinShare'> {
+    const pins = noPins(measured.peer.length);
+    if (this.#structure === undefined) return { ...measured, ...pins };
+    const rows = this.#structure.hints.rows({ ...measured, ...pins, replicas, otherBytesPerSecond }, (a, b) =>
+      this.#areFriends(a, b),
+    );
+    this.stats = { ...this.stats, workloadsHinted: rows.size };
+    const matrix = withRows(measured, rows);
+    return { ...matrix, ...noPins(matrix.peer.length) };
+  }
+
+  #lookups(reset: boolean): Lookups | undefined {
+    const structure = this.#structure;
+    if (structure === undefined || (!structure.changed && !reset)) return undefined;
+    const indices = (lists: Iterable<readonly [string, readonly string[]]>): LookupTable =>
+      packLookup(
+        [...lists].map(([key, keys]) => [
+          key,
+          keys.map((of) => this.#workloads.get(of)).filter((index) => index !== undefined),
+        ]),
+      );
+    return { services: indices(structure.index.services()), alike: indices(structure.index.likenesses()) };
+  }
+
+  /** Looks at Services, templates and tenants where they changed. */
+  #refreshStructure(): void {
+    const structure = this.#structure;
+    if (structure === undefined) return;
+    structure.changed = structure.index.refresh();
+    structure.hints.refresh(structure.changed, this.#workloads);
+  }
+
+  /** Pods of different tenants are never drawn together; what has none is a tenant of its own. */
+  #areFriends(a: number, b: number): boolean {
+    return this.#tenantOf === undefined || a < 0 || b < 0 || this.#tenantOf[a] === this.#tenantOf[b];
+  }
+
+  #noteTenants(): void {
+    const tenants = this.#cluster.tenants?.();
+    if (tenants === undefined || tenants.size === 0) {
+      this.#tenantOf = undefined;
+      return;
+    }
+    const ids = new Map([...new Set(tenants.values())].map((tenant, i) => [tenant, i + 1]));
+    this.#tenantOf = new Int32Array(this.#workloads.size);
+    for (let w = 0; w < this.#tenantOf.length; w++) {
+      const key = this.#workloads.at(w);
+      const tenant = tenants.get(key.slice(0, key.indexOf('/')));
+      if (tenant !== undefined) this.#tenantOf[w] = ids.get(tenant)!;
+    }
   }
 
   #room(nodes: readonly PlacementNode[], nodeOf: readonly number[]): Pick<ViewArrays, RoomColumn> {
@@ -433,7 +515,7 @@ export class PlacementViewBuilder {
     };
     if (client >= 0 && servers !== undefined && servers.length > 0) {
       for (const behind of servers) {
-        this.#pairs.push(client, behind, rate / servers.length, confidence);
+        this.#pair(client, behind, rate / servers.length, confidence, other);
         sends(client, behind, rates.out / servers.length);
         sends(behind, client, rates.in / servers.length);
       }
@@ -441,10 +523,19 @@ export class PlacementViewBuilder {
     }
     sends(client, server, rates.out);
     sends(server, client, rates.in);
-    if (client >= 0 && server >= 0) this.#pairs.push(client, server, rate, confidence);
+    if (client >= 0 && server >= 0) this.#pair(client, server, rate, confidence, other);
     else if (client >= 0) other[client]! += rate;
     else if (server >= 0) other[server]! += rate;
     return true;
+  }
+
+  #pair(client: number, server: number, rate: number, confidence: number, other: Float64Array): void {
+    if (this.#areFriends(client, server)) {
+      this.#pairs.push(client, server, rate, confidence);
+      return;
+    }
+    other[client]! += rate;
+    other[server]! += rate;
   }
 
   #workloadOf(id: number): number {
@@ -478,4 +569,12 @@ export class PlacementViewBuilder {
     }
     return behind;
   }
+}
+
+function isStructured(cluster: PlacementCluster): cluster is PlacementCluster & StructureCluster {
+  return cluster.structure !== undefined;
+}
+
+function noPins(entries: number): Pick<ViewArrays, 'pinStart' | 'pinNode' | 'pinShare'> {
+  return { pinStart: new Int32Array(entries + 1), pinNode: new Int32Array(0), pinShare: new Float32Array(0) };
 }

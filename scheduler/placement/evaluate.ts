@@ -1,9 +1,12 @@
-import { accumulateGains, knownTraffic, type Trace } from './gains.ts';
+import { accumulateGains, type AssumedPod, type Trace } from './gains.ts';
+import type { Hints } from './hints.ts';
 import { headroomWith, type Headroom } from './link-use.ts';
 import { floorFactor, replicaCap } from './min-marginal.ts';
 import type { Scratch } from './scratch.ts';
 import type { PlacementSettings } from './settings.ts';
+import { hintedSubject, subjectOf, type Subject } from './subject.ts';
 import type { PlacementView } from './view.ts';
+import { isOnePerNode } from './workload-kind.ts';
 
 export interface ScoreRequest {
   /** Index of the pod's workload in the view; undefined: not known. */
@@ -12,6 +15,12 @@ export interface ScoreRequest {
   readonly podUid: string;
   /** Node indices; -1 or an index outside the view: a node that is not known, scored 0. */
   readonly candidates: ArrayLike<number>;
+  /** Its owner states preferences that kube-scheduler weighs: the range shrinks by settings.softShare. */
+  readonly soft?: boolean;
+  /** Pods that were answered for and that the view does not show yet; not the pod itself. */
+  readonly assumed?: readonly AssumedPod[];
+  /** What is thought of the pod's peers where the view knows of no traffic. */
+  readonly hints?: Hints | undefined;
 }
 
 /**
@@ -33,11 +42,7 @@ export interface PlanBasis {
 
 /** The figures that hold for all candidates of a call. */
 export interface Basis {
-  readonly workload: number;
-  /** R_a, at least 1. */
-  readonly replicas: number;
-  /** V_a, bytes per second. */
-  readonly knownBytesPerSecond: number;
+  readonly subject: Subject;
   /** It has no known traffic that could be local anywhere: only plan and links have an opinion. */
   readonly silent: boolean;
   readonly floorFactor: number;
@@ -51,55 +56,47 @@ export interface Basis {
   readonly plan: PlanBasis | undefined;
 }
 
-/** Owner kinds whose pods stand where they must: DaemonSets; Node owns static (mirror) pods. */
-const ONE_PER_NODE_KINDS: ReadonlySet<string> = new Set(['DaemonSet', 'Node']);
-
 /** Looks up what the workload's traffic, replicas and target are, and sums the gains into `scratch`. */
 export function prepare(
   view: PlacementView,
-  { workload, candidates }: Pick<ScoreRequest, 'workload' | 'candidates'>,
+  request: Pick<ScoreRequest, 'workload' | 'candidates' | 'assumed' | 'hints'>,
   settings: PlacementSettings,
   scratch: Scratch,
   trace?: Trace,
 ): Basis | Silence {
-  if (workload === undefined || !(workload >= 0 && workload < view.workloadCount)) return 'unknown-workload';
-  if (view.placementOff[workload] === 1) return 'switched-off';
-  if (ONE_PER_NODE_KINDS.has(kindOf(view.names.workloads[workload]!))) return 'one-per-node';
-  const traffic = knownTraffic(view, workload);
-  const silent = traffic === 0 || view.peerStart[workload] === view.peerStart[workload + 1];
-  const fills = view.hasLinks && Math.max(view.txBytesPerSecond[workload]!, view.rxBytesPerSecond[workload]!) > 0;
+  const { workload, candidates, assumed, hints } = request;
+  let subject: Subject;
+  if (workload !== undefined && workload >= 0 && workload < view.workloadCount) {
+    if (view.placementOff[workload] === 1) return 'switched-off';
+    if (isOnePerNode(view.names.workloads[workload]!)) return 'one-per-node';
+    subject = subjectOf(view, workload, hints);
+  } else if (hints !== undefined) subject = hintedSubject(hints);
+  else return 'unknown-workload';
+
+  const { peers, knownBytesPerSecond, replicas } = subject;
+  const silent = knownBytesPerSecond === 0 || peers.start === peers.end;
+  const fills = view.hasLinks && Math.max(subject.tx, subject.rx) > 0;
   if (silent && view.target === undefined && !fills) return 'no-traffic';
-  // A workload that is gone and comes back under its name still has its traffic, though not yet its replicas.
-  const replicas = Math.max(1, view.replicas[workload]!);
-  const replaced = isReplaced(view, workload, replicas);
-  accumulateGains(view, workload, replicas, replaced, scratch, trace);
+  accumulateGains(view, subject, scratch, trace, assumed);
   if (settings.lookAhead > 0) {
-    const ownNodes = view.placedNode.subarray(
-      view.placedStart[workload],
-      replaced ? view.placedStart[workload] : view.placedEnd[workload],
+    const { placedStart, placedEnd, placedNode } = view;
+    const ownNodes = placedNode.subarray(
+      placedStart[subject.workload] ?? 0,
+      subject.replaced ? (placedStart[subject.workload] ?? 0) : placedEnd[subject.workload],
     );
-    scratch.lookAhead.prepare(view, workload, replicas, scratch.own.node, ownNodes, settings.maxReplicaShare);
+    scratch.lookAhead.prepare(view, subject, scratch.own.node, ownNodes, settings.maxReplicaShare);
   }
   const zoneCap = replicaCap(replicas, settings.maxZoneReplicaShare);
+  const hasFloor = view.hasUnits && !silent;
   return {
-    workload,
-    replicas,
-    knownBytesPerSecond: traffic,
+    subject,
     silent,
-    floorFactor: view.hasUnits && !silent ? floorFactor(traffic / replicas, settings.floorBytesPerSecond) : 1,
+    floorFactor: hasFloor ? floorFactor(knownBytesPerSecond / replicas, settings.floorBytesPerSecond) : 1,
     cap: replicaCap(replicas, settings.maxReplicaShare),
     zoneCap: zoneCap < replicas && hasTwoZones(view, candidates) ? zoneCap : Infinity,
-    toShare: silent ? 0 : replicas / traffic,
-    plan: planBasis(view, workload, candidates, scratch),
+    toShare: silent ? 0 : replicas / knownBytesPerSecond,
+    plan: planBasis(view, subject.workload, candidates, scratch),
   };
-}
-
-/**
- * A Deployment of one replica gets a second pod only to replace the first (a rolling update, an eviction): the one that is
- * about to go is no reason to stand elsewhere. Of more replicas the old ones count like any other.
- */
-function isReplaced(view: PlacementView, workload: number, replicas: number): boolean {
-  return replicas === 1 && kindOf(view.names.workloads[workload]!) === 'Deployment';
 }
 
 /** Fills scratch.wanted. */
@@ -113,8 +110,8 @@ function planBasis(
   wanted.reset(view.nodeCount);
   if (target === undefined) return undefined;
   const { version, start, node, count } = target;
+  if (workload < 0 || start[workload] === start[workload + 1]) return { version, state: 'absent' };
   for (let t = start[workload]!; t < start[workload + 1]!; t++) wanted.add(node[t]!, count[t]!);
-  if (start[workload] === start[workload + 1]) return { version, state: 'absent' };
   for (let c = 0; c < candidates.length; c++) {
     const n = candidates[c]!;
     if (isKnownNode(view, n) && wanted.get(n) > own.node.get(n)) return { version, state: 'open' };
@@ -214,19 +211,19 @@ export function intentValue(view: PlacementView, node: number, basis: Basis, scr
   if (scratch.wanted.get(node) > scratch.own.node.get(node)) {
     return basis.silent ? 1 : 1 - NOW_BESIDE_PLAN * (1 - now);
   }
-  return Math.max(0, NOW_BESIDE_PLAN * now - 0.5 * overReserved(view, node, basis.workload));
+  return Math.max(0, NOW_BESIDE_PLAN * now - 0.5 * overReserved(view, node, basis.subject));
 }
 
 /** 0..1: how far a pod of the workload would take room on the node that a plan keeps for others; a tenth of the node counts in full. */
-export function overReserved(view: PlacementView, node: number, workload: number): number {
+export function overReserved(view: PlacementView, node: number, subject: Subject): number {
   const { target } = view;
   if (target === undefined || !isKnownNode(view, node)) return 0;
-  const of = (reserved: Float64Array, free: Float64Array, request: Float64Array, all: Float64Array): number => {
-    const left = free[node]! - request[workload]!;
+  const of = (reserved: Float64Array, free: Float64Array, request: number, all: Float64Array): number => {
+    const left = free[node]! - request;
     return left === Infinity ? 0 : (reserved[node]! - left) / (0.1 * all[node]!);
   };
-  const cpu = of(target.reservedMilliCpu, view.freeMilliCpu, view.milliCpu, view.nodeMilliCpu);
-  const memory = of(target.reservedMemoryBytes, view.freeMemoryBytes, view.memoryBytes, view.nodeMemoryBytes);
+  const cpu = of(target.reservedMilliCpu, view.freeMilliCpu, subject.milliCpu, view.nodeMilliCpu);
+  const memory = of(target.reservedMemoryBytes, view.freeMemoryBytes, subject.memoryBytes, view.nodeMemoryBytes);
   return Math.min(1, Math.max(0, cpu, memory));
 }
 
@@ -244,15 +241,16 @@ export function deduction(
 }
 
 /** Of the deduction: the plan keeps room on the node for others. */
-export function keptForPlan(view: PlacementView, node: number, { workload, plan }: Basis): number {
+export function keptForPlan(view: PlacementView, node: number, { subject, plan }: Basis): number {
   if (plan === undefined || plan.state === 'open') return 0;
-  return (plan.state === 'full' ? 0.25 : 0.5) * overReserved(view, node, workload);
+  return (plan.state === 'full' ? 0.25 : 0.5) * overReserved(view, node, subject);
 }
 
 /** The node's link, were the pod there. */
 export function headroom(view: PlacementView, node: number, basis: Basis, scratch: Scratch): Headroom {
-  const local = basis.silent ? 0 : (nodeGain(node, basis, scratch) * basis.knownBytesPerSecond) / basis.replicas;
-  return headroomWith(view, basis.workload, node, local);
+  const { subject } = basis;
+  const local = basis.silent ? 0 : (nodeGain(node, basis, scratch) * subject.knownBytesPerSecond) / subject.replicas;
+  return headroomWith(view, subject, node, local);
 }
 
 /** Shares of the pod's own known traffic that become local, 0..1. A node whose zone (region) is not known is taken as alone in it. */
@@ -300,13 +298,12 @@ export function isKnownNode(view: PlacementView, node: number): boolean {
   return node >= 0 && node < view.nodeCount && view.nodeLive[node] === 1;
 }
 
+/** The scores' range for a request. */
+export function rangeOf({ soft }: Pick<ScoreRequest, 'soft'>, { scoreRange, softShare }: PlacementSettings): number {
+  return soft === true ? Math.max(1, Math.round(scoreRange * softShare)) : scoreRange;
+}
+
 /** Nearest whole number, at most scoreRange; the slack keeps float noise of equal sums on one side of a half. */
 export function toScore(value: number, least: number, scoreRange: number): number {
   return Math.min(scoreRange, Math.floor((value - least) * scoreRange + 0.5 + 1e-9));
-}
-
-/** "namespace/Kind/name" -> Kind. */
-export function kindOf(workloadKey: string): string {
-  const start = workloadKey.indexOf('/') + 1;
-  return workloadKey.slice(start, workloadKey.indexOf('/', start));
 }

@@ -10,6 +10,7 @@ import {
   nodeGain,
   nodeValue,
   prepare,
+  rangeOf,
   regionGain,
   toScore,
   zoneGain,
@@ -17,10 +18,14 @@ import {
   type ScoreRequest,
   type Silence,
 } from './evaluate.ts';
-import { trafficOf, type Level } from './gains.ts';
+import type { Level } from './gains.ts';
+import { PEER_SOURCES, type PeerSource } from './hints.ts';
+import { trafficOf } from './peer-row.ts';
+import { ROUTINGS, type RoutingClass } from './routing.ts';
 import { scoreNodes } from './score.ts';
 import { Scratch } from './scratch.ts';
 import type { LevelWeights, PlacementSettings } from './settings.ts';
+import type { Subject } from './subject.ts';
 import type { PlacementView } from './view.ts';
 
 /** Why an answer is what it is. Shares are of the pod's own known traffic, 0..1. */
@@ -30,6 +35,8 @@ export interface ScoreExplanation {
   readonly workload: string | undefined;
   readonly silence: Silence | undefined;
   readonly scoreRange: number;
+  /** The range is narrow, for the pod's owner states preferences of its own. */
+  readonly soft: boolean;
   readonly levelWeights: LevelWeights;
   readonly candidates: number;
   /** Subtracted from all values before scores are rounded: the least, or the greatest less 1 if that is more. */
@@ -65,6 +72,10 @@ export interface PeerExplanation {
   readonly bytesPerSecond: number;
   readonly shareOfTraffic: number;
   readonly confidence: number;
+  /** Where it is known from. */
+  readonly source: PeerSource;
+  /** How its connections find their server. */
+  readonly routing: RoutingClass;
   readonly replicas: number;
   /** Of these replicas, those that stand nowhere yet. */
   readonly toCome: number;
@@ -135,7 +146,8 @@ export function explainScore(
     viewVersion: view.version,
     workload: known ? view.names.workloads[request.workload] : undefined,
     silence: scores.silence,
-    scoreRange: settings.scoreRange,
+    scoreRange: rangeOf(request, settings),
+    soft: request.soft === true,
     levelWeights: settings.levelWeights,
     candidates: request.candidates.length,
     least: scores.least,
@@ -144,7 +156,7 @@ export function explainScore(
   };
   if (typeof basis === 'string') return { ...common, basis: undefined, peers: [], nodes: [] };
 
-  const firstPeer = view.peerStart[basis.workload]!;
+  const { subject } = basis;
   const linkOf = (node: number): NodeExplanation['link'] => {
     if (!view.hasLinks || view.nodeLink[node] === Infinity) return undefined;
     const { used, penalty } = headroom(view, node, basis, scratch);
@@ -153,16 +165,16 @@ export function explainScore(
   return {
     ...common,
     basis: {
-      replicas: basis.replicas,
-      knownBytesPerSecond: basis.knownBytesPerSecond,
-      otherBytesPerSecond: trafficOf(view.otherBytesPerSecond[basis.workload]),
-      bytesPerSecondPerReplica: basis.knownBytesPerSecond / basis.replicas,
+      replicas: subject.replicas,
+      knownBytesPerSecond: subject.knownBytesPerSecond,
+      otherBytesPerSecond: subject.peers.otherBytesPerSecond,
+      bytesPerSecondPerReplica: subject.knownBytesPerSecond / subject.replicas,
       floorBytesPerSecond: view.hasUnits ? settings.floorBytesPerSecond : undefined,
       floorFactor: basis.floorFactor,
       replicaCap: basis.cap,
       zoneReplicaCap: basis.zoneCap === Infinity ? undefined : basis.zoneCap,
     },
-    peers: explainPeers(view, basis.workload, basis.knownBytesPerSecond),
+    peers: explainPeers(view, subject),
     nodes: [...wanted].map((node) => {
       const isKnown = isKnownNode(view, node);
       const own = nodeValue(view, node, basis, settings, scratch);
@@ -187,26 +199,29 @@ export function explainScore(
         keptForPlan: isKnown ? keptForPlan(view, node, basis) : 0,
         link: isKnown ? linkOf(node) : undefined,
         value,
-        score: isKnown ? Math.max(0, toScore(value, scores.least, settings.scoreRange)) : 0,
+        score: isKnown ? Math.max(0, toScore(value, scores.least, rangeOf(request, settings))) : 0,
         named: named.has(node),
-        terms: isKnown ? terms.of(node, firstPeer, basis.toShare) : [],
+        terms: isKnown ? terms.of(node, subject.peers.start, basis.toShare) : [],
       };
     }),
   };
 }
 
-function explainPeers(view: PlacementView, workload: number, knownBytesPerSecond: number): PeerExplanation[] {
+function explainPeers(view: PlacementView, { peers: row, knownBytesPerSecond }: Subject): PeerExplanation[] {
   const peers: PeerExplanation[] = [];
-  for (let e = view.peerStart[workload]!; e < view.peerStart[workload + 1]!; e++) {
-    const bytesPerSecond = trafficOf(view.peerBytesPerSecond[e]);
+  for (let e = row.start; e < row.end; e++) {
+    const bytesPerSecond = trafficOf(row.bytesPerSecond[e]);
+    const peer = row.peer[e]!;
     peers.push({
-      workload: view.names.workloads[view.peer[e]!] ?? '',
-      role: view.peerClient[e] === 1 ? 'client' : 'server',
+      workload: view.names.workloads[peer] ?? '',
+      role: row.client[e] === 1 ? 'client' : 'server',
       bytesPerSecond,
       shareOfTraffic: bytesPerSecond / knownBytesPerSecond,
-      confidence: view.peerConfidence[e]!,
-      replicas: view.replicas[view.peer[e]!] ?? 0,
-      toCome: view.toCome[view.peer[e]!] ?? 0,
+      confidence: row.confidence[e]!,
+      source: PEER_SOURCES[row.source[e]!] ?? 'traffic',
+      routing: ROUTINGS[row.routing[e]!] ?? 'random',
+      replicas: view.replicas[peer] ?? 0,
+      toCome: view.toCome[peer] ?? 0,
     });
   }
   return peers;

@@ -1,5 +1,7 @@
-import { trafficOf } from './gains.ts';
+import { trafficOf } from './peer-row.ts';
 import { minMarginal } from './min-marginal.ts';
+import { placedOn } from './placed.ts';
+import type { Subject } from './subject.ts';
 import type { PlacementView } from './view.ts';
 
 /** What of a view says how full links are; a view under construction has it too. */
@@ -89,27 +91,6 @@ export function addedLinkUse(
   return { tx: view.txBytesPerSecond[workload]! - local, rx: view.rxBytesPerSecond[workload]! - local };
 }
 
-/** Placed replicas of a workload on a node. */
-export function placedOn(
-  {
-    placedStart,
-    placedEnd,
-    placedNode,
-    placedCount,
-  }: Pick<LinkColumns, 'placedStart' | 'placedEnd' | 'placedNode' | 'placedCount'>,
-  workload: number,
-  node: number,
-): number {
-  let low = placedStart[workload]!;
-  let high = placedEnd[workload]!;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (placedNode[middle]! < node) low = middle + 1;
-    else high = middle;
-  }
-  return low < placedEnd[workload]! && placedNode[low] === node ? placedCount[low]! : 0;
-}
-
 /** Utilisation from which on a link is spared, and at which that counts in full (placement-study.md §7). */
 const SPARED = { from: 0.6, full: 0.9 } as const;
 /** Who adds less than this share of a link is spared for in proportion: a pod that hardly sends cannot fill it. */
@@ -119,26 +100,28 @@ const FULL_SHARE = 0.005;
 export interface Headroom {
   /** Utilisation, 0 and more: the fuller direction. */
   readonly used: number;
+  /** Of that, what the pod adds; below 0 where it takes its peers' traffic off the link. */
+  readonly added: number;
   /** 0..1: ((used - 0.6)/0.3)^2. */
   readonly penalty: number;
 }
 
-const PLENTY: Headroom = { used: 0, penalty: 0 };
+const PLENTY: Headroom = { used: 0, added: 0, penalty: 0 };
 
 /** @param localBytesPerSecond what of the pod's traffic, both ways, stays on the node */
 export function headroomWith(
   view: PlacementView,
-  workload: number,
+  subject: Pick<Subject, 'tx' | 'rx'>,
   node: number,
   localBytesPerSecond: number,
 ): Headroom {
   const link = view.nodeLink[node]!;
   if (!view.hasLinks || link === Infinity) return PLENTY;
-  const tx = view.txBytesPerSecond[workload]! - localBytesPerSecond;
-  const rx = view.rxBytesPerSecond[workload]! - localBytesPerSecond;
+  const tx = subject.tx - localBytesPerSecond;
+  const rx = subject.rx - localBytesPerSecond;
   const used = Math.max(0, view.nodeTx[node]! + tx, view.nodeRx[node]! + rx) / link;
   const added = Math.max(tx, rx) / link;
-  if (added <= 0 || used <= SPARED.from) return { used, penalty: 0 };
+  if (added <= 0 || used <= SPARED.from) return { used, added, penalty: 0 };
   const steep = Math.min(1, (used - SPARED.from) / (SPARED.full - SPARED.from)) ** 2;
-  return { used, penalty: steep * Math.min(1, added / FULL_SHARE) };
+  return { used, added, penalty: steep * Math.min(1, added / FULL_SHARE) };
 }

@@ -1,4 +1,13 @@
-import { heededValue, isKnownNode, nodeValue, prepare, toScore, type ScoreRequest, type Silence } from './evaluate.ts';
+import {
+  heededValue,
+  isKnownNode,
+  nodeValue,
+  prepare,
+  rangeOf,
+  toScore,
+  type ScoreRequest,
+  type Silence,
+} from './evaluate.ts';
 import { Ranking } from './rank.ts';
 import { Scratch } from './scratch.ts';
 import type { PlacementSettings } from './settings.ts';
@@ -46,6 +55,7 @@ export function scoreNodes(view: PlacementView, request: ScoreRequest, settings:
   // With deductions values lie further apart than the range: who is that far behind the best is as good as out of question.
   least = Math.max(least, most - 1);
 
+  const range = rangeOf(request, settings);
   const ranking = new Ranking(settings.maxNamed);
   const nodeHashes = nodeNameHashes(view.names.nodes);
   const podHash = hashText(request.podUid);
@@ -53,9 +63,9 @@ export function scoreNodes(view: PlacementView, request: ScoreRequest, settings:
   seen.reset(view.nodeCount);
   for (let c = 0; c < candidates.length; c++) {
     const node = candidates[c]!;
-    if (toScore(values[c]!, least, settings.scoreRange) <= 0) continue;
+    if (toScore(values[c]!, least, range) <= 0) continue;
     const value = heededValue(view, node, values[c]!, least, basis, settings, scratch);
-    const score = toScore(value, least, settings.scoreRange);
+    const score = toScore(value, least, range);
     if (score <= 0) continue;
     const fineValue = Math.round(value * 1e9);
     if (!ranking.admits(fineValue)) continue;

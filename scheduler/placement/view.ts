@@ -61,6 +61,17 @@ export interface PlacementView {
   readonly peerClient: Uint8Array;
   readonly peerBytesPerSecond: Float64Array;
   readonly peerConfidence: Float32Array;
+  /** Where it is known from: a code of PEER_SOURCES (hints.ts). Others than 0 stand only at the end of which no traffic is known. */
+  readonly peerSource: Uint8Array;
+  /** How connections find their server: a code of ROUTINGS (routing.ts). */
+  readonly peerRouting: Uint8Array;
+  /**
+   * Of pinned entries: on which nodes how much of the edge's traffic is, shares 0..1; entries pinStart[e] .. pinStart[e+1]-1 of pinNode and
+   * pinShare. pinStart has one element more than peer.
+   */
+  readonly pinStart: Int32Array;
+  readonly pinNode: Int32Array;
+  readonly pinShare: Float32Array;
   /** Known traffic with nodes, Services without workloads, outside and unknown peers, bytes per second both ways. */
   readonly otherBytesPerSecond: Float64Array;
   /** false: the figures have no unit (imported data); the traffic floor is off then. */
@@ -95,4 +106,7 @@ export interface NameTables {
   readonly ownerIndex: ReadonlyMap<string, number>;
   readonly zones: readonly string[];
   readonly regions: readonly string[];
+  /** For pods that no view knows: workloads by "namespace/name" of a Service that selects them, and by likeness. */
+  readonly services?: ReadonlyMap<string, readonly number[]>;
+  readonly alike?: ReadonlyMap<string, readonly number[]>;
 }

@@ -94,8 +94,8 @@ function countsOf({ replicas, matrix }: PlanState): ReplicaCounts {
   const targetNode = new Int32Array(targetStart[replicas.length]!);
   const targetCount = new Int32Array(targetNode.length);
   for (let w = 0; w < replicas.length; w++) {
-    const own = hosts.slice(hostStart[w]!, hostStart[w]! + hostCount[w]!).sort();
-    targetNode.set(own, targetStart[w]!);
+    const own = hosts.slice(hostStart[w], hostStart[w]! + hostCount[w]!).sort();
+    targetNode.set(own, targetStart[w]);
     for (const [i, n] of own.entries()) targetCount[targetStart[w]! + i] = matrix.get(n, w);
   }
   return { targetStart, targetNode, targetCount };

@@ -17,6 +17,7 @@ import { ClusterState } from '../cluster/state.ts';
 import { TrafficSource } from '../cluster/traffic-source.ts';
 import { resolveTraffic, type TrafficRow } from '../cluster/traffic.ts';
 import type { Answer } from '../extender/decision.ts';
+import { NAMED_KINDS } from '../graph/cold-start.ts';
 import { ClusterResolver } from '../graph/cluster-resolver.ts';
 import { GraphSink } from '../graph/graph-sink.ts';
 import { PlacementViewBuilder, type ViewMessage } from '../graph/placement-view-builder.ts';
@@ -31,6 +32,7 @@ import { CERTIFICATE_POLL_MS, CertificateReloader, notAfter } from '../tls/certi
 import { readTlsMaterial, type TlsFiles, type TlsMaterial } from '../tls/material.ts';
 import { BoundPods } from './bound-pods.ts';
 import { newlyBound } from './newly-bound.ts';
+import { PeerHintCheck } from './peer-hint-check.ts';
 import { ingestMetrics } from './ingest-metrics.ts';
 import { DECISIONS_EVERY_MS, type Readiness } from './messages.ts';
 import type { SchedulerOptions } from './options.ts';
@@ -96,6 +98,7 @@ class IngestProcess implements Ingest {
   readonly decisions = new Decisions((node, viewBuiltAtMs) => this.#views.nodeIndexOf(node, viewBuiltAtMs));
   readonly #resolver: ClusterResolver;
   readonly #views: PlacementViewBuilder;
+  readonly #peerHints: PeerHintCheck;
   readonly #startedMs = now();
   readonly #closers: (() => unknown)[] = [];
   #server: ReportServer | undefined;
@@ -129,8 +132,23 @@ class IngestProcess implements Ingest {
     this.#deps = deps;
     this.#resolver = new ClusterResolver(this.cluster, this.book);
     this.graph = new TrafficGraph(this.#resolver, { coverGraceMs: options.clientGraceMs });
-    this.#views = new PlacementViewBuilder(this.graph, this.cluster);
-    this.#explainer = new Explainer(this.graph, this.cluster, options.placement, this.decisions);
+    const viewOptions = { linkBytesPerSecond: options.linkBytesPerSecond };
+    this.#views = new PlacementViewBuilder(this.graph, this.cluster, viewOptions);
+    this.#explainer = new Explainer(this.graph, this.cluster, options.placement, this.decisions, () => {
+      const builder = new PlacementViewBuilder(this.graph, this.cluster, viewOptions);
+      builder.target = this.#views.target;
+      return builder;
+    });
+    this.#peerHints = new PeerHintCheck({
+      exists: (namespace, name) =>
+        this.cluster.service(namespace, name) !== undefined ||
+        NAMED_KINDS.some((kind) => this.cluster.findWorkload(namespace, kind, name) !== undefined),
+      tell: ({ namespace, name, uid }, message) => {
+        if (this.#events?.admit() !== true) return;
+        void this.#events.write({ namespace, name, uid, type: 'Warning', reason: 'InvalidPeersAnnotation', message });
+      },
+      logger: deps.logger,
+    });
     this.#bound = new BoundPods({
       decisionOf: (uid, node) => this.decisions.ofUid(uid, node)?.decision,
       podOf: (uid) => this.cluster.pod(uid),
@@ -274,6 +292,7 @@ class IngestProcess implements Ingest {
         if (this.#kube !== undefined && this.#resolver.ready) this.#bound.changes(events, now());
         this.#notePlaced(events);
         this.#resolver.apply(events, now());
+        this.#peerHints.changes(events);
         for (const { op, record } of events) if (op === 'upsert' && record.type === 'pod') this.#settleSoon(record);
         this.#showSoon();
       },
@@ -381,7 +400,7 @@ class IngestProcess implements Ingest {
     if (events === undefined || this.cluster.nodeCount > this.#eventsUpToNodes) return;
     const decision = this.decisions.ofUid(pod.uid, node)?.decision;
     if (decision === undefined || decision.top.length === 0 || !events.admit()) return;
-    const explanation = this.#explainer.atNode(decision.workload, pod.uid, node, now());
+    const explanation = this.#explainer.atNode(decision.workload, pod.uid, node, now(), pod.soft === true);
     const message = placementSentence(decision, node, explanation, (key) => {
       const workload = this.cluster.workload(key);
       return workload === undefined ? 0 : (workload.placedByNode.get(node) ?? 0) / Math.max(1, workload.placed);
@@ -497,6 +516,7 @@ class IngestProcess implements Ingest {
       })),
       ...(this.#snapshot?.summary === undefined ? [] : snapshotProblems(this.#snapshot.summary)),
       ...this.#trafficProblems,
+      ...this.#peerHints.problems(),
       ...this.#bound.problems(now()),
     ];
   }

@@ -174,6 +174,19 @@ describe('peers to come', () => {
   });
 });
 
+test('beside soft preferences of its owner a pod has an eighth of the range', () => {
+  const view = buildView(SHOP);
+  const request = {
+    workload: view.names.workloadIndex.get(CART),
+    podUid: 'u',
+    candidates: everyNode(view),
+    soft: true,
+  };
+  expect(scoreNodes(view, request, SETTINGS).named.map((n) => n.score)).toEqual([10, 3, 1]);
+  expect(scoreNodes(view, request, placementSettings({ scoreRange: 10 })).named.map((n) => n.score)).toEqual([1]);
+  expect(explainScore(view, request, SETTINGS)).toMatchObject({ scoreRange: 10, soft: true });
+});
+
 describe('limits', () => {
   const inZones = (placed: Record<string, number>, nodes: readonly string[]) =>
     ask(
@@ -512,6 +525,8 @@ test.each([
   [{ lookAhead: -1 }, 'lookAhead'],
   [{ minGain: NaN }, 'minGain'],
   [{ headroomPenalty: 2 }, 'headroomPenalty'],
+  [{ softShare: 0 }, 'softShare'],
+  [{ maxLinkUse: 0 }, 'maxLinkUse'],
   [{ floorBytesPerSecond: NaN }, 'floorBytesPerSecond'],
   [{ levelWeights: { node: 0.1, zone: 0.3, region: 0.1 } }, 'levelWeights'],
 ])('settings that cannot be used are refused by name: %j', (given, name) => {

@@ -1,3 +1,4 @@
+import { ROUTINGS, type RoutingClass } from '../../scheduler/placement/routing.ts';
 import { reservedRoom } from '../../scheduler/placement/target.ts';
 import type { NameTables, PlacementView } from '../../scheduler/placement/view.ts';
 
@@ -32,7 +33,15 @@ export interface ViewSpec {
     /** Node name -> replicas that the plan wants there. */
     target?: Readonly<Record<string, number>>;
   }[];
-  readonly edges: readonly { client: string; server: string; bytesPerSecond: number; confidence?: number }[];
+  readonly edges: readonly {
+    client: string;
+    server: string;
+    bytesPerSecond: number;
+    confidence?: number;
+    routing?: RoutingClass;
+    /** Of a pinned edge, at its client: node name -> share of the traffic. */
+    pins?: Readonly<Record<string, number>>;
+  }[];
   /** "namespace/Kind/name" of a ReplicaSet, Job, ... -> key of its workload. */
   readonly owners?: Readonly<Record<string, string>>;
   readonly hasUnits?: boolean;
@@ -40,6 +49,8 @@ export interface ViewSpec {
   /** undefined: there is no plan. */
   readonly planVersion?: number;
 }
+
+type Pins = readonly (readonly [node: number, share: number])[];
 
 export function buildView(spec: ViewSpec): PlacementView {
   const nodes = spec.nodes.map((node) => node.name);
@@ -59,13 +70,19 @@ export function buildView(spec: ViewSpec): PlacementView {
   };
 
   const placed = spec.workloads.map((workload) => entriesOf(workload.placed, nodeIndex));
-  const peers = spec.workloads.map(() => [] as { peer: number; client: 0 | 1; bytes: number; confidence: number }[]);
+  const peers = spec.workloads.map(
+    () => [] as { peer: number; client: 0 | 1; bytes: number; confidence: number; routing: number; pins: Pins }[],
+  );
   for (const edge of spec.edges) {
     const client = mustGet(workloadIndex, edge.client);
     const server = mustGet(workloadIndex, edge.server);
-    const figures = { bytes: edge.bytesPerSecond, confidence: edge.confidence ?? 1 };
-    peers[client]!.push({ peer: server, client: 1, ...figures });
-    if (client !== server) peers[server]!.push({ peer: client, client: 0, ...figures });
+    const routing = edge.routing === undefined ? 0 : ROUTINGS.indexOf(edge.routing);
+    const figures = { bytes: edge.bytesPerSecond, confidence: edge.confidence ?? 1, routing };
+    const pins = Object.entries(edge.pins ?? {}).map(([node, part]) => [mustGet(nodeIndex, node), part] as const);
+    peers[client]!.push({ peer: server, client: 1, ...figures, pins });
+    // What servers are found is their clients' matter.
+    const back = edge.routing === 'pinned' ? { ...figures, routing: 0 } : figures;
+    if (client !== server) peers[server]!.push({ peer: client, client: 0, ...back, pins: [] });
   }
   // As views have them: entries of a peer side by side, its client's first.
   for (const row of peers) row.sort((a, b) => a.peer - b.peer || b.client - a.client);
@@ -115,6 +132,17 @@ export function buildView(spec: ViewSpec): PlacementView {
     peerClient: Uint8Array.from(flatPeers, (entry) => entry.client),
     peerBytesPerSecond: Float64Array.from(flatPeers, (entry) => entry.bytes),
     peerConfidence: Float32Array.from(flatPeers, (entry) => entry.confidence),
+    peerSource: new Uint8Array(flatPeers.length),
+    peerRouting: Uint8Array.from(flatPeers, (entry) => entry.routing),
+    pinStart: starts(flatPeers.map((entry) => entry.pins)),
+    pinNode: Int32Array.from(
+      flatPeers.flatMap((entry) => entry.pins),
+      ([node]) => node,
+    ),
+    pinShare: Float32Array.from(
+      flatPeers.flatMap((entry) => entry.pins),
+      ([, part]) => part,
+    ),
     otherBytesPerSecond: Float64Array.from(spec.workloads, (workload) => workload.otherBytesPerSecond ?? 0),
     hasUnits: spec.hasUnits ?? true,
     target: undefined,
