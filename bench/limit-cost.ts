@@ -94,7 +94,7 @@ const ROWS: readonly Row[] = [
 ];
 
 const limit = await LimitObject.load();
-const htb = await LimitObject.load({ judgeSenders: true });
+const htb = await LimitObject.load();
 const empty = limit.probes.program('empty');
 
 function costOf(row: Row): number {

@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LIMIT_CONFIG, LIMIT_INTERFACE, LIMIT_STAT } from '../../bandwidth/bpf/layout.ts';
-import { encodeInterface, encodeSlotConfig, slotConfig, type LimitMode } from '../../bandwidth/slot-config.ts';
+import {
+  encodeInterface,
+  encodeSlotConfig,
+  isShadowConfig,
+  slotConfig,
+  type LimitMode,
+} from '../../bandwidth/slot-config.ts';
 import { decodeSlotStat, queueBucketStartNs } from '../../bandwidth/slot-stat.ts';
 
 const MS = 1_000_000;
@@ -23,6 +29,7 @@ describe('the configuration of a slot', () => {
         const superPackets = rate === 0n ? 0n : (BigInt(cpus + 1) * 524_280n * 1_000_000_000n) / rate;
         expect(config.maxAheadNs).toBe(BigInt(config.hardNs) + superPackets);
         expect(config.maxAheadNs).toBeLessThan(U64_MAX / 2n);
+        expect(config.policeMaxAheadNs).toBe(BigInt(config.policeNs) + superPackets);
       }),
     );
   });
@@ -39,6 +46,8 @@ describe('the configuration of a slot', () => {
       dropNs,
       hardNs: dropNs,
     });
+    // The same of all that a pod sends, where HTB holds back some of it.
+    expect(slotConfig({ rateBps: bps, mode: 'htb', cpus: 2 })).toMatchObject({ dropNs: 20 * MS, policeNs: dropNs });
   });
 
   it('is laid out as the programs read it', () => {
@@ -56,6 +65,8 @@ describe('the configuration of a slot', () => {
       sparsePriority: 9,
       smallBytes: 256,
       sparseShift: 2,
+      policeMaxAheadNs: 10n,
+      policeNs: 11,
     });
     const view = new DataView(bytes.buffer);
     const { fields, size } = LIMIT_CONFIG;
@@ -69,6 +80,9 @@ describe('the configuration of a slot', () => {
     expect(view.getUint16(fields.small_bytes.offset, true)).toBe(256);
     expect([bytes[fields.sparse_shift.offset], bytes[fields.mode.offset]]).toEqual([2, 1]);
     expect(view.getUint16(fields.flags.offset, true)).toBe(3);
+    expect(isShadowConfig(bytes)).toBe(true);
+    expect(view.getBigUint64(fields.police_max_ahead_ns.offset, true)).toBe(10n);
+    expect(view.getUint32(fields.police_ns.offset, true)).toBe(11);
   });
 });
 

@@ -177,7 +177,7 @@ describe('with a queue that fq holds', () => {
 
 describe('as a shadow', () => {
   beforeAll(async () => {
-    limit = await LimitObject.load({ judgeSenders: true });
+    limit = await LimitObject.load();
   });
   afterAll(() => limit.close());
 
@@ -224,7 +224,7 @@ describe('as a shadow', () => {
 
 describe('where HTB holds packets back', () => {
   beforeAll(async () => {
-    limit = await LimitObject.load({ judgeSenders: true });
+    limit = await LimitObject.load();
   });
   afterAll(() => limit.close());
   beforeEach(() => {
