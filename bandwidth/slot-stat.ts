@@ -12,6 +12,8 @@ export interface SlotStat {
   readonly marked: bigint;
   readonly droppedPackets: bigint;
   readonly droppedBytes: bigint;
+  /** Of these, at an uplink (mode `htb`). */
+  readonly droppedAtUplinks: bigint;
   /** Small packets that passed a queue at once. */
   readonly bypassed: bigint;
   /** Not limited: not IP, multicast, link-local, neighbour discovery. */
@@ -58,6 +60,7 @@ export function decodeSlotStat(value: Uint8Array): SlotStat {
     marked: sum(fields.marked.offset),
     droppedPackets: sum(fields.dropped_packets.offset),
     droppedBytes: sum(fields.dropped_bytes.offset),
+    droppedAtUplinks: sum(fields.recalled_packets.offset),
     bypassed: sum(fields.bypassed.offset),
     exemptPackets: sum(fields.exempt_packets.offset),
     exemptBytes: sum(fields.exempt_bytes.offset),

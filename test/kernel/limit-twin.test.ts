@@ -289,6 +289,7 @@ function compareToUplink(cfg: SlotConfig, steps: readonly Step[]): Set<string> {
       bytes: dropped ? before.bytes : atPod.bytes,
       droppedPackets: atPod.droppedPackets + one(dropped),
       droppedBytes: atPod.droppedBytes + (dropped ? bytes : 0n),
+      droppedAtUplinks: atPod.droppedAtUplinks + one(dropped),
       delayed: before.delayed + one(verdict.kind === 'delay'),
       bypassed: before.bypassed + one(verdict.kind === 'bypass'),
       throttledNs: notNegative(throttledNs),

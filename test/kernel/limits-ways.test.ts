@@ -111,7 +111,7 @@ describe('what a limited pod sends is no more than its limit', () => {
     await agent.end();
   });
 
-  it('and all of it through HTB, however much is dropped there: the backstop never binds', async () => {
+  it('and all of it through HTB, however much is dropped there: the backstop drops nothing', async () => {
     rig.publish();
     const agent = rig.startChild();
     await rig.stands('p1', 'egress', heldTo20M);
@@ -124,14 +124,17 @@ describe('what a limited pod sends is no more than its limit', () => {
     const [toMs, after] = [performance.now(), await rig.stat('p1', 'egress')];
     const share = (8000 * Number(after.bytes - before.bytes)) / (toMs - fromMs) / LIMIT;
     const dropped = after.droppedPackets - before.droppedPackets;
+    // HTB loses time on a busy machine: how much TCP gets is for test/pacing to say, case 23.
     console.log(`TCP through HTB: ${share.toFixed(4)} of the limit, ${dropped} packets dropped`);
     await Promise.all(senders);
     for (const sink of sinks) expect(Number(await sink.last())).toBe(8_000_000);
-    expect(share).toBeGreaterThan(0.98);
     expect(share).toBeLessThan(MOST);
     expect(dropped).toBeGreaterThan(10n);
     const { shares } = await flood(rig.outside);
     console.log(`UDP through HTB: ${text(shares)} of the limit`);
+    const { droppedPackets, droppedAtUplinks } = await rig.stat('p1', 'egress');
+    expect(droppedPackets).toBeGreaterThan(5000n);
+    expect(droppedAtUplinks).toBe(droppedPackets);
     expect(total(shares)).toBeLessThan(MOST);
     expect(total(shares)).toBeGreaterThan(0.98);
     await agent.end();
