@@ -29,7 +29,7 @@ export interface EnforcerOptions {
   readonly pins?: LimitPins | undefined;
   /** Directions of pods that may have a limit, and one: 16 KiB of kernel memory each, once the first pod needs one. */
   readonly slots?: number | undefined;
-  /** Names of the uplinks. Default: those that routes lead to. */
+  /** Names of the uplinks, of whatever kind. Default: those that routes lead to. */
   readonly uplinks?: readonly string[] | undefined;
   /** Default: tcx where the kernel has it. */
   readonly hooks?: 'tcx' | 'clsact' | undefined;
@@ -199,7 +199,7 @@ export class Enforcer {
     this.#desired = { ...decided, standings };
     this.#watcher.set(this.#desired, view);
     this.#tell();
-    this.#warn([...this.#faults]);
+    this.#warn([...view.warnings, ...this.#faults]);
     const states = [...standings.values()].flatMap((of) => Object.values(of).map(({ state }) => state));
     if (states.includes('pending') || faults.length > 0) this.#retry();
     // Somebody may have waited for a slot.
@@ -317,7 +317,6 @@ export class Enforcer {
     this.#kernel = await LimitKernel.load({
       pins,
       slots,
-      judgeSenders: this.#fq === false,
       ...(hooks === undefined ? {} : { hooks }),
       ...(bpfObject === undefined ? {} : { object: bpfObject }),
     });
