@@ -1,7 +1,7 @@
 import { likeness } from '../cluster/likeness.ts';
 import { servicesMeant } from '../cluster/references.ts';
 import { alikeHints, annotatedHints, referencedHints, type HintResolver } from '../graph/cold-start.ts';
-import { type Hints, type PlacementView } from '../placement/index.ts';
+import type { Hints, PlacementView } from '../placement/index.ts';
 import { templateOf, type PodFacts } from './args.ts';
 
 /**
