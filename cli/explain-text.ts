@@ -65,6 +65,9 @@ function body(explanation: ScoreExplanation, style: TextStyle): string[] {
     const share = humanShare(basis.otherBytesPerSecond / basis.knownBytesPerSecond);
     lines.push(`${share} of it goes to what cannot be moved near.`);
   }
+  const [peer] = explanation.peers;
+  if (peer !== undefined && peer.source !== 'traffic') lines.push(SOURCES[peer.source] ?? '');
+  lines.push(...routingLines(explanation.peers));
   lines.push('', renderTable(peerColumns, explanation.peers, style).trimEnd());
   lines.push('', nodesTable(explanation, style));
   if (explanation.least > 0) {
@@ -96,7 +99,19 @@ const peerColumns = [
       humanCount(peer.replicas) + (peer.toCome > 0 ? ` (${humanCount(peer.toCome)} to come)` : ''),
   },
   { header: 'SURE', cell: (peer: PeerExplanation) => humanShare(peer.confidence) },
+  {
+    header: 'FINDS SERVER',
+    cell: (peer: PeerExplanation) => (peer.routing === 'random' ? undefined : peer.routing),
+    wide: true,
+  },
 ];
+
+const SOURCES: Readonly<Record<string, string>> = {
+  annotation: 'No traffic of it is known yet: these peers are what its annotation netloom.io/peers says.',
+  alike: 'No traffic of it is known yet: these are the peers of a workload with its image and labels.',
+  references:
+    'No traffic of it is known yet: these are the Services that its env and args name, and who names its own.',
+};
 
 function nodesTable(explanation: ScoreExplanation, style: TextStyle): string {
   const nodes = [...explanation.nodes].sort((a, b) => b.score - a.score || b.value - a.value);
@@ -132,6 +147,19 @@ function nodesTable(explanation: ScoreExplanation, style: TextStyle): string {
     nodes,
     style,
   ).trimEnd();
+}
+
+const ROUTED: Readonly<Record<string, string>> = {
+  'same-node': 'stay on the node, if a server is there',
+  'same-zone': 'stay in the zone, if a server is there',
+  pinned: 'stay with the servers that they once found',
+};
+
+function routingLines(peers: readonly PeerExplanation[]): string[] {
+  return Object.entries(ROUTED).flatMap(([routing, text]) => {
+    const names = peers.filter((peer) => peer.routing === routing).map((peer) => shortName(peer.workload));
+    return names.length === 0 ? [] : [`Connections with ${names.join(', ')} ${text}.`];
+  });
 }
 
 /** Why a node has its score, the weightiest first. */

@@ -35,6 +35,8 @@ export interface NodeRecord {
   readonly labels?: Readonly<Record<string, string>>;
   /** Those that keep pods away, where there are any. */
   readonly taints?: readonly Taint[];
+  /** Minor version of its kubelet, 34 of v1.34.1. */
+  readonly minor?: number;
   /** It has a taint with effect PreferNoSchedule. */
   readonly avoided?: true;
 }

@@ -20,6 +20,7 @@ import { podEgress } from './egress.ts';
 import { Interner } from './interner.ts';
 import { nodeChoice, nodeTaints } from './node-choice.ts';
 import { podTemplate } from './pod-template.ts';
+import { minorOf } from './service-routing.ts';
 import { hasSoftPreferences } from './soft-preferences.ts';
 import { nodeAllocatable, podRequests, podScoredRequests, scoredRequests } from './requests.ts';
 
@@ -163,6 +164,7 @@ function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd
       podCidrs.push(value);
     }
   }
+  const minor = minorOf(asText(asObject(status?.['nodeInfo'])?.['kubeletVersion']) ?? '');
   const avoided = asArray(spec?.['taints']).some((taint) => asObject(taint)?.['effect'] === 'PreferNoSchedule');
   return {
     type: 'node',
@@ -177,6 +179,7 @@ function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd
     ...linkMbpsOf(metadata, odd),
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
     ...(taints.length === 0 ? {} : { taints }),
+    ...(minor === undefined ? {} : { minor }),
     ...(avoided ? { avoided } : {}),
   };
 }

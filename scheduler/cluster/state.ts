@@ -381,10 +381,7 @@ export class ClusterState {
   private placeService(record: ServiceRecord, present: boolean): void {
     const { namespace, name } = record;
     let services = this.servicesByNamespace.get(namespace);
-    if (services === undefined) {
-      services = new Map<string, ServiceRecord>();
-      this.servicesByNamespace.set(namespace, services);
-    }
+    if (services === undefined) this.servicesByNamespace.set(namespace, (services = new Map<string, ServiceRecord>()));
     if (present) services.set(name, record);
     else services.delete(name);
     if (services.size === 0) this.servicesByNamespace.delete(namespace);

@@ -12,12 +12,16 @@ import {
 import { confidenceOfRow } from './edge-views.ts';
 import { CLASS_SERVICE, CLASS_WORKLOAD, type Endpoint } from './endpoint-table.ts';
 import { endpointKey } from './file-traffic.ts';
+import { PINNED, RANDOM, ROUTINGS } from '../placement/routing.ts';
 import { linkUse, type LinkColumns } from '../placement/link-use.ts';
 import type { UplinkRate } from './agents.ts';
 import type { Rates } from './edges.ts';
 import { NameList } from './name-list.ts';
 import { TargetResolver, type NamedTarget } from './named-target.ts';
 import { PairList, buildPeerMatrix, withRows, type PeerMatrix } from './peer-matrix.ts';
+import { commonRouting } from './common-routing.ts';
+import { ignoredDistributions, type IgnoredDistribution } from './ignored-distribution.ts';
+import type { RoutingSurvey } from './routing-survey.ts';
 import { StructureIndex, type StructureCluster } from './structure-index.ts';
 import type { TrafficGraph } from './traffic-graph.ts';
 import { WorkloadHints } from './workload-hints.ts';
@@ -51,6 +55,7 @@ export interface PlacementNode {
   /** Said of its link, each way; left out: nothing. */
   readonly linkMbps?: number;
   readonly avoided?: true;
+  readonly minor?: number;
 }
 
 export interface PlacementWorkload {
@@ -86,6 +91,7 @@ export interface ViewStats {
 
 const DEFAULTS: ViewBuilderOptions = { maxPeers: 256, linkBytesPerSecond: undefined, maxGoneNames: 10_000 };
 
+type PinColumn = 'pinStart' | 'pinNode' | 'pinShare';
 type RoomColumn = 'nodeMilliCpu' | 'nodeMemoryBytes' | 'freeMilliCpu' | 'freeMemoryBytes' | 'freePods';
 type PlacedColumn =
   | 'placementOff'
@@ -130,7 +136,15 @@ export class PlacementViewBuilder {
   /** By workload, 0: none; undefined: there are no tenants. */
   #tenantOf: Int32Array | undefined;
   readonly #targets = new TargetResolver();
-  readonly #structure: { readonly index: StructureIndex; readonly hints: WorkloadHints; changed: boolean } | undefined;
+  readonly #structure:
+    | { readonly index: StructureIndex; readonly hints: WorkloadHints; changed: boolean; minor: number | undefined }
+    | undefined;
+  /** By workload: how Services send their clients to it, a code of ROUTINGS. */
+  #declared = new Uint8Array(0);
+  #surveyed = new Map<number, { readonly code: number; readonly pins: ReadonlyMap<string, number> }>();
+  #notedSurvey: { readonly version: number; readonly names: NameList } | undefined;
+  /** Tells how connections really find their servers; undefined: nobody looks. */
+  survey: Pick<RoutingSurvey, 'version' | 'edges'> | undefined;
   /** Of the newest plan; views have it from the next one on. */
   target: NamedTarget | undefined;
   stats: ViewStats = { edges: 0, fileEdgesUnknown: 0, edgesGone: 0, workloadsHinted: 0 };
@@ -141,7 +155,7 @@ export class PlacementViewBuilder {
     this.#options = { ...DEFAULTS, ...options };
     if (isStructured(cluster)) {
       const index = new StructureIndex(cluster);
-      this.#structure = { index, hints: new WorkloadHints(index), changed: true };
+      this.#structure = { index, hints: new WorkloadHints(index), changed: true, minor: undefined };
     }
   }
 
@@ -174,8 +188,9 @@ export class PlacementViewBuilder {
       nodeZone[n] = zoneOf[i]!;
       nodeRegion[n] = regionOf[i]!;
     }
-    this.#refreshStructure();
+    this.#refreshStructure(nodes);
     this.#noteTenants();
+    this.#noteSurvey();
     const room = this.#room(nodes, nodeOf);
     const placed = this.#placed(workloads, live);
     const other = new Float64Array(this.#workloads.size);
@@ -232,6 +247,13 @@ export class PlacementViewBuilder {
     return this.#workloads.names;
   }
 
+  /** Services whose trafficDistribution kube-proxy does not heed, by what was measured. As of the last view. */
+  ignoredDistributions(): IgnoredDistribution[] {
+    const structure = this.#structure;
+    if (structure === undefined || this.survey === undefined) return [];
+    return ignoredDistributions(structure.index, this.survey.edges, structure.minor);
+  }
+
   /** Index of a node in a view that was built then; undefined: it is not in its names, or they have started anew since. */
   nodeIndexOf(node: string, builtAtMs: number): number | undefined {
     return builtAtMs < this.#namesSinceMs ? undefined : this.#nodes.get(node);
@@ -262,15 +284,15 @@ export class PlacementViewBuilder {
     measured: PeerMatrix,
     replicas: Int32Array,
     otherBytesPerSecond: Float64Array,
-  ): PeerMatrix & Pick<ViewArrays, 'pinStart' | 'pinNode' | 'pinShare'> {
+  ): PeerMatrix & Pick<ViewArrays, PinColumn> {
+    if (this.#structure === undefined) return { ...measured, ...this.#pins(measured) };
     const pins = noPins(measured.peer.length);
-    if (this.#structure === undefined) return { ...measured, ...pins };
     const rows = this.#structure.hints.rows({ ...measured, ...pins, replicas, otherBytesPerSecond }, (a, b) =>
       this.#areFriends(a, b),
     );
     this.stats = { ...this.stats, workloadsHinted: rows.size };
     const matrix = withRows(measured, rows);
-    return { ...matrix, ...noPins(matrix.peer.length) };
+    return { ...matrix, ...this.#pins(matrix) };
   }
 
   #lookups(reset: boolean): Lookups | undefined {
@@ -287,11 +309,57 @@ export class PlacementViewBuilder {
   }
 
   /** Looks at Services, templates and tenants where they changed. */
-  #refreshStructure(): void {
+  #refreshStructure(nodes: readonly PlacementNode[]): void {
     const structure = this.#structure;
     if (structure === undefined) return;
     structure.changed = structure.index.refresh();
     structure.hints.refresh(structure.changed, this.#workloads);
+    let minor: number | undefined;
+    for (const node of nodes) if (node.minor !== undefined) minor = Math.min(minor ?? Infinity, node.minor);
+    if (!structure.changed && minor === structure.minor && this.#declared.length === this.#workloads.size) return;
+    structure.minor = minor;
+    this.#declared = new Uint8Array(this.#workloads.size);
+    for (let w = 0; w < this.#declared.length; w++) {
+      const key = this.#workloads.at(w);
+      const services = structure.index.before(key.slice(0, key.indexOf('/')), key);
+      this.#declared[w] = ROUTINGS.indexOf(commonRouting(services, minor));
+    }
+  }
+
+  /** What the survey found, by the names of now. */
+  #noteSurvey(): void {
+    const { survey } = this;
+    if (survey === undefined) return;
+    const noted = this.#notedSurvey;
+    if (noted?.version === survey.version && noted.names === this.#workloads) return;
+    this.#notedSurvey = { version: survey.version, names: this.#workloads };
+    this.#surveyed = new Map();
+    for (const edge of survey.edges) {
+      const [client, server] = [this.#workloads.get(edge.client), this.#workloads.get(edge.server)];
+      if (client === undefined || server === undefined) continue;
+      this.#surveyed.set(pairKey(client, server), { code: ROUTINGS.indexOf(edge.routing), pins: edge.pins });
+    }
+  }
+
+  /** Where the traffic of pinned edges is. */
+  #pins({ peerStart, peer, peerClient, peerRouting }: PeerMatrix): Pick<ViewArrays, PinColumn> {
+    const pinStart = new Int32Array(peer.length + 1);
+    if (!peerRouting.includes(PINNED)) return { ...noPins(peer.length), pinStart };
+    const nodes: number[] = [];
+    const shares: number[] = [];
+    for (let w = 0; w < peerStart.length - 1; w++) {
+      for (let e = peerStart[w]!; e < peerStart[w + 1]!; e++) {
+        const isPinned = peerRouting[e] === PINNED && peerClient[e] === 1;
+        for (const [name, share] of (isPinned ? this.#surveyed.get(pairKey(w, peer[e]!))?.pins : undefined) ?? []) {
+          const node = this.#nodes.get(name);
+          if (node === undefined) continue;
+          nodes.push(node);
+          shares.push(share);
+        }
+        pinStart[e + 1] = nodes.length;
+      }
+    }
+    return { pinStart, pinNode: Int32Array.from(nodes), pinShare: Float32Array.from(shares) };
   }
 
   /** Pods of different tenants are never drawn together; what has none is a tenant of its own. */
@@ -531,7 +599,8 @@ export class PlacementViewBuilder {
 
   #pair(client: number, server: number, rate: number, confidence: number, other: Float64Array): void {
     if (this.#areFriends(client, server)) {
-      this.#pairs.push(client, server, rate, confidence);
+      const routing = this.#surveyed.get(pairKey(client, server))?.code ?? this.#declared[server] ?? RANDOM;
+      this.#pairs.push(client, server, rate, confidence, routing);
       return;
     }
     other[client]! += rate;
@@ -575,6 +644,11 @@ function isStructured(cluster: PlacementCluster): cluster is PlacementCluster & 
   return cluster.structure !== undefined;
 }
 
-function noPins(entries: number): Pick<ViewArrays, 'pinStart' | 'pinNode' | 'pinShare'> {
+function noPins(entries: number): Pick<ViewArrays, PinColumn> {
   return { pinStart: new Int32Array(entries + 1), pinNode: new Int32Array(0), pinShare: new Float32Array(0) };
+}
+
+/** Names are fewer than 2^26. */
+function pairKey(client: number, server: number): number {
+  return client * 2 ** 26 + server;
 }

@@ -15,15 +15,17 @@ export class HeavyPeers {
 
   /**
    * @param workload whose row it is; -1: not in the view
-   * @param admits says which peers count
+   * @param admits says which entries count
    */
-  collect(view: PlacementView, workload: number, row: PeerRow, admits: (peer: number) => boolean): void {
+  collect(view: PlacementView, workload: number, row: PeerRow, admits: (peer: number, entry: number) => boolean): void {
     this.count = 0;
     const { peer, end } = row;
     for (let first = row.start, next = first; first < end; first = next) {
       let weight = 0;
-      for (next = first; next < end && peer[next] === peer[first]; next++) weight += weightOf(row, next);
-      if (weight > 0 && isMovable(view, workload, row, first) && admits(peer[first]!)) {
+      for (next = first; next < end && peer[next] === peer[first]; next++) {
+        if (admits(peer[next]!, next)) weight += weightOf(row, next);
+      }
+      if (weight > 0 && isMovable(view, workload, row, first)) {
         this.#insert(peer[first]!, weight);
       }
     }

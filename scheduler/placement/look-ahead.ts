@@ -1,6 +1,7 @@
 import { HeavyPeers } from './heavy-peers.ts';
 import { minMarginal, replicaCap } from './min-marginal.ts';
 import { knownTraffic, rowOf } from './peer-row.ts';
+import { RANDOM } from './routing.ts';
 import type { Subject } from './subject.ts';
 import { Tally } from './tally.ts';
 import type { PlacementView } from './view.ts';
@@ -21,7 +22,7 @@ import type { PlacementView } from './view.ts';
  *         b's heaviest peers; most_b its largest value on a node with room for both, without a.
  *   future(n) = R_a * room(n) * sum k_b (u_r + u_o open) draw
  *   room(n)   = min over cpu, memory of 0.12 * (free - own request) / sum over b of request_b * peers needed * min(1, 4 k_b), at most 1
- * Local shares are those of balanced-local routing, as in minMarginal. Derived from placement-study.md §2.3; a marginal
+ * Local shares are those of balanced-local routing, as in minMarginal; edges with another routing (routing.ts) are left out. Derived from placement-study.md §2.3; a marginal
  * gain instead of its cumulative one, and `draw`, gained 0-5 points (random) and 1-15 (rollout) over it on M3 and 14 generated
  * clusters (random on M3: 0.6 less). With lookAhead of at most 3/4, a peer that comes to a node never lowers it. Visits only nodes that host the workload, its heaviest peers, or theirs.
  */
@@ -47,7 +48,13 @@ export class LookAhead {
    */
   prepare(view: PlacementView, subject: Subject, own: Tally, ownNodes: Int32Array, maxReplicaShare: number): void {
     const peers = this.#peers;
-    peers.collect(view, subject.workload, subject.peers, (peer) => view.toCome[peer]! > 0);
+    const { routing } = subject.peers;
+    peers.collect(
+      view,
+      subject.workload,
+      subject.peers,
+      (peer, entry) => view.toCome[peer]! > 0 && routing[entry] === RANDOM,
+    );
     this.active = peers.count > 0;
     if (!this.active) return;
     for (const tally of [this.#worth, this.#cpu, this.#memory]) tally.reset(view.nodeCount);

@@ -21,10 +21,13 @@ import { NAMED_KINDS } from '../graph/cold-start.ts';
 import { ClusterResolver } from '../graph/cluster-resolver.ts';
 import { GraphSink } from '../graph/graph-sink.ts';
 import { PlacementViewBuilder, type ViewMessage } from '../graph/placement-view-builder.ts';
+import { ignoredText } from '../graph/ignored-distribution.ts';
+import { RoutingSurvey } from '../graph/routing-survey.ts';
 import { TrafficGraph } from '../graph/traffic-graph.ts';
 import { connectKube } from '../kubernetes/credentials.ts';
 import { KubeSource } from '../kubernetes/kube-source.ts';
 import { staleSentence } from '../kubernetes/staleness.ts';
+import type { RoutingClass } from '../placement/routing.ts';
 import { startReportServer, type ReportServer } from '../ingest/report-server.ts';
 import { liveProblem } from '../plan/live-problem.ts';
 import { createStore, type GraphStore } from '../store/store.ts';
@@ -99,6 +102,7 @@ class IngestProcess implements Ingest {
   readonly #resolver: ClusterResolver;
   readonly #views: PlacementViewBuilder;
   readonly #peerHints: PeerHintCheck;
+  readonly #survey: RoutingSurvey;
   readonly #startedMs = now();
   readonly #closers: (() => unknown)[] = [];
   #server: ReportServer | undefined;
@@ -134,9 +138,12 @@ class IngestProcess implements Ingest {
     this.graph = new TrafficGraph(this.#resolver, { coverGraceMs: options.clientGraceMs });
     const viewOptions = { linkBytesPerSecond: options.linkBytesPerSecond };
     this.#views = new PlacementViewBuilder(this.graph, this.cluster, viewOptions);
+    this.#survey = new RoutingSurvey(this.graph, this.cluster);
+    this.#views.survey = this.#survey;
     this.#explainer = new Explainer(this.graph, this.cluster, options.placement, this.decisions, () => {
       const builder = new PlacementViewBuilder(this.graph, this.cluster, viewOptions);
       builder.target = this.#views.target;
+      builder.survey = this.#survey;
       return builder;
     });
     this.#peerHints = new PeerHintCheck({
@@ -240,6 +247,9 @@ class IngestProcess implements Ingest {
       },
       decisions: this.decisions,
       ready: this.#readiness.ready,
+      routings: routingCounts(this.#survey.edges),
+      distributionsIgnored: this.#views.ignoredDistributions().length,
+      workloadsHinted: this.#views.stats.workloadsHinted,
       viewBuildSeconds: this.#shown.costMs / 1000,
       viewAgeSeconds: (now() - this.#shown.atMs) / 1000,
     });
@@ -413,6 +423,7 @@ class IngestProcess implements Ingest {
   #tick(): void {
     this.book.expire(now());
     this.#bound.tick(now());
+    if (this.#resolver.ready) this.#survey.step(now());
     this.#server?.rangesChanged();
     // An old state grows older without anything happening.
     this.#setReadiness();
@@ -517,8 +528,23 @@ class IngestProcess implements Ingest {
       ...(this.#snapshot?.summary === undefined ? [] : snapshotProblems(this.#snapshot.summary)),
       ...this.#trafficProblems,
       ...this.#peerHints.problems(),
+      ...this.#routingProblems(),
       ...this.#bound.problems(now()),
     ];
+  }
+
+  #routingProblems(): Problem[] {
+    const ignored = this.#views.ignoredDistributions();
+    const [first] = ignored;
+    return first === undefined
+      ? []
+      : [
+          {
+            what: "Services' trafficDistribution is not heeded: their proxy sends clients anywhere",
+            count: ignored.length,
+            sample: ignoredText(first),
+          },
+        ];
   }
 
   #currentRanges(): readonly AddressRange[] {
@@ -547,4 +573,10 @@ function snapshotProblems({ nodes, pods, unusable, odd, repeated }: SnapshotSumm
     ...odd.map(({ what, count, sample }) => ({ what: `objects are used but for a field: ${what}`, count, sample })),
     ...(repeated > 0 ? [{ what: 'objects stand in the snapshot more than once', count: repeated, sample: '' }] : []),
   ];
+}
+
+function routingCounts(edges: RoutingSurvey['edges']): Record<RoutingClass, number> {
+  const counts = { random: 0, 'same-zone': 0, 'same-node': 0, pinned: 0 };
+  for (const { routing } of edges) counts[routing]++;
+  return counts;
 }

@@ -77,6 +77,11 @@ export const arbitrarySpec: fc.Arbitrary<ViewSpec> = fc
           server: fc.constantFrom(...keys),
           bytesPerSecond: fc.constantFrom(0, 10, 40_000, 125_000, 1e6, 7.5e6, 1e9),
           confidence: fc.constantFrom(0, 0.25, 0.6, 1, 1),
+          routing: fc.constantFrom('random', 'random', 'random', 'same-node', 'same-zone', 'pinned'),
+          pins: fc.dictionary(fc.constantFrom(...nodeNames), fc.constantFrom(0.1, 0.25, 0.5), {
+            maxKeys: 2,
+            noNullPrototype: true,
+          }),
         }),
         { maxLength: 14 },
       ),

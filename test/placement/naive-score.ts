@@ -115,22 +115,36 @@ class NaiveCluster {
     return (this.#workload(this.#key).target?.[name] ?? 0) - this.own((n) => n === name);
   }
 
-  now(domain: Domain): number {
+  now(domain: Domain, level: 'node' | 'zone' | 'region' = 'node'): number {
     const a = this.own(domain);
+    const R = this.replicas;
+    const plain = (there: number): number => Math.min((a + 1) / R, there) - Math.min(a / R, there);
     let sum = 0;
-    for (const b of this.peers) {
+    for (const edge of this.#edgesOf(this.#key)) {
+      const asClient = edge.client === this.#key;
+      const b = asClient ? edge.server : edge.client;
+      if (b === this.#key || this.#isGone(b)) continue;
       const there = this.#placedIn(b, domain) / this.#replicasOf(b);
-      const gain = Math.min((a + 1) / this.replicas, there) - Math.min(a / this.replicas, there);
-      sum += this.#weight(this.#key, b) * gain;
+      const weight = edge.bytesPerSecond * Math.fround(edge.confidence ?? 1);
+      const stays = edge.routing === 'same-node' || (edge.routing === 'same-zone' && level !== 'node');
+      if (edge.routing === 'pinned' && asClient) {
+        const pins = Object.entries(edge.pins ?? {}).filter(([node]) => domain(node));
+        sum += weight * plain(pins.reduce((part, [, share]) => part + Math.fround(share), 0));
+      } else if (!stays) sum += weight * plain(there);
+      else if (!asClient) sum += a > 0 ? 0 : weight * Math.min(1 / R, there);
+      else if (there > 0) {
+        const load = (a + 1) / R / there;
+        sum += (weight * (1 - 0.5 * Math.min(1, Math.max(0, (load - 1.5) / 1.5)))) / R;
+      }
     }
-    return (this.replicas / this.traffic) * sum;
+    return (R / this.traffic) * sum;
   }
 
   near(name: string): number {
     const { zone, region } = this.node(name)!;
     const gNode = this.now((n) => n === name);
-    const gZone = zone === undefined ? gNode : this.now((n) => this.node(n)!.zone === zone);
-    const gRegion = region === undefined ? gZone : this.now((n) => this.node(n)!.region === region);
+    const gZone = zone === undefined ? gNode : this.now((n) => this.node(n)!.zone === zone, 'zone');
+    const gRegion = region === undefined ? gZone : this.now((n) => this.node(n)!.region === region, 'region');
     const w = this.#settings.levelWeights;
     return gNode * w.node + (gZone - gNode) * w.zone + (gRegion - gZone) * w.region;
   }
@@ -139,8 +153,8 @@ class NaiveCluster {
   gain(name: string): number {
     const { zone, region } = this.node(name)!;
     const onNode = this.now((n) => n === name) + this.#settings.lookAhead * this.future(name);
-    const inZone = zone === undefined ? 0 : this.now((n) => this.node(n)!.zone === zone);
-    const inRegion = region === undefined ? 0 : this.now((n) => this.node(n)!.region === region);
+    const inZone = zone === undefined ? 0 : this.now((n) => this.node(n)!.zone === zone, 'zone');
+    const inRegion = region === undefined ? 0 : this.now((n) => this.node(n)!.region === region, 'region');
     return Math.max(onNode, inZone, inRegion);
   }
 
@@ -152,14 +166,15 @@ class NaiveCluster {
   }
 
   future(name: string): number {
+    const weightOf = (b: string): number => this.#weight(this.#key, b, (edge) => this.#isChance(edge));
     const awaited = this.#heaviest(
-      this.#key,
       this.peers.filter((b) => this.#toCome(b) > 0),
+      weightOf,
     );
     let sum = 0;
     const need = { milliCpu: 0, memoryBytes: 0 };
     for (const b of awaited) {
-      const k = this.#weight(this.#key, b) / this.traffic;
+      const k = weightOf(b) / this.traffic;
       const replicasB = this.#replicasOf(b);
       const q = 1 / replicasB;
       const toCome = this.#toCome(b);
@@ -186,7 +201,7 @@ class NaiveCluster {
       const all = quanta(s1 - y);
       const filled = all === before ? 0 : Math.min(1, ((s1 - y) * replicasB - before) / (all - before));
       const open = (filled * Math.max(0, toCome - elsewhere)) / replicasB;
-      sum += k * (riding + opening * open) * this.#draw(b, name, s1);
+      sum += k * (riding + opening * open) * this.#draw(b, name, s1, weightOf(b));
       need.milliCpu += (this.#workload(b).milliCpu ?? 0) * needed * Math.min(1, 4 * k);
       need.memoryBytes += (this.#workload(b).memoryBytes ?? 0) * needed * Math.min(1, 4 * k);
     }
@@ -224,14 +239,14 @@ class NaiveCluster {
   }
 
   /** How much of what draws a replica of b anywhere would draw it to the node, if one more pod stood there. */
-  #draw(b: string, name: string, s1: number): number {
+  #draw(b: string, name: string, s1: number, weight: number): number {
     const replicasB = this.#replicasOf(b);
     const traffic = this.#trafficOf(b);
     const others = this.#peersOf(b, true).filter(
       (p) => p !== this.#key && Object.keys(this.#workload(p).placed ?? {}).length <= 256,
     );
     const pull = (of: string): number =>
-      this.#heaviest(b, others).reduce((sum, p) => {
+      this.#heaviest(others, (p) => this.#weight(b, p)).reduce((sum, p) => {
         const there = this.#placedIn(p, (n) => n === of) / this.#replicasOf(p);
         return sum + ((this.#weight(b, p) * replicasB) / traffic) * Math.min(1 / replicasB, there);
       }, 0);
@@ -245,15 +260,15 @@ class NaiveCluster {
         (node.memoryBytes?.[1] ?? Infinity) >= request('memoryBytes'),
     );
     const most = Math.max(0, ...roomy.map((node) => pull(node.name)));
-    const beside = ((this.#weight(this.#key, b) * replicasB) / traffic) * Math.min(1 / replicasB, s1);
+    const beside = ((weight * replicasB) / traffic) * Math.min(1 / replicasB, s1);
     const here = pull(name) + beside;
     return here >= most ? 1 : (here / most) ** 2;
   }
 
   /** At most eight. */
-  #heaviest(of: string, peers: readonly string[]): string[] {
+  #heaviest(peers: readonly string[], weightOf: (peer: string) => number): string[] {
     return peers
-      .map((peer, i) => ({ peer, i, weight: this.#weight(of, peer) }))
+      .map((peer, i) => ({ peer, i, weight: weightOf(peer) }))
       .filter(({ weight }) => weight > 0)
       .sort((x, y) => y.weight - x.weight || x.i - y.i)
       .slice(0, 8)
@@ -302,9 +317,18 @@ class NaiveCluster {
     return edges.reduce((sum, e) => sum + e.bytesPerSecond, 0) + (this.#workload(key).otherBytesPerSecond ?? 0);
   }
 
-  #weight(a: string, b: string): number {
+  /** Whether its connections find any server; what pinned clients found is no matter of their servers. */
+  #isChance({ routing = 'random', server }: ViewSpec['edges'][number]): boolean {
+    return routing === 'random' || (routing === 'pinned' && server === this.#key);
+  }
+
+  #edgesOf(key: string): ViewSpec['edges'] {
+    return this.#spec.edges.filter((e) => e.client === key || e.server === key);
+  }
+
+  #weight(a: string, b: string, counts: (edge: ViewSpec['edges'][number]) => boolean = () => true): number {
     return this.#spec.edges
-      .filter((e) => (e.client === a && e.server === b) || (e.client === b && e.server === a))
+      .filter((e) => ((e.client === a && e.server === b) || (e.client === b && e.server === a)) && counts(e))
       .reduce((sum, e) => sum + e.bytesPerSecond * Math.fround(e.confidence ?? 1), 0);
   }
 }

@@ -222,6 +222,53 @@ describe('limits', () => {
   });
 });
 
+describe('how connections find their server', () => {
+  const CLIENT = 'shop/Deployment/client';
+  /** One of two servers stands on n1, the other on n3; two clients are to come. */
+  const pair = (routing: 'random' | 'same-zone' | 'same-node', more: Partial<ViewSpec> = {}): ViewSpec => ({
+    ...SHOP,
+    workloads: [
+      { key: CLIENT, replicas: 2 },
+      { key: CART, replicas: 4, placed: { n1: 1, n3: 3 } },
+    ],
+    edges: [{ client: CLIENT, server: CART, bytesPerSecond: 2e6, routing }],
+    ...more,
+  });
+
+  test('by chance a client finds what part of the servers is there', () => {
+    // On n1 a quarter of them, half of what one client makes of the traffic; its zone has no more, the region all.
+    expect(ask(pair('random'), CLIENT).byName).toEqual({ n3: 80, n1: 44, n2: 16 });
+  });
+
+  test('on its node first, one server is enough, though it gets more than its share', () => {
+    // Twice its fair load: (2 - 1.5)/1.5 of a half less.
+    expect(ask(pair('same-node'), CLIENT).byName).toEqual({ n3: 80, n1: 68, n2: 21 });
+  });
+
+  test('in its zone first, the zone counts so, nodes as by chance', () => {
+    expect(ask(pair('same-zone'), CLIENT).byName).toEqual({ n3: 80, n1: 49, n2: 21 });
+  });
+
+  test('a server goes to a node that has clients and no server yet', () => {
+    const spec: ViewSpec = {
+      ...SHOP,
+      workloads: [
+        { key: CLIENT, replicas: 4, placed: { n1: 3, n3: 1 } },
+        { key: CART, replicas: 4, placed: { n1: 1 } },
+      ],
+      edges: [{ client: CLIENT, server: CART, bytesPerSecond: 8e6, routing: 'same-node' }],
+    };
+    expect(Object.keys(ask(spec, CART).byName)[0]).toBe('n3');
+    expect(ask(spec, CART).byName['n1']).toBeUndefined();
+  });
+
+  test('pinned, it counts where the traffic is, not where servers are', () => {
+    const spec = pair('random');
+    const edges = [{ ...spec.edges[0]!, routing: 'pinned' as const, pins: { n1: 1 } }];
+    expect(ask({ ...spec, edges }, CLIENT).byName).toEqual({ n1: 80, n2: 24, n3: 8 });
+  });
+});
+
 describe('a plan', () => {
   const planned = (target: Record<string, number>, placed: Record<string, number> = {}): ViewSpec => ({
     ...SHOP,
