@@ -22,7 +22,11 @@ export function noteOf(pod: WishingPod, direction: Direction, standing: Standing
     case 'enforced':
     case 'shaped-htb':
       if (inPart) {
-        return { type: 'Warning', reason: 'BandwidthInPart', message: `${subject}: ${limit} in part${because}.` };
+        return {
+          type: 'Warning',
+          reason: 'BandwidthInPart',
+          message: `${subject}: held to ${limit} in part${because}.`,
+        };
       }
       return { type: 'Normal', reason: 'BandwidthLimited', message: `${subject}: held to ${limit}${because}.` };
     case 'policed':

@@ -117,7 +117,7 @@ describe('pods that come and go', () => {
       expect(arrivals.mostBps(1000, fromMs)).toBeGreaterThan(0.8 * LIMIT);
       const ifindex = rig.node.ifindex('pod1');
       expect(ifindex === pod.ifindex).toBe(same !== '');
-      expect(hooked()).toEqual([`${rig.outside.ifindex}_leave`, `${ifindex}_from_pod`].sort());
+      expect(hooked()).toEqual([`${rig.outside.ifindex}_leave`, `${ifindex}_from_pod`, `${ifindex}_to_pod`].sort());
     }
     await agent.end();
   });
