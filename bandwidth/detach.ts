@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { openPinnedMap, removeClsactFilter, removeEmptyClsact } from '../lib/bpf/index.ts';
-import { withNetlink, type NetlinkSocket } from '../lib/netlink/index.ts';
+import { PinnedTcLink, chainPrograms, openPinnedMap, removeClsactFilter, removeEmptyClsact } from '../lib/bpf/index.ts';
+import { NetloomError } from '../lib/errors.ts';
+import { dumpLinks, withNetlink, type NetlinkSocket } from '../lib/netlink/index.ts';
 import { findOurFilters } from './kernel/filters.ts';
-import { DIRECTION, TcxHooks } from './kernel/hooks.ts';
+import { DIRECTION } from './kernel/hooks.ts';
 import { LimitPins } from './kernel/pins.ts';
 import { detachQdiscs } from './qdiscs/apply.ts';
 import { decodeInterface } from './slot-config.ts';
@@ -11,12 +12,14 @@ import { decodeInterface } from './slot-config.ts';
 export interface Detached {
   readonly programs: number;
   readonly qdiscs: number;
-  readonly pins: boolean;
+  /** Interfaces at which programs of limits still run, pinned in another folder: their qdiscs were left alone. */
+  readonly elsewhere: number;
 }
 
 /**
  * Removes all that limits left in the kernel: links, filters, qdiscs, classes, maps and their folder. What others have
- * there stays. Filters and qdiscs are found on the devices themselves, so it also works when the pins are lost.
+ * there stays, and so do limits of another agent. Filters and qdiscs are found on the devices themselves, so it also works
+ * when the pins are lost.
  * @throws NetloomError AGENT_PINS_IN_USE, BPFFS_UNUSABLE, BPF_PIN_FAILED, NETLINK_NOT_PERMITTED, ...
  */
 export async function detachLimits(dir: string): Promise<Detached> {
@@ -26,21 +29,45 @@ export async function detachLimits(dir: string): Promise<Detached> {
     const made = new Set<number>();
     if (pins !== undefined) {
       for (const maps of pins.mapsDirs()) for (const ifindex of await devicesWithClsact(maps)) made.add(ifindex);
-      const links = new TcxHooks(pins);
-      for (const hook of links.present()) {
-        links.remove(hook);
+      for (const { path } of pins.links()) {
+        // Waits until it is gone, which the kernel would else do in the background.
+        new PinnedTcLink(path).remove();
         programs++;
       }
     }
-    const qdiscs = withNetlink((socket) => {
+    const { qdiscs, elsewhere } = withNetlink((socket) => {
+      const links = dumpLinks(socket);
+      // Who may not look has attached nothing.
+      if (pins === undefined && !mayList(links)) return { qdiscs: 0, elsewhere: 0 };
+      const others = links.filter(({ ifindex }) => hasOurProgram(ifindex)).length;
+      if (others > 0) return { qdiscs: 0, elsewhere: others };
       programs += removeFilters(socket, made);
-      return detachQdiscs(socket).operations;
+      return { qdiscs: detachQdiscs(socket).operations, elsewhere: 0 };
     });
     pins?.remove();
-    return { programs, qdiscs, pins: pins !== undefined };
+    return { programs, qdiscs, elsewhere };
   } finally {
     pins?.close();
   }
+}
+
+const OUR_PROGRAMS: ReadonlySet<string> = new Set(Object.keys(DIRECTION));
+
+/** false: without CAP_NET_ADMIN, as an agent that only measures. */
+function mayList(links: readonly { readonly ifindex: number }[]): boolean {
+  try {
+    for (const { ifindex } of links.slice(0, 1)) chainPrograms(ifindex, 'ingress');
+    return true;
+  } catch (error) {
+    if (error instanceof NetloomError && error.code === 'BPF_NOT_PERMITTED') return false;
+    throw error;
+  }
+}
+
+function hasOurProgram(ifindex: number): boolean {
+  return (['ingress', 'egress'] as const).some((point) =>
+    (chainPrograms(ifindex, point) ?? []).some(({ name = '' }) => OUR_PROGRAMS.has(name)),
+  );
 }
 
 function removeFilters(socket: NetlinkSocket, made: ReadonlySet<number>): number {

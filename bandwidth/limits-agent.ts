@@ -1,16 +1,14 @@
 import { join } from 'node:path';
 import type { Registry } from 'prom-client';
 import { messageOf } from '../lib/errors.ts';
-import { EventWriter } from '../lib/kube/event-writer.ts';
-import { fileCredentials } from '../lib/kube/file-credentials.ts';
-import { KubeClient } from '../lib/kube/kube-client.ts';
+import type { EventWriter } from '../lib/kube/event-writer.ts';
 import type { Logger } from '../lib/log.ts';
 import { DIRECTIONS, type Direction } from './contract/bandwidth.ts';
 import { Enforcer } from './enforce/enforcer.ts';
 import type { Purpose } from './enforce/types.ts';
 import { LimitPins } from './kernel/pins.ts';
-import { ApiPods } from './pods/api-pods.ts';
-import { SnapshotPods } from './pods/snapshot-pods.ts';
+import type { ApiPods } from './pods/api-pods.ts';
+import type { SnapshotPods } from './pods/snapshot-pods.ts';
 import { NoteQueue } from './status/note-queue.ts';
 import { noteOf } from './status/notes.ts';
 import type { LimitReport } from './status/report.ts';
@@ -122,13 +120,23 @@ async function connect({
   node,
   logger,
 }: LimitsOptions): Promise<{ source: SnapshotPods | ApiPods; events?: EventWriter }> {
-  if ('snapshot' in from) return { source: new SnapshotPods({ path: from.snapshot, node, logger }) };
+  // Only what is used is loaded: the rest would stay in the agent's memory.
+  if ('snapshot' in from) {
+    const { SnapshotPods: Source } = await import('./pods/snapshot-pods.ts');
+    return { source: new Source({ path: from.snapshot, node, logger }) };
+  }
+  const [{ ApiPods: Source }, { EventWriter: Writer }, { fileCredentials }, { KubeClient }] = await Promise.all([
+    import('./pods/api-pods.ts'),
+    import('../lib/kube/event-writer.ts'),
+    import('../lib/kube/file-credentials.ts'),
+    import('../lib/kube/kube-client.ts'),
+  ]);
   const api = await KubeClient.create(fileCredentials({ kubeconfig: from.kubeconfig }));
-  const events = new EventWriter({
+  const events = new Writer({
     api,
     logger,
     source: { component: 'netloom', controller: 'netloom.io/agent', host: node },
     now: () => performance.timeOrigin + performance.now(),
   });
-  return { source: new ApiPods({ api, node, logger }), events };
+  return { source: new Source({ api, node, logger }), events };
 }

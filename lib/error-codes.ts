@@ -286,8 +286,7 @@ export const ERROR_CODES = {
   },
   SIMULATION_IMPOSSIBLE: {
     meaning: 'A snapshot has no nodes with room, or no pods to place on them.',
-    remedy:
-      'Take it with: kubectl get nodes,pods,services,deployments,replicasets,statefulsets,daemonsets -A -o json.',
+    remedy: 'Take it with: kubectl get nodes,pods,services,deployments,replicasets,statefulsets,daemonsets -A -o json.',
   },
   ARRIVALS_INVALID: {
     meaning: 'The file that says in which order pods arrive cannot be used.',

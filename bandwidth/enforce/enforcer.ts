@@ -1,23 +1,22 @@
+import { setImmediate as immediate } from 'node:timers/promises';
 import { possibleCpus } from '../../lib/bpf/index.ts';
 import { NetloomError, sentenceOf } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
-import { NetlinkMonitor, NetlinkSocket, TC_CLSACT_PARENT, kernelHasFq, type Link } from '../../lib/netlink/index.ts';
-import { findPodInterfaces, type KnownPlaces } from '../interfaces/find.ts';
-import { readNodeNetwork } from '../interfaces/read.ts';
-import type { NodeNetwork } from '../interfaces/types.ts';
-import { findUplinks } from '../interfaces/uplinks.ts';
+import { NetlinkMonitor, NetlinkSocket, TC_CLSACT_PARENT, kernelHasFq, type Changes } from '../../lib/netlink/index.ts';
+import type { KnownPlaces } from '../interfaces/find.ts';
 import type { Left } from '../kernel/left.ts';
 import { LimitKernel } from '../kernel/limit-kernel.ts';
 import type { LimitPins } from '../kernel/pins.ts';
-import { applyNeeds, readDevices, type Applied } from '../qdiscs/apply.ts';
+import { applyNeeds, type Applied } from '../qdiscs/apply.ts';
 import type { DeviceState } from '../qdiscs/types.ts';
 import type { LimitReport } from '../status/report.ts';
 import { Watcher } from '../status/watcher.ts';
-import { decide } from './decide.ts';
+import { decide, isLimited } from './decide.ts';
 import { standingsWith } from './faults.ts';
-import { findOtherLimiters } from './other-limiters.ts';
+import { lookAtNode, placesLeft } from './look.ts';
 import { Settings, type AnnotatedPod } from './settings.ts';
 import { Slots, ownerOf } from './slots.ts';
+import { attempt, takeAway } from './take-away.ts';
 import type { Desired, Fault, NodeView, Purpose, Standing, WishingPod } from './types.ts';
 import type { Direction } from '../contract/bandwidth.ts';
 
@@ -30,7 +29,7 @@ export interface EnforcerOptions {
   readonly pins?: LimitPins | undefined;
   /** Directions of pods that may have a limit, and one: 16 KiB of kernel memory each, once the first pod needs one. */
   readonly slots?: number | undefined;
-  /** Names of the uplinks. Default: those that routes lead to. */
+  /** Names of the uplinks, of whatever kind. Default: those that routes lead to. */
   readonly uplinks?: readonly string[] | undefined;
   /** Default: tcx where the kernel has it. */
   readonly hooks?: 'tcx' | 'clsact' | undefined;
@@ -68,6 +67,8 @@ export class Enforcer {
   readonly #settings = new Settings();
   #socket: NetlinkSocket | undefined;
   #monitor: NetlinkMonitor | undefined;
+  /** Devices whose qdiscs this process changed and looked at again a moment ago: what it hears of them now is no news. */
+  #justSeen: ReadonlySet<number> = new Set();
   #kernel: LimitKernel | undefined;
   #fq: boolean | undefined;
   #pods: readonly AnnotatedPod[] | undefined;
@@ -121,8 +122,13 @@ export class Enforcer {
       fq: this.#fq ?? false,
       hooks: this.#kernel?.hookKind ?? null,
       slots: { used: this.#slots.used, most: this.#slots.most },
-      warnings: this.#warnings,
+      warnings:
+        this.#pods === undefined && this.#slots.used > 0 ? [this.#waiting(), ...this.#warnings] : this.#warnings,
     });
+  }
+
+  #waiting(): string {
+    return `limits of the agent before stay in force (${this.#slots.used}); which pods they are of is not known yet`;
   }
 
   /** Resolves once what was asked for last is done, or could not be done. */
@@ -193,7 +199,7 @@ export class Enforcer {
     this.#desired = { ...decided, standings };
     this.#watcher.set(this.#desired, view);
     this.#tell();
-    this.#warn([...this.#faults]);
+    this.#warn([...view.warnings, ...this.#faults]);
     const states = [...standings.values()].flatMap((of) => Object.values(of).map(({ state }) => state));
     if (states.includes('pending') || faults.length > 0) this.#retry();
     // Somebody may have waited for a slot.
@@ -201,84 +207,77 @@ export class Enforcer {
   }
 
   #look(pods: readonly WishingPod[]): NodeView {
-    const socket = this.#netlink();
-    const network = readNodeNetwork(socket);
-    const places = findPodInterfaces(network, pods, this.#knownPlaces(network, pods));
-    this.#left = undefined;
-    this.#known = new Map(
-      [...places].flatMap(([uid, place]) => (place.found ? [[uid, place.interfaces] as const] : [])),
-    );
-    const ofPods = [...places.values()].flatMap((place) => (place.found ? place.interfaces : []));
-    const uplinks = this.#uplinks(network, new Set(ofPods.map(({ ifindex }) => ifindex)));
-    const devices = readDevices(socket);
     const nowMs = performance.now();
     for (const [ifindex, { untilMs }] of this.#unshapable) if (untilMs <= nowMs) this.#unshapable.delete(ifindex);
-    return {
+    const left = this.#left;
+    const view = lookAtNode(this.#netlink(), {
       pods,
-      places,
-      uplinks,
-      devices,
-      neighbours: findOtherLimiters(socket, devices, uplinks, ofPods),
-      headerless: headerless(network.links),
+      known: (network) => (left === undefined ? this.#known : placesLeft(left, network, pods)),
+      uplinks: this.#options.uplinks,
       abilities: {
         fq: this.#fq ?? false,
         cpus: possibleCpus(),
         unshapable: new Map([...this.#unshapable].map(([ifindex, { reason }]) => [ifindex, reason])),
       },
-    };
-  }
-
-  #uplinks(network: NodeNetwork, ofPods: ReadonlySet<number>): ReturnType<typeof findUplinks> {
-    const { uplinks: names } = this.#options;
-    const found = findUplinks(network.links, network.routes, ofPods);
-    return names === undefined ? found : found.filter(({ name }) => names.includes(name));
-  }
-
-  /** After a restart: the interfaces of a slot are those of its pod. */
-  #knownPlaces(network: NodeNetwork, pods: readonly WishingPod[]): KnownPlaces {
-    const left = this.#left;
-    if (left === undefined) return this.#known;
-    const uidOf = new Map(
-      pods.flatMap(({ uid }) => [
-        [ownerOf(uid, 'egress'), uid],
-        [ownerOf(uid, 'ingress'), uid],
-      ]),
+    });
+    this.#left = undefined;
+    this.#known = new Map(
+      [...view.places].flatMap(([uid, place]) => (place.found ? [[uid, place.interfaces] as const] : [])),
     );
-    const ownerOfSlot = new Map(left.slots.map(({ slot, owner }) => [slot, owner]));
-    const links = new Map(network.links.map((link) => [link.ifindex, link]));
-    const known = new Map<string, { ifindex: number; netnsid: number }[]>();
-    for (const [ifindex, { egressSlot, ingressSlot }] of left.interfaces) {
-      const netnsid = links.get(ifindex)?.linkNetnsid;
-      const owner = ownerOfSlot.get(egressSlot ?? ingressSlot ?? 0);
-      const uid = owner === undefined ? undefined : uidOf.get(owner);
-      if (netnsid === undefined || uid === undefined) continue;
-      known.set(uid, [...(known.get(uid) ?? []), { ifindex, netnsid }]);
-    }
-    return known;
+    return view;
   }
 
   /** What is new is made before what refers to it, and what is old goes after. */
   async #apply(desired: Desired, { devices }: NodeView): Promise<Fault[]> {
     if (this.#kernel === undefined) {
-      if (desired.slots.length === 0) return this.#applyQdiscs(desired);
+      if (desired.slots.length === 0) return this.#applyQdiscs(desired, devices);
       await this.#load();
     }
     const kernel = this.#kernel!;
     const clsact = new Set(devices.filter(hasClsact).map(({ ifindex }) => ifindex));
     kernel.seeQdiscs((ifindex) => clsact.has(ifindex));
     for (const use of desired.slots) kernel.setSlot(use);
-    const faults = this.#applyQdiscs(desired);
+    const faults = this.#applyQdiscs(desired, devices);
     for (const [ifindex, entry] of desired.interfaces) kernel.setInterface(ifindex, entry);
     for (const { ifindex, role } of desired.hooks) {
       // Its flags say whether the clsact qdisc there is ours.
       if (role === 'leave') kernel.setInterface(ifindex, {});
     }
-    for (const hook of desired.hooks) {
-      faults.push(...attempt({ ifindex: hook.ifindex, part: hook.role }, () => kernel.setHook(hook)));
-    }
+    const isComplete = await this.#setHooks(kernel, desired, faults);
     faults.push(...takeAway(kernel, desired));
-    if (faults.length === 0) kernel.dropOthers();
+    if (isComplete && faults.length === 0) kernel.dropOthers();
     return faults;
+  }
+
+  /** Hears what this process did itself, right after it looked at that. */
+  #hearOwn(verified: ReadonlySet<number>): void {
+    if (verified.size === 0) return;
+    this.#justSeen = verified;
+    this.#monitor?.look();
+    this.#justSeen = new Set();
+  }
+
+  #isOwn({ topics, ifindexes, overrun }: Changes): boolean {
+    const isOfQdiscs = [...topics].every((topic) => topic === 'tc');
+    return isOfQdiscs && !overrun && [...ifindexes].every((ifindex) => this.#justSeen.has(ifindex));
+  }
+
+  /**
+   * The event loop turns in between: 110 pods take 3 s. What only keeps pods without limits in order can wait for pods
+   * that changed meanwhile. @returns whether all were set, or tried
+   */
+  async #setHooks(kernel: LimitKernel, desired: Desired, faults: Fault[]): Promise<boolean> {
+    const pods = this.#pods;
+    for (const hook of desired.hooks) {
+      const { ifindex, role } = hook;
+      let isNew = false;
+      faults.push(...attempt({ ifindex, part: role }, () => (isNew = kernel.setHook(hook))));
+      if (!isNew) continue;
+      await immediate();
+      const canWait = role !== 'leave' && !isLimited(desired.interfaces.get(ifindex)!);
+      if (this.#stopped || (canWait && this.#pods !== pods)) return false;
+    }
+    return true;
   }
 
   /** After the kernel forgot them. @returns how many */
@@ -292,13 +291,14 @@ export class Enforcer {
     return others.length;
   }
 
-  #applyQdiscs(desired: Desired): Fault[] {
+  #applyQdiscs(desired: Desired, devices: readonly DeviceState[]): Fault[] {
     let applied: Applied;
     try {
-      applied = applyNeeds(this.#netlink(), desired.needs);
+      applied = applyNeeds(this.#netlink(), desired.needs, devices);
     } catch (error) {
       return desired.needs.map(({ ifindex }) => ({ ifindex, part: 'qdisc', text: sentenceOf(error) }));
     }
+    this.#hearOwn(applied.verified);
     const untilMs = performance.now() + UNSHAPABLE_MS;
     return applied.failures.map(({ operation, outcome }) => {
       const { ifindex } = operation.place;
@@ -317,7 +317,6 @@ export class Enforcer {
     this.#kernel = await LimitKernel.load({
       pins,
       slots,
-      judgeSenders: this.#fq === false,
       ...(hooks === undefined ? {} : { hooks }),
       ...(bpfObject === undefined ? {} : { object: bpfObject }),
     });
@@ -369,7 +368,9 @@ export class Enforcer {
   #listen(): void {
     this.#monitor = new NetlinkMonitor({
       topics: ['links', 'addresses', 'routes', 'tc'],
-      onChange: () => this.#trigger(),
+      onChange: (changes) => {
+        if (!this.#isOwn(changes)) this.#trigger();
+      },
       onError: (error) => {
         this.#options.logger.warn('changes of the network are not heard; looking again', {
           problem: sentenceOf(error),
@@ -388,34 +389,6 @@ export class Enforcer {
   }
 }
 
-/** Takes hooks and entries away that are not wanted any more. */
-function takeAway(kernel: LimitKernel, desired: Desired): Fault[] {
-  const wanted = new Set(desired.hooks.map(({ ifindex, role }) => `${ifindex} ${role}`));
-  const faults: Fault[] = [];
-  for (const hook of kernel.hooks()) {
-    if (wanted.has(`${hook.ifindex} ${hook.role}`)) continue;
-    faults.push(...attempt({ ifindex: hook.ifindex }, () => kernel.removeHook(hook)));
-  }
-  const keep = new Set([...desired.interfaces.keys(), ...desired.hooks.map(({ ifindex }) => ifindex)]);
-  for (const ifindex of kernel.interfaces()) {
-    if (!keep.has(ifindex)) faults.push(...attempt({ ifindex }, () => kernel.removeInterface(ifindex)));
-  }
-  return faults;
-}
-
 function hasClsact({ qdiscs }: DeviceState): boolean {
   return qdiscs.some(({ parent }) => parent === TC_CLSACT_PARENT);
-}
-
-function attempt(place: Omit<Fault, 'text'>, work: () => unknown): Fault[] {
-  try {
-    work();
-    return [];
-  } catch (error) {
-    return [{ ...place, text: sentenceOf(error) }];
-  }
-}
-
-function headerless(links: readonly Link[]): ReadonlySet<number> {
-  return new Set(links.filter(({ kind, mac }) => kind === 'netkit' && mac === undefined).map(({ ifindex }) => ifindex));
 }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, unlinkSync } from 'node:fs';
 import {
   PinnedTcLink,
   clsactProgramId,
@@ -75,7 +75,10 @@ export class TcxHooks implements Hooks {
 
   remove({ ifindex, role }: Hook): void {
     const path = this.#pins.linkPath(ifindex, role);
-    if (existsSync(path)) new PinnedTcLink(path).remove();
+    if (!existsSync(path)) return;
+    // Looked at, whether it is a link of ours; and closed before: the kernel then takes it away in the background.
+    new PinnedTcLink(path).close();
+    unlinkSync(path);
   }
 }
 

@@ -47,8 +47,9 @@ export default defineCommand({
   async run({ options, log, signal, stdout }) {
     const { pins, state } = options;
     if (options.detach) {
-      stdout.write(`${await detachAll(pins, state)}\n`);
-      return 0;
+      const { text, isDone } = await detachAll(pins, state);
+      stdout.write(`${text}\n`);
+      return isDone ? 0 : 1;
     }
     const { startAgent } = await import('../../collector/agent.ts');
     const { uplink, uplinkSpeed, metricsListen, insecure } = options;
@@ -152,24 +153,29 @@ function sharesMountsWithInit(): boolean {
   }
 }
 
-async function detachAll(pins: string | undefined, state: string): Promise<string> {
+async function detachAll(pins: string | undefined, state: string): Promise<{ text: string; isDone: boolean }> {
   const { detachLimits } = await import('../../bandwidth/detach.ts');
   const { SOCKET_NAME, removeOldSocket } = await import('../../bandwidth/status/server.ts');
   const { unmountBpffs } = await import('../../lib/bpf/index.ts');
   const dir = limitsDir(pins, state);
-  const { programs, qdiscs } = await detachLimits(dir);
+  const { programs, qdiscs, elsewhere } = await detachLimits(dir);
   await removeOldSocket(join(resolve(state), SOCKET_NAME));
   if (pins === undefined) unmountBpffs(dirname(dir));
+  const isDone = elsewhere === 0;
   const told: string[] = [];
   if (programs + qdiscs > 0) told.push(`Limits are taken away: ${programs} programs, ${qdiscs} changes of qdiscs.`);
+  if (!isDone) {
+    told.push(
+      `Limits are in force at ${elsewhere} interfaces, and are not pinned in ${dir}: name their folder with --pins.`,
+    );
+  }
   if (pins === undefined) {
-    if (told.length === 0)
-      told.push(`No limits are in force. What agents left in --pins DIR stays without that option.`);
+    if (told.length === 0) told.push(`No limits are in force (${dir}; --pins DIR names another folder).`);
   } else {
     const { detach } = await import('../../collector/detach.ts');
     told.push(detach({ pins, state }));
   }
-  return told.join('\n');
+  return { text: told.join('\n'), isDone };
 }
 
 interface TlsOptions {

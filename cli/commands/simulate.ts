@@ -27,9 +27,8 @@ export default defineCommand({
       command: 'netloom simulate --snapshot cluster.json --traffic traffic.csv --price 0.02',
     },
     {
-      text: 'One policy, twenty orders in which Deployments roll out.',
-      command:
-        'netloom simulate --snapshot cluster.json --traffic traffic.csv --policy netloom --order rollout --seeds 20 -o json',
+      text: 'One policy, workloads rolling out one after the other.',
+      command: 'netloom simulate --snapshot M3.json --policy netloom --order rollout -o json',
     },
     {
       text: 'A made-up cluster of 200 nodes, also as files.',
@@ -37,7 +36,7 @@ export default defineCommand({
     },
     {
       text: 'Where every pod would go.',
-      command: 'netloom simulate --snapshot cluster.json --traffic traffic.csv --policy netloom --placement out.json',
+      command: 'netloom simulate --snapshot M3.json --policy netloom --placement out.json',
     },
   ],
   flags: { ...simulateOptions, ...outputOptions },

@@ -1,6 +1,4 @@
 import type { PlacementProblem } from '../placement/problem.ts';
-import { Annealer } from './anneal.ts';
-import { placeCommunities, type CommunityShape } from './first-placement.ts';
 import { localShares } from './local-share.ts';
 import { packRest } from './pack.ts';
 import { planHash } from './plan-hash.ts';
@@ -8,9 +6,9 @@ import type { PlacementPlan, ReplicaCounts } from './placement-plan.ts';
 import { Random } from './random.ts';
 import { renamed } from './renamed.ts';
 import { roomOf } from './room.ts';
+import { searchPlacement } from './search.ts';
 import { Sizes } from './sizes.ts';
 import { PlanState } from './state.ts';
-import { worthOfReplica } from './temperatures.ts';
 import { trafficOfProblem } from './traffic.ts';
 import { exchangeZones } from './zone-exchange.ts';
 
@@ -44,14 +42,12 @@ export function planPlacement(
   const traffic = trafficOfProblem(problem);
   const room = roomOf(problem);
   const tell = (phase: PlanProgress['phase'], done: number): void => progress({ phase, done, of: iterations });
-  const empty = (): PlanState => new PlanState(problem, traffic, room);
   tell('communities', 0);
-  const state = bestCommunities(empty);
-  if (iterations > 0 && traffic.edgeA.length > 0) {
-    const hot = worthOfReplica(state, 0.1);
-    const cold = Math.min(worthOfReplica(state, 0.99), hot / 100);
-    new Annealer(state, new Random(seed), { iterations, hot, cold }).run((done) => tell('annealing', done));
-  }
+  const state = searchPlacement(
+    () => new PlanState(problem, traffic, room),
+    options,
+    (done) => tell('annealing', done),
+  );
   tell('packing', iterations);
   packRest(state, new Sizes(state));
   const packed = countsOf(state);
@@ -70,23 +66,6 @@ export function planPlacement(
   };
 }
 
-/** Sizes of communities that are tried, in nodes' worth: which is best depends on how large workloads and their groups are. */
-const SHAPES: readonly CommunityShape[] = [1, 1.5, 2, 3, 4, 5, 6, 8, 12].map((most) => ({ most, fill: 1 }));
-
-function bestCommunities(empty: () => PlanState): PlanState {
-  let best = empty();
-  let mostLocal = -1;
-  for (const shape of SHAPES) {
-    const state = empty();
-    placeCommunities(state, shape);
-    const local = state.localShare();
-    if (local <= mostLocal) continue;
-    mostLocal = local;
-    best = state;
-  }
-  return best;
-}
-
 function countsOf({ replicas, matrix }: PlanState): ReplicaCounts {
   const { hostStart, hostCount, hosts } = matrix;
   const targetStart = new Int32Array(replicas.length + 1);
@@ -94,8 +73,8 @@ function countsOf({ replicas, matrix }: PlanState): ReplicaCounts {
   const targetNode = new Int32Array(targetStart[replicas.length]!);
   const targetCount = new Int32Array(targetNode.length);
   for (let w = 0; w < replicas.length; w++) {
-    const own = hosts.slice(hostStart[w]!, hostStart[w]! + hostCount[w]!).sort();
-    targetNode.set(own, targetStart[w]!);
+    const own = hosts.slice(hostStart[w], hostStart[w]! + hostCount[w]!).sort();
+    targetNode.set(own, targetStart[w]);
     for (const [i, n] of own.entries()) targetCount[targetStart[w]! + i] = matrix.get(n, w);
   }
   return { targetStart, targetNode, targetCount };

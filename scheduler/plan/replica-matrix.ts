@@ -5,7 +5,7 @@
  * narrower than there are workloads, each has a cell of its own.
  */
 export class ReplicaMatrix {
-  /** Two words a cell: workload (EMPTY: none) and count. */
+  /** Two words a cell: workload (below 0: none) and count. */
   cells: Int32Array;
   /** A node's table: 2^k cells from base[n] on, mask 2^k - 1. */
   readonly base: Int32Array;
@@ -83,6 +83,22 @@ export class ReplicaMatrix {
     this.#clear(n, cell - this.base[n]!);
   }
 
+  /** What stands on n comes to stand on m, and the other way round. */
+  exchange(n: number, m: number): void {
+    this.#rename(n, m);
+    this.#rename(m, n);
+    for (const column of [this.base, this.mask, this.#used]) {
+      const value = column[n]!;
+      column[n] = column[m]!;
+      column[m] = value;
+    }
+  }
+
+  #rename(n: number, to: number): void {
+    const end = this.base[n]! + this.mask[n]!;
+    for (let i = this.base[n]!; i <= end; i++) if (this.cells[2 * i] !== EMPTY) this.hosts[this.#hostAt[i]!] = to;
+  }
+
   /** Workloads with replicas on n, ascending. */
   workloadsOn(n: number): Int32Array {
     const own = new Int32Array(this.#used[n]!);
@@ -149,9 +165,10 @@ export class ReplicaMatrix {
   }
 }
 
-export const EMPTY = -1;
+const EMPTY = -1;
 const FIRST_CELLS = 32;
 
+/** A workload's place in a table, before the mask. */
 export function spread(c: number): number {
   return Math.imul(c, 0x9e3779b1);
 }

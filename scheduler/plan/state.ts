@@ -1,5 +1,5 @@
 import type { PlacementProblem } from '../placement/problem.ts';
-import { EMPTY, ReplicaMatrix, spread } from './replica-matrix.ts';
+import { ReplicaMatrix, spread } from './replica-matrix.ts';
 import type { Random } from './random.ts';
 import { roomOf, type Room } from './room.ts';
 import type { Traffic } from './traffic.ts';
@@ -13,6 +13,8 @@ export class PlanState {
   readonly room: Room;
   readonly nodeCount: number;
   readonly matrix: ReplicaMatrix;
+  /** spread() of traffic.peer. */
+  readonly peerSpread: Int32Array;
   /** Per workload: R, 1/R, the cap, and what a replica asks for. */
   readonly replicas: Int32Array;
   readonly inverse: Float64Array;
@@ -31,6 +33,7 @@ export class PlanState {
     this.nodeCount = problem.nodeCount;
     this.replicas = problem.replicas;
     this.matrix = new ReplicaMatrix(problem.nodeCount, problem.replicas);
+    this.peerSpread = traffic.peer.map(spread);
     this.inverse = Float64Array.from(problem.replicas, (replicas) => (replicas > 0 ? 1 / replicas : 0));
     this.cap = problem.cap;
     this.cpu = room.cpu;
@@ -69,13 +72,20 @@ export class PlanState {
     return this.freePods[n]! < 0 || this.freeCpu[n]! < 0 || this.freeMemory[n]! < 0;
   }
 
+  /** How many replicas of c have to leave n, 1 or more, until it is no longer overdrawn; more than there are if they are too few. */
+  overdrawnBy(c: number, n: number): number {
+    const cpu = this.cpu[c]! > 0 ? -this.freeCpu[n]! / this.cpu[c]! : 0;
+    const memory = this.memory[c]! > 0 ? -this.freeMemory[n]! / this.memory[c]! : 0;
+    return Math.max(1, Math.ceil(Math.max(cpu, memory, -this.freePods[n]!)));
+  }
+
   /**
    * Traffic of c that is local on n with `high` replicas there, less that with `low`: sum over peers of
    * w * (min(high/R_c, x_bn/R_b) - min(low/R_c, x_bn/R_b)).
    */
   between(c: number, n: number, low: number, high: number): number {
     const { start, peer, weight } = this.traffic;
-    const { inverse } = this;
+    const { inverse, peerSpread } = this;
     const { cells } = this.matrix;
     const base = this.matrix.base[n]!;
     const mask = this.matrix.mask[n]!;
@@ -85,17 +95,30 @@ export class PlanState {
     let sum = 0;
     for (let e = start[c]!; e < end; e++) {
       const b = peer[e]!;
-      let i = spread(b) & mask;
+      let i = peerSpread[e]! & mask;
       let key = cells[2 * (base + i)]!;
-      while (key !== b && key !== EMPTY) {
+      // Below 0: an empty cell.
+      while (key !== b && key >= 0) {
         i = (i + 1) & mask;
         key = cells[2 * (base + i)]!;
       }
-      if (key === EMPTY) continue;
+      if (key < 0) continue;
       const more = cells[2 * (base + i) + 1]! * inverse[b]! - from;
       if (more > 0) sum += weight[e]! * (more < most ? more : most);
     }
     return sum;
+  }
+
+  /** What one more replica of c on n would gain. */
+  gain(c: number, n: number): number {
+    const x = this.matrix.get(n, c);
+    return this.between(c, n, x, x + 1);
+  }
+
+  /** What taking one replica of c from n would lose. */
+  loss(c: number, n: number): number {
+    const x = this.matrix.get(n, c);
+    return this.between(c, n, x - 1, x);
   }
 
   put(c: number, n: number, k: number): void {
@@ -112,6 +135,21 @@ export class PlanState {
     this.freeMemory[n]! += k * this.memory[c]!;
     this.freePods[n]! += k;
     this.unplaced[c]! += k;
+  }
+
+  /** All that stands on n goes to m, and the other way round, whatever the room; local shares stay as they are. */
+  exchange(n: number, m: number): void {
+    this.matrix.exchange(n, m);
+    const { freeCpu, freeMemory, freePods, room } = this;
+    const cpu = room.nodeCpu[n]! - freeCpu[n]! - (room.nodeCpu[m]! - freeCpu[m]!);
+    freeCpu[n]! += cpu;
+    freeCpu[m]! -= cpu;
+    const memory = room.nodeMemory[n]! - freeMemory[n]! - (room.nodeMemory[m]! - freeMemory[m]!);
+    freeMemory[n]! += memory;
+    freeMemory[m]! -= memory;
+    const pods = room.nodePods[n]! - freePods[n]! - (room.nodePods[m]! - freePods[m]!);
+    freePods[n]! += pods;
+    freePods[m]! -= pods;
   }
 
   /** Balanced-local share of the traffic between communicating workloads, 0..1, summed anew. */

@@ -21,6 +21,8 @@ export interface PlannerDeps {
   readonly saved: NamedPlan | undefined;
   /** A plan took the place of the one before. */
   readonly onPlan: (plan: NamedPlan) => void;
+  /** A computation has ended, whatever became of it. */
+  readonly onEnd?: () => void;
 }
 
 export interface PlannerStatus {
@@ -143,6 +145,7 @@ export class Planner {
       this.#worker = undefined;
       if (code !== 0) this.#counts.failures++;
       this.#keeper.tried(now());
+      this.#deps.onEnd?.();
     });
   }
 

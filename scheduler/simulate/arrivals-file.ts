@@ -56,7 +56,7 @@ async function readList(path: string): Promise<readonly unknown[]> {
   if (!Array.isArray(value)) {
     throw invalid('this is no list of arrivals', path, 'a JSON list of "namespace/pod"', excerpt(value));
   }
-  return value;
+  return value as unknown[];
 }
 
 function invalid(message: string, place: string, expected: string, found: string, cause?: unknown): NetloomError {

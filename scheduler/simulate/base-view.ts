@@ -1,6 +1,6 @@
 import { AddressBook } from '../cluster/address-book.ts';
 import type { NodeRecord, Resources } from '../cluster/model.ts';
-import { ClusterState } from '../cluster/state.ts';
+import type { ClusterState } from '../cluster/state.ts';
 import type { TrafficEdge } from '../cluster/traffic.ts';
 import { ClusterResolver } from '../graph/cluster-resolver.ts';
 import { PlacementViewBuilder, type PlacementCluster } from '../graph/placement-view-builder.ts';

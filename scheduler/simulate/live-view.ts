@@ -151,8 +151,8 @@ function roomyRows(base: PlacementView): PlacedColumns {
   const placedNode = new Int32Array(size);
   const placedCount = new Int32Array(size);
   for (let w = 0; w < workloadCount; w++) {
-    placedNode.set(base.placedNode.subarray(base.placedStart[w]!, base.placedEnd[w]!), placedStart[w]!);
-    placedCount.set(base.placedCount.subarray(base.placedStart[w]!, base.placedEnd[w]!), placedStart[w]!);
+    placedNode.set(base.placedNode.subarray(base.placedStart[w], base.placedEnd[w]), placedStart[w]);
+    placedCount.set(base.placedCount.subarray(base.placedStart[w], base.placedEnd[w]), placedStart[w]);
   }
   return { placedStart, placedEnd, placedNode, placedCount };
 }

@@ -126,16 +126,13 @@ describe("the simulator's model of kube-scheduler, against the real one", () => 
       model.score(moment, totals);
       const mine = new Map([...totals].map((total, c) => [cluster.nodes[moment.candidates[c]!]!, total]));
       // Of the other plugins each gives all nodes the same: TaintToleration 300, the rest 0.
-      expect(Object.fromEntries([...mine].sort()), pod).toEqual(
-        Object.fromEntries([...scores].map(([name, score]) => [name, score - 300] as const).sort()),
+      expect(Object.fromEntries(mine), pod).toEqual(
+        Object.fromEntries([...scores].map(([name, score]) => [name, score - 300])),
       );
       const best = [...mine].filter(([, total]) => total === Math.max(...totals)).map(([name]) => name);
+      // Of equals the first of a list whose order depends on which of its threads found a node first.
       expect(best).toContain(node);
-      if (best.length > 1) {
-        ties++;
-        const rank = (name: string): number => model.tieRank[cluster.nodes.indexOf(name)]!;
-        expect(node).toBe(best.sort((a, b) => rank(a) - rank(b))[0]);
-      }
+      if (best.length > 1) ties++;
       const n = cluster.nodes.indexOf(node);
       moment.place(p, n);
       model.changed(moment, p, n, 1);

@@ -72,7 +72,11 @@ function sparse(x: readonly number[][]): { targetStart: Int32Array; targetNode: 
   const nodes: number[] = [];
   const counts: number[] = [];
   for (const row of x) {
-    for (const [n, k] of row.entries()) if (k > 0) (nodes.push(n), counts.push(k));
+    for (const [n, k] of row.entries()) {
+      if (k === 0) continue;
+      nodes.push(n);
+      counts.push(k);
+    }
     start.push(nodes.length);
   }
   return {

@@ -62,11 +62,11 @@ describe('a data set of services, machines and traffic', () => {
       ],
       TrafficList: [{ Service1: 'A', Service2: 'B', Traffic: 'much' }],
     });
-    expect(summary.unusable.map(({ what, count }) => [count, what]).sort()).toEqual([
-      [1, 'CompatibleMachines is not honoured: every machine counts as fit'],
-      [1, 'a machine without MachineIP, TotalCPU or TotalMem'],
-      [1, 'a pair without Service1, Service2 or Traffic'],
-      [2, 'a service without Service, RequestCPU or RequestMem'],
+    expect(summary.unusable.map(({ what, count }) => `${count} ${what}`).sort()).toEqual([
+      '1 CompatibleMachines is not honoured: every machine counts as fit',
+      '1 a machine without MachineIP, TotalCPU or TotalMem',
+      '1 a pair without Service1, Service2 or Traffic',
+      '2 a service without Service, RequestCPU or RequestMem',
     ]);
     expect(traffic).toEqual([]);
   });

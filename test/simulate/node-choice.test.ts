@@ -6,7 +6,7 @@ import { clusterOf } from '../../scheduler/simulate/load.ts';
 import { simulate } from '../../scheduler/simulate/simulate.ts';
 import { node, pod } from './records.ts';
 
-const requires = (...terms: object[]): object => ({
+const requires = (...terms: object[]): Readonly<Record<string, unknown>> => ({
   affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } } },
 });
 const expression = (key: string, operator: string, ...values: string[]): object => ({
