@@ -3,7 +3,7 @@ import type { Hints } from './hints.ts';
 import { headroomWith, type Headroom } from './link-use.ts';
 import { floorFactor, replicaCap } from './min-marginal.ts';
 import type { Scratch } from './scratch.ts';
-import type { PlacementSettings } from './settings.ts';
+import type { LevelWeights, PlacementSettings } from './settings.ts';
 import { hintedSubject, subjectOf, type Subject } from './subject.ts';
 import type { PlacementView } from './view.ts';
 import { isOnePerNode } from './workload-kind.ts';
@@ -161,10 +161,16 @@ export function nodeWorth(
   const gRegion = regionGain(view, node, basis, scratch);
   const weights = settings.levelWeights;
   const now = gNode * weights.node + (gZone - gNode) * weights.zone + (gRegion - gZone) * weights.region;
-  // What a node gains beyond its zone (or, that unknown, its region): a peer to come counts for less than one that has come.
-  const around = view.nodeZone[node]! >= 0 ? weights.zone : view.nodeRegion[node]! >= 0 ? weights.region : 0;
-  const future = futureGain(view, node, settings, scratch) * (weights.node - around) * settings.lookAhead;
+  const future = futureGain(view, node, settings, scratch) * nodeWeightBeyond(view, node, weights) * settings.lookAhead;
   return Math.min(1, (now + future) * basis.floorFactor);
+}
+
+/**
+ * What a share that becomes local on the node counts for beyond what it counts for in its zone (or, that unknown, its
+ * region): a peer to come counts for less than one that has come.
+ */
+export function nodeWeightBeyond(view: PlacementView, node: number, { node: own, zone, region }: LevelWeights): number {
+  return own - (view.nodeZone[node]! >= 0 ? zone : view.nodeRegion[node]! >= 0 ? region : 0);
 }
 
 /** A gain below minGain of the pod's traffic, at whichever level, moves nobody. */
@@ -176,9 +182,9 @@ export function isSlight(
   scratch: Scratch,
 ): boolean {
   if (basis.plan?.state === 'open' || !isKnownNode(view, node)) return false;
-  const onNode = nodeGain(node, basis, scratch) + settings.lookAhead * futureGain(view, node, settings, scratch);
-  const gain = Math.max(onNode, zoneGain(view, node, basis, scratch), regionGain(view, node, basis, scratch));
-  return gain < settings.minGain - 1e-9;
+  const least = settings.minGain - 1e-9;
+  if (zoneGain(view, node, basis, scratch) >= least || regionGain(view, node, basis, scratch) >= least) return false;
+  return nodeGain(node, basis, scratch) + settings.lookAhead * futureGain(view, node, settings, scratch) < least;
 }
 
 /**

@@ -1,13 +1,5 @@
-import {
-  heededValue,
-  isKnownNode,
-  nodeValue,
-  prepare,
-  rangeOf,
-  toScore,
-  type ScoreRequest,
-  type Silence,
-} from './evaluate.ts';
+import { fillValues } from './candidate-values.ts';
+import { heededValue, isKnownNode, prepare, rangeOf, toScore, type ScoreRequest, type Silence } from './evaluate.ts';
 import { Ranking } from './rank.ts';
 import { Scratch } from './scratch.ts';
 import type { PlacementSettings } from './settings.ts';
@@ -47,8 +39,9 @@ export function scoreNodes(view: PlacementView, request: ScoreRequest, settings:
   const { values } = scratch;
   let least = candidates.length === 0 ? 0 : Infinity;
   let most = candidates.length === 0 ? 0 : -Infinity;
+  fillValues(view, candidates, basis, settings, scratch, values);
   for (let c = 0; c < candidates.length; c++) {
-    const value = (values[c] = nodeValue(view, candidates[c]!, basis, settings, scratch));
+    const value = values[c]!;
     if (value < least) least = value;
     if (value > most) most = value;
   }
@@ -63,7 +56,8 @@ export function scoreNodes(view: PlacementView, request: ScoreRequest, settings:
   seen.reset(view.nodeCount);
   for (let c = 0; c < candidates.length; c++) {
     const node = candidates[c]!;
-    if (toScore(values[c]!, least, range) <= 0) continue;
+    // What is heeded is never more.
+    if (toScore(values[c]!, least, range) <= 0 || !ranking.admits(Math.round(values[c]! * 1e9))) continue;
     const value = heededValue(view, node, values[c]!, least, basis, settings, scratch);
     const score = toScore(value, least, range);
     if (score <= 0) continue;
