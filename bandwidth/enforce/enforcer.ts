@@ -322,7 +322,7 @@ export class Enforcer {
       ...(bpfObject === undefined ? {} : { object: bpfObject }),
     });
     const left = await this.#kernel.takeUp();
-    for (const { slot, owner } of left.slots) this.#slots.adopt(slot, owner);
+    for (const { slot, owner } of left.slots) if (slot !== undefined) this.#slots.adopt(slot, owner);
     this.#settings.takeUp(new Map(left.slots.map(({ owner, bps }) => [owner, bps])));
     this.#left = left;
     this.#watcher.useKernel(this.#kernel);

@@ -29,6 +29,8 @@ export interface Hooks {
   ensure(hook: Hook, program: BpfProgram): 'kept' | 'replaced' | 'attached';
   /** Hooks at which something of ours is, or was until its device went. */
   present(): Hook[];
+  /** Hooks at which something of ours runs. */
+  live(): Hook[];
   remove(hook: Hook): void;
 }
 
@@ -71,6 +73,17 @@ export class TcxHooks implements Hooks {
 
   present(): Hook[] {
     return this.#pins.links();
+  }
+
+  live(): Hook[] {
+    return this.#pins.links().filter(({ ifindex, path }) => {
+      const link = new PinnedTcLink(path);
+      try {
+        return link.info.ifindex === ifindex;
+      } finally {
+        link.close();
+      }
+    });
   }
 
   remove({ ifindex, role }: Hook): void {
@@ -130,6 +143,10 @@ export class ClsactHooks implements Hooks {
       if (clsactProgramId(ifindex, DIRECTION[role]) === undefined) this.#known.delete(place);
     }
     return [...this.#known.values()];
+  }
+
+  live(): Hook[] {
+    return this.present();
   }
 
   remove(hook: Hook): void {

@@ -110,19 +110,24 @@ export class LimitKernel {
       try {
         const copied = await copyLeft(maps.map, this.#map, { slots, interfaces });
         slots.push(...copied.slots);
-        for (const [ifindex, entry] of copied.interfaces) {
-          if (!interfaces.has(ifindex)) interfaces.set(ifindex, entry);
+        for (const [ifindex, one] of copied.interfaces) {
+          if (!interfaces.has(ifindex)) interfaces.set(ifindex, one);
         }
       } finally {
         maps.close();
       }
     }
     for (const { slot, owner } of slots) {
-      if (slot === 0) continue;
+      if (slot === undefined) continue;
       this.#owners.set(slot, owner);
       this.#configs.set(slot, Buffer.from(this.#map('limit_config').lookup(slotKey(slot))!).toString('hex'));
     }
-    for (const [ifindex, entry] of interfaces) this.#interfaces.set(ifindex, entry);
+    const attached = new Set([...this.#hooks.live(), ...this.#otherHooks.live()].map(({ ifindex }) => ifindex));
+    for (const [ifindex, { entry }] of interfaces) {
+      this.#interfaces.set(ifindex, entry);
+      // Nothing of ours runs there: the device of then is gone, and this is another one with its index.
+      if (!attached.has(ifindex)) interfaces.set(ifindex, { entry, owners: [] });
+    }
     return { slots, interfaces };
   }
 

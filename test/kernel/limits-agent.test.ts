@@ -316,6 +316,10 @@ describe('an upgrade', () => {
       expect(slot).toBeLessThan(16);
     }
     expect(rig.tc().match(/class htb \S+ root/g)).toHaveLength(15);
+    // A pod whose slots found no place keeps its interface all the same, and no other pod gets it.
+    for (const { pod, interfaces, reason } of await rig.rows()) {
+      expect(interfaces, reason).toEqual([pod.replace('p', 'pod')]);
+    }
     await few.end();
   });
 });
