@@ -11,6 +11,7 @@ import { NetloomError } from '../../lib/errors.ts';
 import { TC_CLSACT_PARENT, dumpQdiscs, withNetlink } from '../../lib/netlink/index.ts';
 import type { Hook, Role } from '../enforce/types.ts';
 import type { LimitPins } from './pins.ts';
+import { runningAt } from './tcx.ts';
 
 export const DIRECTION: Readonly<Record<Role, TcDirection>> = {
   from_pod: 'ingress',
@@ -76,14 +77,7 @@ export class TcxHooks implements Hooks {
   }
 
   live(): Hook[] {
-    return this.#pins.links().filter(({ ifindex, path }) => {
-      const link = new PinnedTcLink(path);
-      try {
-        return link.info.ifindex === ifindex;
-      } finally {
-        link.close();
-      }
-    });
+    return this.#pins.links().filter(({ ifindex, path }) => runningAt(path)?.ifindex === ifindex);
   }
 
   remove({ ifindex, role }: Hook): void {

@@ -33,10 +33,15 @@ export interface Left {
   readonly interfaces: ReadonlyMap<number, LeftInterface>;
 }
 
+/** What is in maps, all of it in its slot. */
+export interface PlacedLeft extends Left {
+  readonly slots: readonly PlacedSlot[];
+}
+
 export type LimitMaps = (name: PinnedMap) => BpfMap;
 
 /** What the maps say of slots and interfaces. */
-export async function readLeft(maps: LimitMaps): Promise<Left & { readonly slots: readonly PlacedSlot[] }> {
+export async function readLeft(maps: LimitMaps): Promise<PlacedLeft> {
   const owners: { slot: number; owner: string }[] = [];
   await maps('limit_owner').readAll((keys, values, count) => {
     for (let i = 0; i < count; i++) {

@@ -4,6 +4,7 @@ import {
   bpfObjectPath,
   chainPrograms,
   checkLayout,
+  clsactProgramId,
   loadBpf,
   removeEmptyClsact,
   type BpfMap,
@@ -13,12 +14,13 @@ import { withNetlink } from '../../lib/netlink/index.ts';
 import { LAYOUTS, LIMIT_CLOCK, LIMIT_CONFIG, LIMIT_FLOW, LIMIT_FLOWS, LIMIT_OWNER } from '../bpf/layout.ts';
 import type { Hook, Role, SlotUse } from '../enforce/types.ts';
 import { ownerOf } from '../enforce/slots.ts';
-import { encodeInterface, encodeSlotConfig, type InterfaceEntry } from '../slot-config.ts';
+import { encodeInterface, encodeSlotConfig, isLimited, type InterfaceEntry } from '../slot-config.ts';
 import { decodeSlotStat, type SlotStat } from '../slot-stat.ts';
 import { findOurFilters } from './filters.ts';
 import { ClsactHooks, DIRECTION, TcxHooks, type Hooks } from './hooks.ts';
 import { PinnedMaps, copyLeft, readLeft, slotKey, type Left, type LeftSlot } from './left.ts';
 import { PINNED_MAPS, type LimitPins, type PinnedMap } from './pins.ts';
+import { kernelHasTcx } from './tcx.ts';
 
 /** Entries of limit_interfaces in limit.bpf.c. */
 export const MAX_INTERFACES = 4096;
@@ -131,6 +133,30 @@ export class LimitKernel {
     return { slots, interfaces };
   }
 
+  /**
+   * Pins anew what somebody removed from the folder. Links are not seen to here: their programs ended with their pins.
+   * @throws NetloomError BPFFS_UNUSABLE, AGENT_PINS_IN_USE, BPF_PIN_FAILED
+   */
+  keepPinned(): void {
+    this.#pins.keep();
+    const dir = this.#pins.mapsDir(this.#slots);
+    for (const name of PINNED_MAPS) {
+      const path = join(dir, name);
+      if (!existsSync(path)) this.#map(name).pin(path);
+    }
+  }
+
+  /** Whether our program runs there; true also where that cannot be told. */
+  runsAt({ ifindex, role }: Hook): boolean {
+    const id = this.#programIds[role];
+    try {
+      const chain = chainPrograms(ifindex, DIRECTION[role]) ?? [];
+      return chain.some((program) => program.id === id) || clsactProgramId(ifindex, DIRECTION[role]) === id;
+    } catch {
+      return true;
+    }
+  }
+
   /** A slot that was another's starts from nothing. */
   setSlot({ uid, direction, slot, config }: SlotUse): boolean {
     const owner = ownerOf(uid, direction);
@@ -180,6 +206,11 @@ export class LimitKernel {
     for (const [ifindex, { madeClsact }] of this.#interfaces) {
       if (madeClsact === true && !hasClsact(ifindex)) this.#noteClsact(ifindex, false);
     }
+  }
+
+  /** ifindexes of which a direction has a slot. */
+  limited(): number[] {
+    return [...this.#interfaces].filter(([, entry]) => isLimited(entry)).map(([ifindex]) => ifindex);
   }
 
   /** ifindexes that have an entry. */
@@ -243,11 +274,6 @@ export class LimitKernel {
     this.#map('limit_interfaces').update(slotKey(ifindex), encodeInterface(noted));
     this.#interfaces.set(ifindex, noted);
   }
-}
-
-/** Asked of loopback, which every namespace has. */
-export function kernelHasTcx(): boolean {
-  return chainPrograms(1, DIRECTION.from_pod) !== undefined;
 }
 
 function sameEntry(a: InterfaceEntry, b: InterfaceEntry): boolean {

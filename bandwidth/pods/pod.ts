@@ -67,13 +67,17 @@ function nameOf(value: unknown): string | undefined {
   return text === undefined || text.length > MAX_NAME ? undefined : text;
 }
 
-/** As Kubernetes, all of podIPs, or podIP of servers and files that have no other. */
+/**
+ * As Kubernetes, all of podIPs, or podIP of servers and files that have no other. What is no address stays as it is: it is
+ * to be told, not to be overlooked.
+ */
 function ipsOf(status: JsonObject | undefined): string[] {
   const listed = asArray(status?.['podIPs']).map((entry) => asObject(entry)?.['ip']);
   const ips = new Set<string>();
   for (const ip of listed.length > 0 ? listed : [status?.['podIP']]) {
+    if (ip === undefined || ip === null || ip === '' || ips.size >= MAX_IPS) continue;
     const bytes = typeof ip === 'string' ? parseAddress(ip) : undefined;
-    if (bytes !== undefined && ips.size < MAX_IPS) ips.add(formatAddress(bytes));
+    ips.add(bytes === undefined ? excerpt(ip) : formatAddress(bytes));
   }
   return [...ips];
 }

@@ -69,10 +69,10 @@ describe('without fq', () => {
   });
 
   it.each([
-    ['tbf', TBF_POD],
+    ['tbf', 'tbf 7: at root'],
     ['pfifo', 'pfifo 5: at root'],
-    ['wideFq', "fq 9: at root (as Cilium's bandwidth manager sets it)"],
-    ['mqWithForeignLeaf', "mq 9: at root (as Cilium's bandwidth manager sets it)"],
+    ['wideFq', 'fq 9: at root'],
+    ['mqWithForeignLeaf', 'mq 9: at root'],
   ] as const)('another root on an uplink (%s) makes what pods send policed, with its name', (root, name) => {
     const desired = decided({
       pods: [{ name: 'a', at: [10], egress: '8M', ingress: '8M' }],
@@ -166,7 +166,7 @@ describe('with fq', () => {
       "a egress: policed at 8000000 (fq on eth0 is another's and would drop what waits: flow_limit 100, of 4000)",
     ]);
     expect(told(decided({ ...fq, pods, uplinks: ['mqWithForeignLeaf'] }))).toEqual([
-      "a egress: policed at 8000000 (mq 9: at root (as Cilium's bandwidth manager sets it) on eth0 is another's)",
+      "a egress: policed at 8000000 (mq 9: at root on eth0 is another's)",
     ]);
   });
 
@@ -178,7 +178,7 @@ describe('with fq', () => {
       { name: 'd', at: [13] },
     ];
     const one = decided({ ...fq, pods, roots: { 11: 'tbf' } });
-    expect(told(one)).toEqual([`a egress: enforced at 8000000 (not held towards shop/b (${TBF_POD}))`]);
+    expect(told(one)).toEqual([`a egress: enforced at 8000000 (not held towards shop/b (tbf 7: at root))`]);
     const many = decided({ ...fq, pods, roots: { 11: 'pfifo', 12: 'pfifo', 13: 'pfifo' } });
     expect(told(many)).toEqual([
       'a egress: enforced at 8000000 (not held towards shop/b (pfifo 5: at root) and shop/c (pfifo 5: at root), ...)',
