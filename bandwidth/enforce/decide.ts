@@ -81,14 +81,15 @@ class Draft {
     const counts = this.#options.purpose === 'shadow';
     if (wish.kind === 'none' && !(counts && place.found)) return;
     const { bps, complaint } = this.#holding(pod, direction);
+    const hindrance = place.found ? '' : place.detail;
+    const isLasting = !place.found && LASTING.has(place.reason);
     // What it asks for cannot be held wherever its interface is.
     if (bps === undefined && !(counts && place.found)) {
-      this.#stand(pod, direction, { state: 'unsupported', reason: complaint, bps });
+      this.#stand(pod, direction, { state: 'unsupported', reason: join(complaint, isLasting ? hindrance : ''), bps });
       return;
     }
     if (!place.found) {
-      const state = LASTING.has(place.reason) ? 'unsupported' : 'pending';
-      this.#stand(pod, direction, { state, reason: join(complaint, place.detail), bps });
+      this.#stand(pod, direction, { state: isLasting ? 'unsupported' : 'pending', reason: join(complaint, hindrance), bps });
       return;
     }
     this.#limited.push({ pod, direction, interfaces: place.interfaces, bps: bps ?? 0n, complaint });

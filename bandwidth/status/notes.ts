@@ -14,7 +14,7 @@ export function noteOf(pod: WishingPod, direction: Direction, standing: Standing
   const { state, reason, bps } = standing;
   const subject = `${ANNOTATION[direction]}`;
   const problem = wish.kind === 'invalid' ? wish.problem : wish.kind === 'unsupported' ? wish.why : undefined;
-  const isHeld = wish.kind === 'invalid' || bps !== undefined;
+  const isHeld = wish.kind === 'invalid' || state !== 'unsupported';
   if (problem !== undefined && isHeld && reason.startsWith(problem)) {
     return { type: 'Warning', reason: 'BandwidthInvalid', message: `${subject}: ${reason}.` };
   }

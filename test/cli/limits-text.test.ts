@@ -39,11 +39,14 @@ describe('the table of limits', () => {
   it('fits into 80 columns, and what stands behind a state is told below', () => {
     expect(`\n${table(ROWS)}`).toMatchInlineSnapshot(`
       "
-      POD             WAY            LIMIT          NOW  WAITS    DROPPED  STATE
-      shop/cart       egress     20 Mbit/s  19.4 Mbit/s   25 %          0  enforced
-      shop/cart       ingress  1000 Tbit/s   999 Gbit/s   25 %  1,234,567  shaped-htb
-      shop/a-…-x2x4q  egress     20 Mbit/s            -      -          0  policed
-      shop/web        egress             -            -      -          0  unsupported
+      POD / WAY        LIMIT          NOW  WAITS    DROPPED  STATE
+      shop/cart
+        egress     20 Mbit/s  19.4 Mbit/s   25 %          0  enforced
+        ingress  1000 Tbit/s   999 Gbit/s   25 %  1,234,567  shaped-htb
+      shop/a-very-long-name-of-a-pod-6d5f9c7b8d-x2x4q
+        egress     20 Mbit/s            -      -          0  policed
+      shop/web
+        egress             -            -      -          0  unsupported
 
       shop/a-very-long-name-of-a-pod-6d5f9c7b8d-x2x4q egress: tbf 7: at root (as the
         CNI bandwidth plugin and Calico set it) on eth0 is another's
@@ -67,7 +70,7 @@ describe('the table of limits', () => {
       /^Shadow: counted as if limits held/,
     );
     expect(table([], undefined, { purpose: 'dry-run' })).toMatch(
-      /^Dry run: nothing is attached\.\nno pod of n1 has a limit\n$/,
+      /^Dry run: this agent attaches nothing\.\nno pod of n1 has a limit\n$/,
     );
     expect(table([], 'shop', { warnings: ['limits could not be set: no'] })).toBe(
       'Warning: limits could not be set: no\nno pod of n1 has a limit in namespace shop; -A shows all namespaces\n',
@@ -127,8 +130,9 @@ it('proposed limits are quantities that an annotation takes, or say how long to 
     shop/cart  egress   20 Mbit/s   10 Mbit/s        12M    400 s
     shop/cart  ingress  20 Mbit/s  1.4 Gbit/s      1700M  1,234 s
     shop/web   egress           -           -  93 s more      7 s
-    P99 DEMAND: what 99 of 100 seconds asked for at most. SUGGESTED: a fifth more,
-      as an annotation takes it.
+    P99 DEMAND: what 99 of 100 seconds asked for at most, in steps of 9 %.
+      SUGGESTED: a fifth more, rounded up to two digits, and at least 1M; - where
+      nothing was asked for or cannot be measured.
     "
   `);
   expect(suggestionsText(limitReport([]), [], undefined, style)).toBe('nothing was measured yet on n1\n');

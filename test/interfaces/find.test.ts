@@ -101,7 +101,7 @@ describe('a pod is not found, and it is said why', () => {
   it('when nothing leads there yet', () => {
     const place = find({ links: [veth(10, 1)], netns: { 1: [] } }, [pod()]).get('uid')!;
     expect(place).toMatchObject({ found: false, reason: 'not-found' });
-    expect(place.found ? '' : place.detail).toContain('10.0.0.2: not there yet, or macvlan');
+    expect(place.found ? '' : place.detail).toBe('no veth or netkit of the node leads to 10.0.0.2');
   });
 
   it('when namespaces could not be looked into', () => {
