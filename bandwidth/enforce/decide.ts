@@ -89,7 +89,11 @@ class Draft {
       return;
     }
     if (!place.found) {
-      this.#stand(pod, direction, { state: isLasting ? 'unsupported' : 'pending', reason: join(complaint, hindrance), bps });
+      this.#stand(pod, direction, {
+        state: isLasting ? 'unsupported' : 'pending',
+        reason: join(complaint, hindrance),
+        bps,
+      });
       return;
     }
     this.#limited.push({ pod, direction, interfaces: place.interfaces, bps: bps ?? 0n, complaint });

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { limitsText, suggestionsText } from '../../cli/limits-text.ts';
 import { plainPaint } from '../../lib/output/style.ts';
@@ -136,4 +137,35 @@ it('proposed limits are quantities that an annotation takes, or say how long to 
     "
   `);
   expect(suggestionsText(limitReport([]), [], undefined, style)).toBe('nothing was measured yet on n1\n');
+});
+
+it('a direction of which nothing was asked, or that cannot be measured, gets no proposal', () => {
+  const rows = [
+    limitRow({ demandP99Bps: 0, suggestedBps: null, secondsSeen: 400 }),
+    limitRow({ pod: 'host', measuredBps: null, state: 'unsupported', interfaces: [] }),
+  ];
+  const lines = suggestionsText(limitReport(rows), rows, undefined, style).split('\n');
+  expect(lines[1]).toMatch(/^shop\/cart +egress +20 Mbit\/s +0 bit\/s +- +400 s$/);
+  expect(lines[2]).toMatch(/^shop\/host +egress +20 Mbit\/s +- +- +0 s$/);
+});
+
+it('which pods have limits is not denied while it is not known', () => {
+  expect(table([], undefined, { podsKnown: false })).toBe('which pods have limits is not known yet\n');
+});
+
+it('names of pods are never cut in a terminal: no two look the same', () => {
+  const name = fc.stringMatching(/^[a-z]{1,12}(-[a-z0-9]{1,20}){0,3}$/);
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.tuple(name, name), { selector: (one) => one.join('/'), maxLength: 8 }), (names) => {
+      const rows = names.flatMap(([namespace, pod]) =>
+        (['egress', 'ingress'] as const).map((direction) => limitRow({ namespace, pod, direction })),
+      );
+      const lines = table(rows).split('\n');
+      for (const [namespace, pod] of names) {
+        const of = lines.filter((line) => line.split(' ')[0] === `${namespace}/${pod}`);
+        expect([1, 2]).toContain(of.length);
+      }
+      for (const line of lines) expect(/bit\/s/.test(line) ? line.length : 0).toBeLessThanOrEqual(80);
+    }),
+  );
 });

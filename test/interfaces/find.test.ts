@@ -173,6 +173,25 @@ describe('an address that was given to another pod', () => {
     expect(show(places.get('young'))).toBe('veth11:route');
   });
 
+  it('that is another one, but behind the same interface, is told so', () => {
+    const other = pod({ uid: 'other', name: 'other', ips: ['10.0.0.3'] });
+    const beside = { ifindex: 2, address: '10.0.0.3' };
+    const places = find({ links: [veth(11, 2)], netns: { 2: [at, beside] } }, [young, other]);
+    expect(places.get('other')).toEqual({
+      found: false,
+      reason: 'taken',
+      detail: 'its address is behind the interface of shop/young: one network namespace, or one veth, for both',
+    });
+  });
+
+  it('that cannot be read is told as it is', () => {
+    const places = find({ links: [veth(11, 2)], netns: { 2: [at] } }, [pod({ uid: 'x', ips: ['"10.55.0.999"'] })]);
+    expect(places.get('x')).toMatchObject({
+      reason: 'bad-address',
+      detail: 'its address cannot be read: "10.55.0.999"',
+    });
+  });
+
   it('is the younger pod’s when there is one namespace', () => {
     const places = find({ links: [veth(11, 2)], netns: { 2: [at] } }, [old, young]);
     expect([show(places.get('old')), show(places.get('young'))]).toEqual(['taken', 'veth11:address']);
