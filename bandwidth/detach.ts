@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { PinnedTcLink, openPinnedMap, removeClsactFilter, removeEmptyClsact } from '../lib/bpf/index.ts';
 import { NetloomError } from '../lib/errors.ts';
 import { withNetlink, type NetlinkSocket } from '../lib/netlink/index.ts';
-import { findElsewhere, type Elsewhere } from './kernel/elsewhere.ts';
+import { lookElsewhere, type Elsewhere } from './kernel/elsewhere.ts';
 import { findOurFilters } from './kernel/filters.ts';
 import { DIRECTION } from './kernel/hooks.ts';
 import { lockNode } from './kernel/node-lock.ts';
@@ -48,14 +48,16 @@ export async function detachLimits(dir: string): Promise<Detached> {
         programs++;
       }
     }
-    const { qdiscs, elsewhere } = withNetlink((socket) => {
-      // Who may not look has attached nothing.
-      if (pins === undefined && !mayLook()) return { qdiscs: 0, elsewhere: undefined };
-      const others = findElsewhere(socket, dir);
-      if (others !== undefined || running !== undefined) return { qdiscs: 0, elsewhere: others };
-      programs += removeFilters(socket, made);
-      return { qdiscs: detachQdiscs(socket).operations, elsewhere: undefined };
-    });
+    // Who may not look has attached nothing.
+    const isOwn = pins !== undefined || mayLook();
+    const elsewhere = isOwn ? await lookElsewhere(dir) : undefined;
+    const qdiscs =
+      !isOwn || elsewhere !== undefined || running !== undefined
+        ? 0
+        : withNetlink((socket) => {
+            programs += removeFilters(socket, made);
+            return detachQdiscs(socket).operations;
+          });
     pins?.remove();
     return { programs, qdiscs, elsewhere, running };
   } finally {

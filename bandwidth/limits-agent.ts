@@ -3,11 +3,10 @@ import type { Registry } from 'prom-client';
 import { NetloomError, messageOf } from '../lib/errors.ts';
 import type { EventWriter } from '../lib/kube/event-writer.ts';
 import type { Logger } from '../lib/log.ts';
-import { withNetlink } from '../lib/netlink/index.ts';
 import { DIRECTIONS, type Direction } from './contract/bandwidth.ts';
 import { Enforcer } from './enforce/enforcer.ts';
 import type { Purpose } from './enforce/types.ts';
-import { elsewhereError, findElsewhere } from './kernel/elsewhere.ts';
+import { elsewhereError, lookElsewhere } from './kernel/elsewhere.ts';
 import { lockNode } from './kernel/node-lock.ts';
 import { LimitPins } from './kernel/pins.ts';
 import { mayLook } from './kernel/tcx.ts';
@@ -154,7 +153,7 @@ async function reserve(dir: string, closers: (() => unknown)[]): Promise<LimitPi
   });
   const lock = await lockNode(dir);
   closers.push(() => lock.close());
-  const elsewhere = withNetlink((socket) => findElsewhere(socket, dir));
+  const elsewhere = await lookElsewhere(dir);
   if (elsewhere !== undefined) throw elsewhereError(elsewhere, dir);
   return pins;
 }

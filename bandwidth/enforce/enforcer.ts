@@ -290,11 +290,11 @@ export class Enforcer {
     return ifindexes.some((ifindex) => there.has(ifindex));
   }
 
-  /** Looks for limits that this agent does not look after, now and then. */
+  /** A dry run looks for limits that are in force, now and then; other agents did at their start, and keep others off. */
   #lookBeside(): void {
     const { pinsDir, purpose } = this.#options;
     const nowMs = performance.now();
-    if (pinsDir === undefined || nowMs < this.#beside.atMs + RESYNC_MS) return;
+    if (purpose !== 'dry-run' || pinsDir === undefined || nowMs < this.#beside.atMs + RESYNC_MS) return;
     const ifindexes = new Set<number>();
     const warnings: Warning[] = [];
     const elsewhere = findElsewhere(this.#netlink(), pinsDir);
@@ -302,7 +302,7 @@ export class Enforcer {
       for (const { ifindex } of elsewhere.interfaces) ifindexes.add(ifindex);
       warnings.push({ text: `${describeElsewhere(elsewhere)}. ${remedyFor(elsewhere)}`, level: 'error' });
     }
-    const before = purpose === 'dry-run' ? interfacesOf(pinsDir) : [];
+    const before = interfacesOf(pinsDir);
     if (before.length > 0) {
       for (const ifindex of before) ifindexes.add(ifindex);
       warnings.push(

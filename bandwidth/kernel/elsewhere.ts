@@ -1,8 +1,9 @@
 import { readFileSync, readdirSync, type Dirent } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { chainPrograms, isOwnBpffs } from '../../lib/bpf/index.ts';
 import { NetloomError } from '../../lib/errors.ts';
-import { dumpLinks, type NetlinkSocket } from '../../lib/netlink/index.ts';
+import { dumpLinks, withNetlink, type NetlinkSocket } from '../../lib/netlink/index.ts';
 import { findOurFilters } from './filters.ts';
 import { DIRECTION } from './hooks.ts';
 import { LINKS, LINK_NAME, MAPS_NAME } from './pins.ts';
@@ -16,6 +17,8 @@ export const LIMITS_FOLDER = 'limits';
 const MAX_ENTRIES = 20_000;
 const MAX_DEPTH = 8;
 const MAX_SHOWN = 3;
+const LINK_GOES_MS = 2_000;
+const LOOK_MS = 100;
 
 const OUR_PROGRAMS: ReadonlySet<string> = new Set(Object.keys(DIRECTION));
 
@@ -64,6 +67,18 @@ export function findElsewhere(socket: NetlinkSocket, dir: string): Elsewhere | u
   }
   if (interfaces.size === 0) return undefined;
   return { interfaces: [...interfaces].map(([ifindex, name]) => ({ ifindex, name })), folders: [...folders] };
+}
+
+/**
+ * As findElsewhere, but waits for programs that nobody has pinned: the kernel takes a link away some time after its pin.
+ */
+export async function lookElsewhere(dir: string): Promise<Elsewhere | undefined> {
+  const giveUp = performance.now() + LINK_GOES_MS;
+  for (;;) {
+    const found = withNetlink((socket) => findElsewhere(socket, dir));
+    if (found === undefined || found.folders.length > 0 || performance.now() > giveUp) return found;
+    await setTimeout(LOOK_MS);
+  }
 }
 
 /** Interfaces at which limits run that are pinned in this folder. */

@@ -204,15 +204,13 @@ async function warnOfLimits(dir: string, logger: Logger): Promise<void> {
       remedy: 'start with --enforce, or take them away with --detach',
     });
   }
-  const [{ mayLook }, { describeElsewhere, findElsewhere, remedyFor }, { nodeHolder }, { withNetlink }] =
-    await Promise.all([
-      import('../../bandwidth/kernel/tcx.ts'),
-      import('../../bandwidth/kernel/elsewhere.ts'),
-      import('../../bandwidth/kernel/node-lock.ts'),
-      import('../../lib/netlink/index.ts'),
-    ]);
+  const [{ mayLook }, { describeElsewhere, lookElsewhere, remedyFor }, { nodeHolder }] = await Promise.all([
+    import('../../bandwidth/kernel/tcx.ts'),
+    import('../../bandwidth/kernel/elsewhere.ts'),
+    import('../../bandwidth/kernel/node-lock.ts'),
+  ]);
   try {
-    const elsewhere = mayLook() ? withNetlink((socket) => findElsewhere(socket, dir)) : undefined;
+    const elsewhere = mayLook() ? await lookElsewhere(dir) : undefined;
     // An agent beside this one that only limits is no fault.
     if (elsewhere === undefined || (await nodeHolder()) !== undefined) return;
     logger.error(describeElsewhere(elsewhere), { remedy: remedyFor(elsewhere) });
