@@ -76,7 +76,7 @@ function plainObjects(): unknown {
     nodes: view.names.nodes.map((name, n) => ({ name, zone: view.nodeZone[n] })),
     workloads: view.names.workloads.map((name, w) => {
       const placed: object[] = [];
-      for (let i = view.placedStart[w]!; i < view.placedStart[w + 1]!; i++) {
+      for (let i = view.placedStart[w]!; i < view.placedEnd[w]!; i++) {
         placed.push({ node: view.names.nodes[view.placedNode[i]!], count: view.placedCount[i] });
       }
       return { name, replicas: view.replicas[w], placed, peers: peers(w) };

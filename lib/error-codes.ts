@@ -298,6 +298,14 @@ export const ERROR_CODES = {
     meaning: 'A part of the scheduler could not start.',
     remedy: 'The message names the part; its log lines stand above.',
   },
+  SIMULATION_IMPOSSIBLE: {
+    meaning: 'A snapshot has no nodes with room, or no pods to place on them.',
+    remedy: 'Take it with: kubectl get nodes,pods,services,deployments,replicasets,statefulsets,daemonsets -A -o json.',
+  },
+  ARRIVALS_INVALID: {
+    meaning: 'The file that says in which order pods arrive cannot be used.',
+    remedy: 'Write a JSON list of "namespace/pod", each pod of the snapshot at most once.',
+  },
   EXPORT_FAILED: {
     meaning: 'The files of an export could not be written.',
     remedy: 'Name a folder that can be written to, with room for the files.',

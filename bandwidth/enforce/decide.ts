@@ -177,17 +177,17 @@ class Draft {
     const held = [...modes.keys()];
     const slots = held.map((one) => this.#use(one, modes.get(one)!));
     const shaped = held.filter((one) => modes.get(one) === 'htb');
-    const shapedSenders = shaped.filter(({ direction }) => direction === 'egress');
     if (held.length === 0) return this.#desired([], new Map(), [], []);
 
     const entries = this.#entries(held);
     const hooks: Hook[] = [];
-    if (shapedSenders.length > 0) for (const { ifindex } of uplinks) hooks.push({ ifindex, role: 'leave' });
+    if (shaped.some(({ direction }) => direction === 'egress')) {
+      for (const { ifindex } of uplinks) hooks.push({ ifindex, role: 'leave' });
+    }
     // A new link takes the kernel some 13 ms, so those without which a limit does not hold come first.
     for (const [ifindex, entry] of [...entries].sort(([, a], [, b]) => Number(isLimited(b)) - Number(isLimited(a)))) {
       hooks.push({ ifindex, role: 'from_pod' });
-      // Towards any pod the limits of senders hold that are judged where their packets leave.
-      if (entry.ingressSlot !== undefined || shapedSenders.length > 0) hooks.push({ ifindex, role: 'to_pod' });
+      if (entry.ingressSlot !== undefined) hooks.push({ ifindex, role: 'to_pod' });
     }
     const needs = abilities.fq ? this.#pacing(held.filter((one) => modes.get(one) === 'stamp')) : this.#shaping(shaped);
     return this.#desired(slots, entries, hooks, needs);

@@ -43,7 +43,7 @@ export interface EnforcerOptions {
   readonly pinsDir?: string | undefined;
   /** Directions of pods that may have a limit, and one: 16 KiB of kernel memory each, once the first pod needs one. */
   readonly slots?: number | undefined;
-  /** Names of the uplinks. Default: those that routes lead to. */
+  /** Names of the uplinks, of whatever kind. Default: those that routes lead to. */
   readonly uplinks?: readonly string[] | undefined;
   /** Default: tcx where the kernel has it. */
   readonly hooks?: 'tcx' | 'clsact' | undefined;
@@ -234,7 +234,7 @@ export class Enforcer {
     const released = this.#releaseSlots(decided);
     this.#lookBeside();
     const standings = this.#show(faults);
-    this.#warn([...doubts, ...this.#beside.warnings, ...[...this.#faults].map(warning)]);
+    this.#warn([...doubts, ...view.warnings.map(warning), ...this.#beside.warnings, ...[...this.#faults].map(warning)]);
     const states = [...standings.values()].flatMap((of) => Object.values(of).map(({ state }) => state));
     if (states.includes('pending') || faults.length > 0) this.#retry();
     // Somebody may have waited for a slot.
@@ -428,7 +428,6 @@ export class Enforcer {
     const kernel = await LimitKernel.load({
       pins,
       slots,
-      judgeSenders: this.#fq === false,
       ...(hooks === undefined ? {} : { hooks }),
       ...(bpfObject === undefined ? {} : { object: bpfObject }),
     });

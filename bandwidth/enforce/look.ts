@@ -2,7 +2,7 @@ import type { Link, NetlinkSocket } from '../../lib/netlink/index.ts';
 import { findPodInterfaces, type KnownPlaces } from '../interfaces/find.ts';
 import { readNodeNetwork } from '../interfaces/read.ts';
 import type { NodeNetwork } from '../interfaces/types.ts';
-import { findUplinks } from '../interfaces/uplinks.ts';
+import { findUplinks, namedUplinks } from '../interfaces/uplinks.ts';
 import type { Left } from '../kernel/left.ts';
 import { readDevices } from '../qdiscs/apply.ts';
 import { findOtherLimiters } from './other-limiters.ts';
@@ -12,7 +12,7 @@ import type { NodeView, WishingPod } from './types.ts';
 export interface LookOptions extends Pick<NodeView, 'pods' | 'abilities'> {
   /** Where pods were found before. */
   readonly known: (network: NodeNetwork) => KnownPlaces;
-  /** Names of the uplinks. Default: those that routes lead to. */
+  /** Names of the uplinks, of whatever kind. Default: those that routes lead to. */
   readonly uplinks: readonly string[] | undefined;
 }
 
@@ -21,13 +21,17 @@ export function lookAtNode(socket: NetlinkSocket, { pods, known, uplinks: names,
   const network = readNodeNetwork(socket);
   const places = findPodInterfaces(network, pods, known(network));
   const ofPods = [...places.values()].flatMap((place) => (place.found ? place.interfaces : []));
-  const found = findUplinks(network.links, network.routes, new Set(ofPods.map(({ ifindex }) => ifindex)));
-  const uplinks = names === undefined ? found : found.filter(({ name }) => names.includes(name));
+  const ifindexesOfPods = new Set(ofPods.map(({ ifindex }) => ifindex));
+  const { uplinks, warnings } =
+    names === undefined
+      ? { uplinks: findUplinks(network.links, network.routes, ifindexesOfPods), warnings: [] }
+      : namedUplinks(names, network.links, network.routes, ifindexesOfPods);
   const devices = readDevices(socket, network.links);
   return {
     pods,
     places,
     uplinks,
+    warnings,
     devices,
     neighbours: findOtherLimiters(socket, devices, uplinks, ofPods),
     headerless: headerless(network.links),

@@ -69,7 +69,7 @@ export async function readLeft(maps: LimitMaps): Promise<PlacedLeft> {
   return { slots, interfaces };
 }
 
-/** Maps of an agent that had another number of slots. */
+/** Maps of an agent that had another number of slots, or was of another version. */
 export class PinnedMaps {
   readonly #dir: string;
   readonly #open = new Map<PinnedMap, BpfMap>();
@@ -90,12 +90,31 @@ export class PinnedMaps {
   }
 }
 
+/** Whether owners, interfaces and rates can be read in maps of another version. */
+export function canRead(maps: LimitMaps): boolean {
+  return (
+    maps('limit_owner').valueSize === LIMIT_OWNER.size &&
+    maps('limit_interfaces').valueSize === LIMIT_INTERFACE.size &&
+    maps('limit_config').valueSize >= RATE_END
+  );
+}
+
+const RATE_END = LIMIT_CONFIG.fields.rate.offset + LIMIT_CONFIG.fields.rate.size;
+
+/** A configuration of another version, of which only the rate is known. */
+function rateOnly(config: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(LIMIT_CONFIG.size);
+  bytes.set(config.subarray(0, RATE_END));
+  return bytes;
+}
+
 /**
  * Copies what other maps have of pods that these do not know: limits, clocks and counters go on. In the same slot if it is
- * there and free, for classes of HTB are called by their slot; what finds no place is not copied.
+ * there and free, for classes of HTB are called by their slot; what finds no place is not copied. Of maps of another
+ * version whose each slot is and at which rate: enough for the pods' classes to stay until the programs are replaced.
  * @returns all of what the other maps had; of what was copied, with the slot that it has now
  */
-export async function copyLeft(from: LimitMaps, to: LimitMaps, known: Left): Promise<Left> {
+export async function copyLeft(from: LimitMaps, to: LimitMaps, known: Left, sameVersion: boolean): Promise<Left> {
   const left = await readLeft(from);
   const owners = new Set(known.slots.map(({ owner }) => owner));
   const taken = new Set(known.slots.flatMap(({ slot }) => slot ?? []));
@@ -118,10 +137,12 @@ export async function copyLeft(from: LimitMaps, to: LimitMaps, known: Left): Pro
   }
   // The owner last: until it is there the slot is nobody's.
   const slotMaps = PINNED_MAPS.filter((name) => name !== 'limit_interfaces' && name !== 'limit_owner');
-  for (const [before, slot] of moved) {
-    for (const name of [...slotMaps, 'limit_owner'] as const) {
-      to(name).update(slotKey(slot), from(name).lookup(slotKey(before))!);
-    }
+  for (const [old, slot] of moved) {
+    const copy = (name: PinnedMap, read = (value: Uint8Array): Uint8Array => value): void =>
+      to(name).update(slotKey(slot), read(from(name).lookup(slotKey(old))!));
+    if (sameVersion) for (const name of slotMaps) copy(name);
+    else copy('limit_config', rateOnly);
+    copy('limit_owner');
   }
   const interfaces = new Map<number, LeftInterface>();
   for (const [ifindex, { entry: old, owners }] of left.interfaces) {

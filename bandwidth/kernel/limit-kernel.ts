@@ -14,11 +14,11 @@ import { withNetlink } from '../../lib/netlink/index.ts';
 import { LAYOUTS, LIMIT_CLOCK, LIMIT_CONFIG, LIMIT_FLOW, LIMIT_FLOWS, LIMIT_OWNER } from '../bpf/layout.ts';
 import type { Hook, Role, SlotUse } from '../enforce/types.ts';
 import { ownerOf } from '../enforce/slots.ts';
-import { encodeInterface, encodeSlotConfig, isLimited, type InterfaceEntry } from '../slot-config.ts';
+import { encodeInterface, encodeSlotConfig, isLimited, isShadowConfig, type InterfaceEntry } from '../slot-config.ts';
 import { decodeSlotStat, type SlotStat } from '../slot-stat.ts';
 import { findOurFilters } from './filters.ts';
 import { ClsactHooks, DIRECTION, TcxHooks, type Hooks } from './hooks.ts';
-import { PinnedMaps, copyLeft, readLeft, slotKey, type Left, type LeftSlot } from './left.ts';
+import { PinnedMaps, canRead, copyLeft, readLeft, slotKey, type Left, type LeftSlot } from './left.ts';
 import { PINNED_MAPS, type LimitPins, type PinnedMap } from './pins.ts';
 import { kernelHasTcx } from './tcx.ts';
 
@@ -29,8 +29,6 @@ export interface LimitKernelOptions {
   readonly pins: LimitPins;
   /** Slots, with slot 0. */
   readonly slots: number;
-  /** HTB holds packets back: see judge_senders in limit.bpf.c. */
-  readonly judgeSenders: boolean;
   /** The compiled limit.bpf.c. Default: where scripts/build-bpf.sh puts it. */
   readonly object?: string;
   /** Default: tcx where the kernel has it. */
@@ -78,7 +76,6 @@ export class LimitKernel {
     const { pins, slots } = options;
     const object = await loadBpf({
       object: options.object ?? bpfObjectPath('limit'),
-      constants: { judge_senders: options.judgeSenders ? 1 : 0 },
       maxEntries: {
         ...Object.fromEntries(
           PINNED_MAPS.filter((name) => name !== 'limit_interfaces').map((name) => [name, slots] as const),
@@ -100,17 +97,25 @@ export class LimitKernel {
     return this.#hooks.kind;
   }
 
-  /** Takes up what is in force, also from maps with another number of slots; to be called once, before anything is set. */
+  /**
+   * Takes up what is in force, also from maps with another number of slots, and what can be known of those of another
+   * version; to be called once, before anything is set.
+   */
   async takeUp(): Promise<Left> {
     const own = await readLeft(this.#map);
     const slots: LeftSlot[] = [...own.slots];
     const interfaces = new Map(own.interfaces);
-    for (const dir of this.#pins.mapsDirsOfOthers(this.#slots)) {
+    const alike = this.#pins.mapsDirsOfOthers(this.#slots);
+    const ownDir = this.#pins.mapsDir(this.#slots);
+    const unlike = this.#pins.mapsDirs().filter((dir) => dir !== ownDir && !alike.includes(dir));
+    for (const dir of [...alike, ...unlike]) {
       // An agent that died while it made them.
       if (!PINNED_MAPS.every((name) => existsSync(join(dir, name)))) continue;
       const maps = new PinnedMaps(dir);
       try {
-        const copied = await copyLeft(maps.map, this.#map, { slots, interfaces });
+        const sameVersion = alike.includes(dir);
+        if (!sameVersion && !canRead(maps.map)) continue;
+        const copied = await copyLeft(maps.map, this.#map, { slots, interfaces }, sameVersion);
         slots.push(...copied.slots);
         for (const [ifindex, one] of copied.interfaces) {
           if (!interfaces.has(ifindex)) interfaces.set(ifindex, one);
@@ -157,10 +162,12 @@ export class LimitKernel {
     }
   }
 
-  /** A slot that was another's starts from nothing. */
+  /** A slot that was another's starts from nothing; so does one that only counted, for its drops were none. */
   setSlot({ uid, direction, slot, config }: SlotUse): boolean {
     const owner = ownerOf(uid, direction);
-    const isNew = this.#owners.get(slot) !== owner;
+    const known = this.#configs.get(slot);
+    const otherPurpose = known !== undefined && isShadowConfig(Buffer.from(known, 'hex')) !== config.shadow;
+    const isNew = this.#owners.get(slot) !== owner || otherPurpose;
     if (isNew) {
       this.#zero(slot);
       this.#map('limit_owner').update(slotKey(slot), Buffer.from(owner, 'hex'));

@@ -12,6 +12,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'graph', load: async () => (await import('./graph.ts')).default },
   { name: 'top', load: async () => (await import('./top.ts')).default },
   { name: 'explain', load: async () => (await import('./explain.ts')).default },
+  { name: 'simulate', load: async () => (await import('./simulate.ts')).default },
   { name: 'limits', load: async () => (await import('./limits.ts')).default },
   { name: 'lab', load: async () => (await import('./lab.ts')).default },
   { name: 'doctor', load: async () => (await import('./doctor.ts')).default },

@@ -84,7 +84,9 @@ export const agentSection = defineSection({
     uplink: {
       type: 'list',
       placeholder: 'DEVICE,...',
-      help: 'Devices through which traffic leaves the node. Without it: those of the default routes.',
+      help:
+        'Devices through which traffic leaves the node, of any kind. Without it: those of the default routes; for limits ' +
+        'also those of routes by a gateway, and hardware, bonds and VLANs that have any route.',
       group: 'Uplinks',
     },
     uplinkSpeed: {

@@ -137,6 +137,56 @@ export const schedulerSection = defineSection({
       help: "Largest share of a workload's replicas that one node gets for traffic's sake.",
       group: 'Scoring',
     },
+    zoneReplicaCap: {
+      type: 'number',
+      default: 0.85,
+      min: 0.01,
+      max: 1,
+      help: "Largest share of a workload's replicas that one zone gets for traffic's sake, where there is another. 1: no limit.",
+      group: 'Scoring',
+    },
+    lookAhead: {
+      type: 'number',
+      default: 0.75,
+      min: 0,
+      max: 1,
+      help: 'What traffic counts for that stays on a node once peers that are still to come have come. 0: they do not count.',
+      group: 'Scoring',
+    },
+    minGain: {
+      type: 'number',
+      default: 0.05,
+      min: 0,
+      max: 1,
+      help: "Least share of a pod's traffic that must become local on a node, in its zone or region, for the node to be named.",
+      group: 'Scoring',
+    },
+    linkMbps: {
+      type: 'number',
+      min: 1,
+      max: 1e8,
+      placeholder: 'MBPS',
+      help: 'Speed of the links of nodes of which neither the annotation netloom.io/link-mbps nor an agent tells it.',
+      group: 'Scoring',
+    },
+    headroomPenalty: {
+      type: 'number',
+      default: 1,
+      min: 0,
+      max: 1,
+      help: "What a full link weighs against all of a pod's traffic; from 60 % of the link on, in full at 90 %. 0: nothing.",
+      group: 'Scoring',
+    },
+    maxLinkUse: {
+      type: 'number',
+      min: 0.1,
+      max: 10,
+      placeholder: 'SHARE',
+      help:
+        'Makes /filter refuse nodes whose link a pod would use beyond this share of its speed, unless that is all of them. ' +
+        'Needs filterVerb in the configuration of kube-scheduler (--print-kube-scheduler-config).',
+      group: 'Scoring',
+    },
     levelWeights: {
       type: 'numbers',
       values: ['node', 'zone', 'region'],
@@ -145,6 +195,23 @@ export const schedulerSection = defineSection({
       max: 1,
       help: 'What traffic is worth that stays on the node, in the zone, in the region. Levels not named keep their defaults.',
       group: 'Scoring',
+    },
+    plan: {
+      type: 'enum',
+      values: ['on', 'off'],
+      default: 'on',
+      help:
+        'Whether a target for all workloads whose traffic is known is computed in the background and leads where a ' +
+        'workload and its peers are created anew, or stand as planned already. A full or gone target falls back to the score.',
+      group: 'Plans',
+    },
+    planIterations: {
+      type: 'int',
+      default: 0,
+      min: 0,
+      max: 1_000_000_000,
+      help: 'Proposals of the annealing that makes a plan; a million take two to three seconds of one core. 0: by the size of the cluster.',
+      group: 'Plans',
     },
     bodyLimit: {
       type: 'bytes',

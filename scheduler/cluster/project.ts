@@ -3,6 +3,7 @@
  */
 import { formatAddress, parseAddress, parseCidr } from '../../lib/ip.ts';
 import { asArray, asCount, asLabels, asObject, asText, excerpt, type JsonObject } from '../../lib/json/json-access.ts';
+import { sameData } from '../../lib/json/same-data.ts';
 import type {
   ClusterRecord,
   ControllerRecord,
@@ -11,10 +12,17 @@ import type {
   OwnerRef,
   PodPhase,
   PodRecord,
+  PodTemplate,
+  Resources,
   ServiceRecord,
 } from './model.ts';
+import { podEgress } from './egress.ts';
 import { Interner } from './interner.ts';
-import { nodeAllocatable, podRequests } from './requests.ts';
+import { nodeChoice, nodeTaints } from './node-choice.ts';
+import { podTemplate } from './pod-template.ts';
+import { minorOf } from './service-routing.ts';
+import { hasSoftPreferences } from './soft-preferences.ts';
+import { nodeAllocatable, podRequests, podScoredRequests, scoredRequests } from './requests.ts';
 
 /** Of the core API group, and no controllers. */
 const CLUSTER_KINDS: ReadonlySet<string> = new Set(['Namespace', 'Node', 'Pod', 'Service']);
@@ -72,6 +80,11 @@ const NEVER_CONTROLLERS: ReadonlySet<string> = new Set([
 
 /** On a pod or its namespace: "off" keeps Netloom from having an opinion. */
 export const PLACEMENT = 'netloom.io/placement';
+/** Label of a namespace: pods of different tenants are never drawn together. */
+export const TENANT = 'netloom.io/tenant';
+
+/** On a node: speed of its link in either direction, Mbit/s. */
+const LINK_MBPS = 'netloom.io/link-mbps';
 
 const PHASES: ReadonlySet<string> = new Set(['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown']);
 
@@ -124,13 +137,16 @@ function placementOff(metadata: JsonObject): boolean {
 
 function projectNamespace(metadata: JsonObject, name: string): NamespaceRecord {
   const uid = asText(metadata['uid']) ?? `Namespace/${name}`;
-  return { type: 'namespace', name, uid, placementOff: placementOff(metadata) };
+  const tenant = asText(asObject(metadata['labels'])?.[TENANT]);
+  const record = { type: 'namespace', name, uid, placementOff: placementOff(metadata) } as const;
+  return tenant === undefined ? record : { ...record, tenant };
 }
 
 function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd: Oddities): NodeRecord {
   const spec = asObject(object['spec']);
   const status = asObject(object['status']);
-  const labels = asObject(metadata['labels']);
+  const labels = asLabels(metadata['labels']);
+  const taints = nodeTaints(spec);
   const addresses: string[] = [];
   for (const entry of asArray(status?.['addresses'])) {
     const address = asObject(entry);
@@ -148,17 +164,33 @@ function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd
       podCidrs.push(value);
     }
   }
+  const minor = minorOf(asText(asObject(status?.['nodeInfo'])?.['kubeletVersion']) ?? '');
+  const avoided = asArray(spec?.['taints']).some((taint) => asObject(taint)?.['effect'] === 'PreferNoSchedule');
   return {
     type: 'node',
     name,
     uid: asText(metadata['uid']) ?? `Node/${name}`,
     addresses,
     podCidrs,
-    zone: asText(labels?.['topology.kubernetes.io/zone']) ?? asText(labels?.['failure-domain.beta.kubernetes.io/zone']),
+    zone: asText(labels['topology.kubernetes.io/zone']) ?? asText(labels['failure-domain.beta.kubernetes.io/zone']),
     region:
-      asText(labels?.['topology.kubernetes.io/region']) ?? asText(labels?.['failure-domain.beta.kubernetes.io/region']),
+      asText(labels['topology.kubernetes.io/region']) ?? asText(labels['failure-domain.beta.kubernetes.io/region']),
     allocatable: nodeAllocatable(status),
+    ...linkMbpsOf(metadata, odd),
+    ...(Object.keys(labels).length === 0 ? {} : { labels }),
+    ...(taints.length === 0 ? {} : { taints }),
+    ...(minor === undefined ? {} : { minor }),
+    ...(avoided ? { avoided } : {}),
   };
+}
+
+function linkMbpsOf(metadata: JsonObject, odd: Oddities): { readonly linkMbps?: number } {
+  const text = asText(asObject(metadata['annotations'])?.[LINK_MBPS]);
+  if (text === undefined) return {};
+  const mbps = Number(text);
+  if (mbps > 0 && mbps < Infinity) return { linkMbps: mbps };
+  odd.note(`${LINK_MBPS} ${excerpt(text)} is no number above 0`);
+  return {};
 }
 
 function projectPod(
@@ -179,9 +211,16 @@ function projectPod(
   const node = asText(spec?.['nodeName']);
   const owner = controllingOwner(metadata);
   const requests = podRequests(spec);
+  const scored = podScoredRequests(spec);
+  // A DaemonSet's pods name their node in their affinity: there is one choice for each of them, and none to make.
+  const choice = owner?.kind === 'DaemonSet' ? undefined : nodeChoice(spec);
   const hostIp = parseAddress(asText(status?.['hostIP']) ?? '');
   const phase = asText(status?.['phase']);
   if (phase !== undefined && !PHASES.has(phase)) odd.note(`status.phase ${excerpt(phase)} is not known`);
+  const annotations = asObject(metadata['annotations']);
+  const egress = podEgress(spec, annotations, (problem) => odd.note(problem));
+  const labels = asLabels(metadata['labels']);
+  const template = templateOf(spec, annotations, owner, labels, interner);
   return {
     type: 'pod',
     uid: asText(metadata['uid']) ?? `Pod/${namespace}/${name}`,
@@ -194,11 +233,41 @@ function projectPod(
     hostNetwork: spec?.['hostNetwork'] === true || (hostIp !== undefined && addresses[0] === formatAddress(hostIp)),
     phase: phase !== undefined && PHASES.has(phase) ? (phase as PodPhase) : phase === undefined ? 'Pending' : 'Unknown',
     owner: owner === undefined ? undefined : interner.value(`owner/${owner.kind}/${owner.name}/${owner.uid}`, owner),
-    labels: interner.labels(asLabels(metadata['labels'])),
-    requests: interner.value(`requests/${requests.milliCpu}/${requests.memoryBytes}/${requests.pods}`, requests),
-    mirror: asObject(metadata['annotations'])?.['kubernetes.io/config.mirror'] !== undefined,
+    labels: interner.labels(labels),
+    requests: shared(requests, interner),
+    ...(sameData(scored, scoredRequests({ requests })) ? {} : { scored: shared(scored, interner) }),
+    ...(choice === undefined ? {} : { nodeChoice: interner.value(`choice/${JSON.stringify(choice)}`, choice) }),
+    mirror: annotations?.['kubernetes.io/config.mirror'] !== undefined,
     ...(placementOff(metadata) ? { placementOff: true as const } : {}),
+    ...(hasSoftPreferences(spec) ? { soft: true as const } : {}),
+    ...(egress === undefined ? {} : { egress: interned(interner, 'egress', egress) }),
+    ...(template === undefined ? {} : { template }),
   };
+}
+
+/** Pods of one owner and one revision come from one template: it is read once. */
+function templateOf(
+  spec: JsonObject | undefined,
+  annotations: JsonObject | undefined,
+  owner: OwnerRef | undefined,
+  labels: Readonly<Record<string, string>>,
+  interner: Interner,
+): PodTemplate | undefined {
+  const read = (): PodTemplate | undefined => {
+    const template = podTemplate(spec, annotations);
+    return template === undefined ? undefined : interned(interner, 'template', template);
+  };
+  const revision = labels['pod-template-hash'] ?? labels['controller-revision-hash'];
+  const known = owner !== undefined && owner.uid !== '' && revision !== undefined;
+  return known ? interner.made(`template of/${owner.uid}/${revision}`, read) : read();
+}
+
+function interned<T extends object>(interner: Interner, kind: string, value: T): T {
+  return interner.value(`${kind}/${JSON.stringify(value)}`, value);
+}
+
+function shared(requests: Resources, interner: Interner): Resources {
+  return interner.value(`requests/${requests.milliCpu}/${requests.memoryBytes}/${requests.pods}`, requests);
 }
 
 function projectService(
@@ -219,6 +288,7 @@ function projectService(
     addAddress(addresses, asObject(entry)?.['ip'], 'status.loadBalancer.ingress', odd);
   }
   const selector = asLabels(spec?.['selector']);
+  const trafficDistribution = asText(spec?.['trafficDistribution'])?.slice(0, 63);
   return {
     type: 'service',
     namespace,
@@ -227,6 +297,8 @@ function projectService(
     addresses,
     // An ExternalName Service selects nothing, whatever its selector says.
     selector: Object.keys(selector).length === 0 || spec?.['type'] === 'ExternalName' ? undefined : selector,
+    ...(trafficDistribution === undefined ? {} : { trafficDistribution }),
+    ...(spec?.['internalTrafficPolicy'] === 'Local' ? { internalLocal: true as const } : {}),
   };
 }
 
@@ -251,6 +323,26 @@ function replicasOf(kind: string, object: JsonObject): number | undefined {
     default:
       return asCount(spec?.['replicas']);
   }
+}
+
+/** Of controllers at the top only: ReplicaSets and Jobs below repeat them. */
+function controllerTemplate(
+  kind: string,
+  object: JsonObject,
+  owner: OwnerRef | undefined,
+  interner: Interner,
+): Pick<ControllerRecord, 'template' | 'labels'> {
+  if (owner !== undefined) return {};
+  const spec = asObject(object['spec']);
+  const jobSpec = kind === 'CronJob' ? asObject(asObject(spec?.['jobTemplate'])?.['spec']) : spec;
+  const pod = asObject(jobSpec?.['template']);
+  const metadata = asObject(pod?.['metadata']);
+  const template = podTemplate(asObject(pod?.['spec']), asObject(metadata?.['annotations']));
+  if (template === undefined) return {};
+  return {
+    template: interned(interner, 'template', template),
+    labels: interner.labels(asLabels(metadata?.['labels'])),
+  };
 }
 
 /** A kind that is not built in counts as a controller if it is owned, or makes pods: a template, or replicas with a selector. */
@@ -325,6 +417,7 @@ export function projectObject(value: unknown, impliedKind?: string, interner = n
     uid: asText(metadata['uid']) ?? `${kind}/${namespace}/${name}`,
     owner,
     replicas: replicasOf(kind, object),
+    ...controllerTemplate(kind, object, owner, interner),
   };
   return { outcome: 'record', record, odd: undefined };
 }

@@ -12,11 +12,17 @@ function whole(value: number | undefined): number {
   return Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, roundUp(value ?? 0)));
 }
 
-function amountOf(resources: unknown): Amount {
+const NOTHING: Amount = { cpu: 0, memory: 0 };
+/** What kube-scheduler's scores count for a container that asks for none (pkg/scheduler/util/pod_resources.go). */
+const UNSTATED: Amount = { cpu: 100, memory: 200 * 2 ** 20 };
+
+/** @param unstated what counts where nothing is asked for */
+function amountOf(resources: unknown, unstated: Amount): Amount {
   const requests = asObject(asObject(resources)?.['requests']);
+  const [cpu, memory] = [requests?.['cpu'], requests?.['memory']];
   return {
-    cpu: whole(parseMilliQuantity(requests?.['cpu'])),
-    memory: whole(parseQuantity(requests?.['memory'])),
+    cpu: cpu === undefined ? unstated.cpu : whole(parseMilliQuantity(cpu)),
+    memory: memory === undefined ? unstated.memory : whole(parseQuantity(memory)),
   };
 }
 
@@ -26,10 +32,19 @@ function amountOf(resources: unknown): Amount {
  * (KEP-753 "Resources calculation for scheduling", KEP-2837). Malformed quantities count as zero.
  */
 export function podRequests(spec: unknown): Resources {
+  return requestsOf(spec, NOTHING);
+}
+
+/** The same for kube-scheduler's LeastAllocated score, where a container that asks for no CPU (memory) counts as 100m (200Mi). */
+export function podScoredRequests(spec: unknown): Resources {
+  return requestsOf(spec, UNSTATED);
+}
+
+function requestsOf(spec: unknown, unstated: Amount): Resources {
   const pod = asObject(spec);
   const running: Amount = { cpu: 0, memory: 0 };
   for (const container of asArray(pod?.['containers'])) {
-    const amount = amountOf(asObject(container)?.['resources']);
+    const amount = amountOf(asObject(container)?.['resources'], unstated);
     running.cpu += amount.cpu;
     running.memory += amount.memory;
   }
@@ -37,7 +52,7 @@ export function podRequests(spec: unknown): Resources {
   const init: Amount = { cpu: 0, memory: 0 };
   for (const entry of asArray(pod?.['initContainers'])) {
     const container = asObject(entry);
-    const amount = amountOf(container?.['resources']);
+    const amount = amountOf(container?.['resources'], unstated);
     if (asText(container?.['restartPolicy']) === 'Always') {
       sidecars.cpu += amount.cpu;
       sidecars.memory += amount.memory;
@@ -49,8 +64,8 @@ export function podRequests(spec: unknown): Resources {
     }
   }
   const own = asObject(asObject(pod?.['resources'])?.['requests']);
-  const ownAmount = amountOf(pod?.['resources']);
-  const overhead = amountOf({ requests: pod?.['overhead'] });
+  const ownAmount = amountOf(pod?.['resources'], NOTHING);
+  const overhead = amountOf({ requests: pod?.['overhead'] }, NOTHING);
   const cpu = own?.['cpu'] === undefined ? Math.max(running.cpu + sidecars.cpu, init.cpu) : ownAmount.cpu;
   const memory =
     own?.['memory'] === undefined ? Math.max(running.memory + sidecars.memory, init.memory) : ownAmount.memory;
@@ -66,4 +81,11 @@ export function nodeAllocatable(status: unknown): Resources {
     memoryBytes: whole(parseQuantity(amount?.['memory'])),
     pods: whole(parseQuantity(amount?.['pods'])),
   };
+}
+
+/** What kube-scheduler's LeastAllocated score counts for a pod: without better knowledge, the pod is one container. */
+export function scoredRequests(pod: { readonly requests: Resources; readonly scored?: Resources }): Resources {
+  if (pod.scored !== undefined) return pod.scored;
+  const { milliCpu, memoryBytes, pods } = pod.requests;
+  return { milliCpu: milliCpu || UNSTATED.cpu, memoryBytes: memoryBytes || UNSTATED.memory, pods };
 }

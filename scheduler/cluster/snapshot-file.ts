@@ -1,22 +1,25 @@
 /**
- * Reads a snapshot file of any size: kubectl's JSON or Netloom's own form, told apart by their content; gzip too.
+ * Reads a snapshot file of any size: kubectl's JSON, Netloom's own form or a research data set, told apart by their
+ * content; gzip too.
  * All or nothing: records are returned only if the whole file could be read.
  */
 import { NetloomError } from '../../lib/errors.ts';
 import { fileChunks } from '../../lib/files/file-bytes.ts';
 import { scanFault, SNAPSHOT_FILE } from '../../lib/files/snapshot-fault.ts';
-import { asObject, asText, excerpt } from '../../lib/json/json-access.ts';
+import { asObject, asText, excerpt, type JsonObject } from '../../lib/json/json-access.ts';
 import { JsonScanner, ScanError, type DocumentHead, type Section } from '../../lib/json/json-scanner.ts';
 import { Tally, type TallyEntry } from '../../lib/tally.ts';
+import { isAffinityDataset, readAffinityDataset } from './affinity-dataset.ts';
 import type { ClusterRecord } from './model.ts';
 import { readNativeElement, SNAPSHOT_FORMAT, SNAPSHOT_VERSION } from './native-format.ts';
 import { Interner } from './interner.ts';
 import { projectObject, type Projection } from './project.ts';
 import { recordKey } from './records.ts';
+import type { TrafficRow } from './traffic.ts';
 
 export interface SnapshotSummary {
   readonly bytes: number;
-  readonly form: 'kubectl' | 'netloom';
+  readonly form: 'kubectl' | 'netloom' | 'dataset';
   readonly nodes: number;
   readonly pods: number;
   readonly services: number;
@@ -34,6 +37,8 @@ export interface SnapshotSummary {
 export interface Snapshot {
   /** By recordKey(). */
   readonly records: ReadonlyMap<string, ClusterRecord>;
+  /** Traffic that stands in the same file (affinity-dataset.ts), without a unit. */
+  readonly traffic: readonly TrafficRow[] | undefined;
   readonly summary: SnapshotSummary;
 }
 
@@ -49,6 +54,7 @@ class Collector {
   readonly counts = { namespace: 0, node: 0, pod: 0, service: 0, controller: 0 };
   repeated = 0;
   native = false;
+  traffic: readonly TrafficRow[] | undefined;
   private readonly path: string;
 
   constructor(path: string) {
@@ -57,6 +63,10 @@ class Collector {
 
   item(value: unknown, section: Section | undefined, impliedKind: string | undefined): void {
     if (section !== undefined) this.native = true;
+    else if (isAffinityDataset(value)) {
+      this.dataset(value);
+      return;
+    }
     this.take(
       section === undefined ? projectObject(value, impliedKind, this.#interner) : readNativeElement(section, value),
       value,
@@ -72,6 +82,13 @@ class Collector {
       expected: `"netloom":"${SNAPSHOT_FORMAT}","version":${SNAPSHOT_VERSION}`,
       found: `"netloom": ${excerpt(head.netloom)}, "version": ${excerpt(head.version)}`,
     });
+  }
+
+  private dataset(value: JsonObject): void {
+    const { records, traffic, unusable } = readAffinityDataset(value);
+    this.traffic = [...(this.traffic ?? []), ...traffic];
+    for (const record of records) this.take({ outcome: 'record', record, odd: undefined }, value);
+    for (const { reason, sample } of unusable) this.unusable.add(reason, sample);
   }
 
   private take(projection: Projection, value: unknown): void {
@@ -91,7 +108,7 @@ class Collector {
   summary(bytes: number): SnapshotSummary {
     return {
       bytes,
-      form: this.native ? 'netloom' : 'kubectl',
+      form: this.native ? 'netloom' : this.traffic === undefined ? 'kubectl' : 'dataset',
       nodes: this.counts.node,
       pods: this.counts.pod,
       services: this.counts.service,
@@ -123,7 +140,7 @@ export async function readSnapshot(path: string): Promise<Snapshot> {
   }
   const summary = collector.summary(bytes);
   refuseEmpty(path, summary, head);
-  return { records: collector.records, summary };
+  return { records: collector.records, traffic: collector.traffic, summary };
 }
 
 function refuseEmpty(path: string, summary: SnapshotSummary, head: Buffer): void {

@@ -8,8 +8,17 @@ export class NameList {
     return this.#names.length;
   }
 
+  /** By index. */
+  get names(): readonly string[] {
+    return this.#names;
+  }
+
   get(name: string): number | undefined {
     return this.#index.get(name);
+  }
+
+  at(index: number): string {
+    return this.#names[index]!;
   }
 
   add(name: string): number {

@@ -13,7 +13,7 @@ export interface WorkloadDomains {
 
 /**
  * Sums of a view that calls have asked for. A DaemonSet is peer of nearly everybody and stands on every node:
- * its zones are counted once a view, not once a call. Views are immutable, so this never goes stale.
+ * its zones are counted once a view, not once a call. Whoever changes a view in place (the simulator) says so to forgetDomains.
  */
 const known = new WeakMap<PlacementView, (WorkloadDomains | undefined)[]>();
 
@@ -29,9 +29,15 @@ export function workloadDomains(view: PlacementView, workload: number): Workload
   });
 }
 
+/** To be called after the placed replicas of a workload have changed in a view. */
+export function forgetDomains(view: PlacementView, workload: number): void {
+  const ofView = known.get(view);
+  if (ofView !== undefined) ofView[workload] = undefined;
+}
+
 function countBy(view: PlacementView, workload: number, domainOf: Int32Array): DomainCounts {
   const counts = new Map<number, number>();
-  for (let p = view.placedStart[workload]!; p < view.placedStart[workload + 1]!; p++) {
+  for (let p = view.placedStart[workload]!; p < view.placedEnd[workload]!; p++) {
     const domain = domainOf[view.placedNode[p]!]!;
     if (domain >= 0) counts.set(domain, (counts.get(domain) ?? 0) + view.placedCount[p]!);
   }

@@ -1,18 +1,31 @@
 import {
+  futureGain,
+  headroom,
+  heededValue,
   isCapped,
   isKnownNode,
+  isSlight,
+  isZoneCapped,
+  keptForPlan,
   nodeGain,
   nodeValue,
   prepare,
+  rangeOf,
   regionGain,
   toScore,
   zoneGain,
+  type PlanBasis,
   type ScoreRequest,
   type Silence,
 } from './evaluate.ts';
-import { Scratch, trafficOf, type Level } from './gains.ts';
+import type { Level } from './gains.ts';
+import { PEER_SOURCES, type PeerSource } from './hints.ts';
+import { trafficOf } from './peer-row.ts';
+import { ROUTINGS, type RoutingClass } from './routing.ts';
 import { scoreNodes } from './score.ts';
+import { Scratch } from './scratch.ts';
 import type { LevelWeights, PlacementSettings } from './settings.ts';
+import type { Subject } from './subject.ts';
 import type { PlacementView } from './view.ts';
 
 /** Why an answer is what it is. Shares are of the pod's own known traffic, 0..1. */
@@ -22,10 +35,15 @@ export interface ScoreExplanation {
   readonly workload: string | undefined;
   readonly silence: Silence | undefined;
   readonly scoreRange: number;
+  /** The range is narrow, for the pod's owner states preferences of its own. */
+  readonly soft: boolean;
   readonly levelWeights: LevelWeights;
   readonly candidates: number;
-  /** The least value among all candidates, subtracted before scores are rounded. */
+  /** Subtracted from all values before scores are rounded: the least, or the greatest less 1 if that is more. */
   readonly least: number;
+  readonly minGain: number;
+  /** undefined: there is none. */
+  readonly plan: PlanBasis | undefined;
   /** undefined with `silence` unknown-workload, one-per-node and no-traffic. */
   readonly basis: BasisExplanation | undefined;
   readonly peers: readonly PeerExplanation[];
@@ -43,6 +61,8 @@ export interface BasisExplanation {
   readonly floorFactor: number;
   /** A node with this many replicas of the workload gets 0. */
   readonly replicaCap: number;
+  /** So does one in a zone with this many; undefined: no limit. */
+  readonly zoneReplicaCap: number | undefined;
 }
 
 export interface PeerExplanation {
@@ -52,7 +72,13 @@ export interface PeerExplanation {
   readonly bytesPerSecond: number;
   readonly shareOfTraffic: number;
   readonly confidence: number;
+  /** Where it is known from. */
+  readonly source: PeerSource;
+  /** How its connections find their server. */
+  readonly routing: RoutingClass;
   readonly replicas: number;
+  /** Of these replicas, those that stand nowhere yet. */
+  readonly toCome: number;
 }
 
 export interface NodeExplanation {
@@ -62,9 +88,23 @@ export interface NodeExplanation {
   /** false: the scheduler has no data about this node. */
   readonly known: boolean;
   readonly placedReplicas: number;
+  /** The node has its fill of the workload's replicas, or its zone has. */
   readonly capped: boolean;
+  readonly zoneCapped: boolean;
   readonly gains: Readonly<Record<Level, number>>;
-  /** The gains weighted by level and floor, before `least` is subtracted. */
+  /** What becomes local on the node once peers have come, and how much of that there is room for; it counts by settings.lookAhead. */
+  readonly future: number;
+  /** Replicas that the plan wants here. */
+  readonly planned: number;
+  /** Less than minGain of the pod's traffic becomes local here at any level: no reason to come. */
+  readonly slight: boolean;
+  /** A taint PreferNoSchedule: nothing draws a pod there. */
+  readonly avoided: boolean;
+  /** Taken off the value: the plan keeps the node's room for others. */
+  readonly keptForPlan: number;
+  /** Utilisation of the node's link with the pod, and what is taken off for it; undefined: the link is not known. */
+  readonly link: { readonly used: number; readonly penalty: number } | undefined;
+  /** The gains weighted by level and floor, or the plan's wish, before `least` is subtracted. */
   readonly value: number;
   readonly score: number;
   /** false although score > 0: cut off by the limit on named nodes. */
@@ -100,67 +140,88 @@ export function explainScore(
   const named = new Set(scores.named.map((entry) => entry.node));
   const wanted = new Set([...named, ...nodes]);
   const terms = new TermCollector(view, wanted);
-  const basis = prepare(view, request.workload, settings, scratch, terms.trace);
+  const basis = prepare(view, request, settings, scratch, terms.trace);
   const known = request.workload !== undefined && scores.silence !== 'unknown-workload';
   const common = {
     viewVersion: view.version,
     workload: known ? view.names.workloads[request.workload] : undefined,
     silence: scores.silence,
-    scoreRange: settings.scoreRange,
+    scoreRange: rangeOf(request, settings),
+    soft: request.soft === true,
     levelWeights: settings.levelWeights,
     candidates: request.candidates.length,
     least: scores.least,
+    minGain: settings.minGain,
+    plan: typeof basis === 'string' ? undefined : basis.plan,
   };
   if (typeof basis === 'string') return { ...common, basis: undefined, peers: [], nodes: [] };
 
-  const firstPeer = view.peerStart[basis.workload]!;
+  const { subject } = basis;
+  const linkOf = (node: number): NodeExplanation['link'] => {
+    if (!view.hasLinks || view.nodeLink[node] === Infinity) return undefined;
+    const { used, penalty } = headroom(view, node, basis, scratch);
+    return { used, penalty: basis.plan?.state === 'open' ? 0 : settings.headroomPenalty * penalty };
+  };
   return {
     ...common,
     basis: {
-      replicas: basis.replicas,
-      knownBytesPerSecond: basis.knownBytesPerSecond,
-      otherBytesPerSecond: trafficOf(view.otherBytesPerSecond[basis.workload]),
-      bytesPerSecondPerReplica: basis.knownBytesPerSecond / basis.replicas,
+      replicas: subject.replicas,
+      knownBytesPerSecond: subject.knownBytesPerSecond,
+      otherBytesPerSecond: subject.peers.otherBytesPerSecond,
+      bytesPerSecondPerReplica: subject.knownBytesPerSecond / subject.replicas,
       floorBytesPerSecond: view.hasUnits ? settings.floorBytesPerSecond : undefined,
       floorFactor: basis.floorFactor,
       replicaCap: basis.cap,
+      zoneReplicaCap: basis.zoneCap === Infinity ? undefined : basis.zoneCap,
     },
-    peers: explainPeers(view, basis.workload, basis.knownBytesPerSecond),
+    peers: explainPeers(view, subject),
     nodes: [...wanted].map((node) => {
-      const value = nodeValue(view, node, basis, settings, scratch);
       const isKnown = isKnownNode(view, node);
+      const own = nodeValue(view, node, basis, settings, scratch);
+      const value = heededValue(view, node, own, scores.least, basis, settings, scratch);
       return {
         node: view.names.nodes[node] ?? '',
         zone: isKnown ? view.names.zones[view.nodeZone[node]!] : undefined,
         region: isKnown ? view.names.regions[view.nodeRegion[node]!] : undefined,
         known: isKnown,
         placedReplicas: isKnown ? scratch.own.node.get(node) : 0,
-        capped: isKnown && isCapped(node, basis, scratch),
+        capped: isKnown && isCapped(view, node, basis, scratch),
+        zoneCapped: isKnown && isZoneCapped(view, node, basis, scratch),
         gains: {
           node: isKnown ? nodeGain(node, basis, scratch) : 0,
           zone: isKnown ? zoneGain(view, node, basis, scratch) : 0,
           region: isKnown ? regionGain(view, node, basis, scratch) : 0,
         },
+        future: isKnown ? futureGain(view, node, settings, scratch) : 0,
+        planned: isKnown ? scratch.wanted.get(node) : 0,
+        slight: isSlight(view, node, basis, settings, scratch),
+        avoided: isKnown && view.nodeAvoided[node] === 1,
+        keptForPlan: isKnown ? keptForPlan(view, node, basis) : 0,
+        link: isKnown ? linkOf(node) : undefined,
         value,
-        score: Math.max(0, toScore(value, scores.least, settings.scoreRange)),
+        score: isKnown ? Math.max(0, toScore(value, scores.least, rangeOf(request, settings))) : 0,
         named: named.has(node),
-        terms: isKnown ? terms.of(node, firstPeer, basis.toShare) : [],
+        terms: isKnown ? terms.of(node, subject.peers.start, basis.toShare) : [],
       };
     }),
   };
 }
 
-function explainPeers(view: PlacementView, workload: number, knownBytesPerSecond: number): PeerExplanation[] {
+function explainPeers(view: PlacementView, { peers: row, knownBytesPerSecond }: Subject): PeerExplanation[] {
   const peers: PeerExplanation[] = [];
-  for (let e = view.peerStart[workload]!; e < view.peerStart[workload + 1]!; e++) {
-    const bytesPerSecond = trafficOf(view.peerBytesPerSecond[e]);
+  for (let e = row.start; e < row.end; e++) {
+    const bytesPerSecond = trafficOf(row.bytesPerSecond[e]);
+    const peer = row.peer[e]!;
     peers.push({
-      workload: view.names.workloads[view.peer[e]!] ?? '',
-      role: view.peerClient[e] === 1 ? 'client' : 'server',
+      workload: view.names.workloads[peer] ?? '',
+      role: row.client[e] === 1 ? 'client' : 'server',
       bytesPerSecond,
       shareOfTraffic: bytesPerSecond / knownBytesPerSecond,
-      confidence: view.peerConfidence[e]!,
-      replicas: view.replicas[view.peer[e]!] ?? 0,
+      confidence: row.confidence[e]!,
+      source: PEER_SOURCES[row.source[e]!] ?? 'traffic',
+      routing: ROUTINGS[row.routing[e]!] ?? 'random',
+      replicas: view.replicas[peer] ?? 0,
+      toCome: view.toCome[peer] ?? 0,
     });
   }
   return peers;

@@ -1,6 +1,7 @@
-import { nodeValue, prepare, toScore, type ScoreRequest, type Silence } from './evaluate.ts';
-import { Scratch } from './gains.ts';
+import { fillValues } from './candidate-values.ts';
+import { heededValue, isKnownNode, prepare, rangeOf, toScore, type ScoreRequest, type Silence } from './evaluate.ts';
 import { Ranking } from './rank.ts';
+import { Scratch } from './scratch.ts';
 import type { PlacementSettings } from './settings.ts';
 import { hashText, nodeNameHashes, tieHash } from './tie-hash.ts';
 import type { PlacementView } from './view.ts';
@@ -16,47 +17,59 @@ export interface Scores {
   readonly named: readonly NamedNode[];
   /** Why `named` is empty. */
   readonly silence: Silence | undefined;
-  /** The least value among the candidates, 0..1, which was subtracted from all. */
+  /** What was subtracted from all values: the least among the candidates, or the greatest less 1 if that is more. */
   readonly least: number;
+  /** Of the plan that the answer follows, or whose room it keeps free. */
+  readonly planVersion?: number | undefined;
 }
 
 // Overwritten by each call; calls do not nest.
 const scratch = new Scratch();
 
 /**
- * Scores the candidates for one more pod of a workload by min-marginal gain (scheduler.md §8.2, placement-study.md §2.3),
- * on an absolute scale: scoreRange means that all known traffic of the pod becomes local to the node.
+ * Scores the candidates for one more pod of a workload by min-marginal gain and look-ahead (scheduler.md §8.2, placement-study.md §2.3),
+ * on an absolute scale: scoreRange means that all known traffic of the pod becomes local to the node. A plan leads where there is one.
  * Pure: the same arguments give the same answer, in whichever order the candidates come. O(candidates + placed peers).
  */
 export function scoreNodes(view: PlacementView, request: ScoreRequest, settings: PlacementSettings): Scores {
-  const basis = prepare(view, request.workload, settings, scratch);
+  const basis = prepare(view, request, settings, scratch);
   if (typeof basis === 'string') return { named: [], silence: basis, least: 0 };
-
   const { candidates } = request;
   if (scratch.values.length < candidates.length) scratch.values = new Float64Array(candidates.length);
-  const { values, seen } = scratch;
+  const { values } = scratch;
   let least = candidates.length === 0 ? 0 : Infinity;
+  let most = candidates.length === 0 ? 0 : -Infinity;
+  fillValues(view, candidates, basis, settings, scratch, values);
   for (let c = 0; c < candidates.length; c++) {
-    const value = nodeValue(view, candidates[c]!, basis, settings, scratch);
-    values[c] = value;
+    const value = values[c]!;
     if (value < least) least = value;
+    if (value > most) most = value;
   }
+  // With deductions values lie further apart than the range: who is that far behind the best is as good as out of question.
+  least = Math.max(least, most - 1);
 
+  const range = rangeOf(request, settings);
   const ranking = new Ranking(settings.maxNamed);
   const nodeHashes = nodeNameHashes(view.names.nodes);
   const podHash = hashText(request.podUid);
+  const { seen } = scratch;
   seen.reset(view.nodeCount);
   for (let c = 0; c < candidates.length; c++) {
-    const score = toScore(values[c]!, least, settings.scoreRange);
-    if (score <= 0) continue;
-    const fineValue = Math.round(values[c]! * 1e9);
-    if (!ranking.admits(fineValue)) continue;
     const node = candidates[c]!;
-    // kube-scheduler adds up what is said twice of one host.
-    if (seen.has(node)) continue;
+    // What is heeded is never more.
+    if (toScore(values[c]!, least, range) <= 0 || !ranking.admits(Math.round(values[c]! * 1e9))) continue;
+    const value = heededValue(view, node, values[c]!, least, basis, settings, scratch);
+    const score = toScore(value, least, range);
+    if (score <= 0) continue;
+    const fineValue = Math.round(value * 1e9);
+    if (!ranking.admits(fineValue)) continue;
+    // kube-scheduler adds up what is said twice of one host; of one that is not known nothing is said.
+    if (!isKnownNode(view, node) || seen.has(node)) continue;
     seen.add(node, 1);
     ranking.offer({ node, score, fineValue, tie: tieHash(podHash, nodeHashes[node]!) });
   }
   const named = ranking.result().map(({ node, score }) => ({ node, score }));
-  return { named, silence: named.length === 0 ? 'no-difference' : undefined, least };
+  const silent = basis.silent ? 'no-traffic' : 'no-difference';
+  const silence = named.length === 0 ? silent : undefined;
+  return { named, silence, least, planVersion: basis.plan?.version };
 }

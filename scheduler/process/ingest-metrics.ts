@@ -9,7 +9,9 @@ import type { TrafficGraph } from '../graph/traffic-graph.ts';
 import type { KubeSourceStatus } from '../kubernetes/kube-source.ts';
 import type { ReportServerStats } from '../ingest/report-server.ts';
 import type { StoreStatus } from '../store/store.ts';
+import type { RoutingClass } from '../placement/routing.ts';
 import type { Fate } from './bound-pods.ts';
+import type { PlannerStatus } from './planner.ts';
 
 export interface IngestState {
   readonly graph: TrafficGraph;
@@ -20,9 +22,14 @@ export interface IngestState {
   readonly kube: KubeSourceStatus | undefined;
   readonly events: EventWriterStats | undefined;
   readonly bound: Readonly<Record<Fate, number>> | undefined;
+  readonly plan: PlannerStatus | undefined;
   readonly sourceFaults: Readonly<Record<'cluster' | 'traffic', number>>;
   readonly decisions: { readonly size: number; readonly forgotten: number };
   readonly ready: boolean;
+  /** Edges whose connections were seen to find their servers in a way. */
+  readonly routings: Readonly<Record<RoutingClass, number>>;
+  readonly distributionsIgnored: number;
+  readonly workloadsHinted: number;
   readonly viewBuildSeconds: number;
   readonly viewAgeSeconds: number;
 }
@@ -47,7 +54,7 @@ export async function ingestMetrics(state: IngestState): Promise<string> {
   return `${await registry.metrics()}\n`;
 }
 
-function families({ graph, cluster, book, server, store, kube, events, bound, ...rest }: IngestState): Family[] {
+function families({ graph, cluster, book, server, store, kube, events, bound, plan, ...rest }: IngestState): Family[] {
   const lost = Object.fromEntries(
     Object.entries(lostCounts(graph)).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
   );
@@ -90,6 +97,22 @@ function families({ graph, cluster, book, server, store, kube, events, bound, ..
       'state',
     ],
     ['netloom_address_conflicts_total', 'Times that two living pods showed one address.', addresses.conflicts],
+    [
+      'netloom_edge_routing',
+      'Workload edges by how their connections were seen to find their servers; of the others too little is known.',
+      { ...rest.routings },
+      'routing',
+    ],
+    [
+      'netloom_services_distribution_ignored',
+      'Services whose trafficDistribution their proxy does not heed, by what was measured.',
+      rest.distributionsIgnored,
+    ],
+    [
+      'netloom_workloads_hinted',
+      'Workloads without known traffic that are placed by what is said or thought of their peers.',
+      rest.workloadsHinted,
+    ],
     ['netloom_view_build_seconds', 'What building the last placement view took.', rest.viewBuildSeconds],
     ['netloom_view_age_seconds', 'Age of the placement view; it is built anew on change only.', rest.viewAgeSeconds],
     ['netloom_decisions_kept', 'Answers that explain can show.', rest.decisions.size],
@@ -107,6 +130,7 @@ function families({ graph, cluster, book, server, store, kube, events, bound, ..
             'answer',
           ] as Family,
         ]),
+    ...(plan === undefined ? [] : planFamilies(plan)),
     ...(events === undefined
       ? []
       : [
@@ -119,6 +143,40 @@ function families({ graph, cluster, book, server, store, kube, events, bound, ..
         ]),
     ...(server === undefined ? [] : serverFamilies(server)),
     ...(store === undefined ? [] : storeFamilies(store)),
+  ];
+}
+
+function planFamilies(status: PlannerStatus): Family[] {
+  const { plan, ageSeconds, targetShare, standingShare, drift, unplanned, running } = status;
+  const known = (value: number | undefined): number => value ?? -1;
+  return [
+    ['netloom_plan_version', 'Version of the placement plan; 0: there is none.', plan?.version ?? 0],
+    ['netloom_plan_age_seconds', 'Since the plan was made; -1: there is none.', known(ageSeconds)],
+    [
+      'netloom_plan_local_share',
+      'Share of the traffic between workloads that would stay on a node (balanced routing), 0..1, -1: not known: as planned when ' +
+        'the plan was made; of the plan with present traffic; of what stands.',
+      { planned: known(plan?.localShare.node), target: known(targetShare), standing: known(standingShare) },
+      'of',
+    ],
+    [
+      'netloom_plan_drift',
+      'What the plan has lost of its local share since it was made; 0 without a plan.',
+      drift ?? 0,
+    ],
+    [
+      'netloom_plan_unplanned',
+      'Share of the replicas of talking workloads that the plan does not know.',
+      unplanned ?? (plan === undefined ? 1 : 0),
+    ],
+    ['netloom_plan_compute_seconds', 'CPU time of the last computation.', status.lastComputeSeconds],
+    ['netloom_plan_running', 'Share of the running computation that is done; -1: none is running.', known(running)],
+    [
+      'netloom_plan_computations_total',
+      'Computations of plans since the start: taken, no_better than the one before, failed.',
+      { taken: status.taken, no_better: status.computed - status.taken, failed: status.failures },
+      'result',
+    ],
   ];
 }
 

@@ -1,6 +1,7 @@
 import type { CredentialsPlace } from '../../lib/kube/credentials.ts';
 import type { TlsFiles } from '../tls/material.ts';
 import type { PlacementSettings } from '../placement/index.ts';
+import type { PlannerOptions } from './planner.ts';
 
 /** Host and port of a listener; IPv6 hosts without brackets; port 0: any free one. */
 export interface ListenAddress {
@@ -34,6 +35,10 @@ export interface SchedulerOptions {
   readonly traffic?: string;
   /** SQLite file; without it nothing is kept over a restart. */
   readonly store?: string;
+  /** Placement plans are made in the background; undefined: none. */
+  readonly plan?: PlannerOptions;
+  /** What links carry each way of which nobody tells it. */
+  readonly linkBytesPerSecond?: number;
   readonly clientGraceMs: number;
   readonly placement: PlacementSettings;
   readonly bodyLimitBytes: number;

@@ -18,7 +18,9 @@ import {
   type SavedTotals,
 } from '../graph/saved-state.ts';
 import { FIGURES, PORTS } from '../graph/traffic-rows.ts';
-import { APPLICATION_ID, CREATE, FIGURE_COLUMNS, SCHEMA_VERSION } from './schema.ts';
+import type { NamedPlan } from '../plan/named-plan.ts';
+import { loadPlan, writePlan } from './plan-tables.ts';
+import { APPLICATION_ID, CREATE, CREATE_PLAN, FIGURE_COLUMNS, SCHEMA_VERSION } from './schema.ts';
 
 export interface DatabaseOptions {
   readonly path: string;
@@ -31,6 +33,7 @@ export interface DatabaseOptions {
 export interface Opened {
   readonly database: GraphDatabase;
   readonly state: SavedState;
+  readonly plan: NamedPlan | undefined;
   /** STORE_UNREADABLE: what was there could not be read and was moved aside. */
   readonly movedAside: NetloomError | undefined;
 }
@@ -47,7 +50,7 @@ export function openGraphDatabase(options: DatabaseOptions): Opened {
     let database: GraphDatabase | undefined;
     try {
       database = new GraphDatabase(options);
-      return { database, state: database.load(), movedAside };
+      return { database, state: database.load(), plan: database.loadPlan(), movedAside };
     } catch (error) {
       database?.close();
       if (attempt > 0 || !isUnreadable(error) || !existsSync(options.path)) throw unwritable(options.path, error);
@@ -111,10 +114,12 @@ export class GraphDatabase {
       const [check] = db.prepare('PRAGMA quick_check(1)').all();
       const found = String(Object.values(check ?? { ok: 'no answer' })[0]);
       if (found !== 'ok') throw unreadable(path, 'an intact database', found);
+      if (version < 2) db.exec(`BEGIN; ${CREATE_PLAN} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
       return;
     }
     db.exec(
-      `BEGIN; ${CREATE} PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`,
+      `BEGIN; ${CREATE} ${CREATE_PLAN} PRAGMA application_id = ${APPLICATION_ID}; ` +
+        `PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`,
     );
   }
 
@@ -174,11 +179,23 @@ export class GraphDatabase {
     };
   }
 
+  loadPlan(): NamedPlan | undefined {
+    return loadPlan(this.#db);
+  }
+
   /** All of it or nothing. */
   save(delta: GraphDelta): void {
+    this.#inTransaction(() => this.#write(delta));
+  }
+
+  savePlan(plan: NamedPlan): void {
+    this.#inTransaction(() => writePlan(this.#db, plan));
+  }
+
+  #inTransaction(write: () => void): void {
     this.#db.exec('BEGIN IMMEDIATE');
     try {
-      this.#write(delta);
+      write();
       this.#db.exec('COMMIT');
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');

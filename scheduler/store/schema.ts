@@ -2,8 +2,8 @@ import type { FIGURES } from '../graph/traffic-rows.ts';
 
 /** "NLgr", in the header of the file: it is ours, and a graph. */
 export const APPLICATION_ID = 0x4e4c6772;
-/** In PRAGMA user_version. A file of a higher version is not touched. */
-export const SCHEMA_VERSION = 1;
+/** In PRAGMA user_version. A file of a higher version is not touched; one of version 1 gets the tables of a plan. */
+export const SCHEMA_VERSION = 2;
 
 /** In the order of TrafficRows' figures. */
 export const FIGURE_COLUMNS = [
@@ -55,5 +55,26 @@ CREATE TABLE node (
 CREATE TABLE total (
   name TEXT PRIMARY KEY,
   value REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+`;
+
+/** The current plan: one row, and what it wants of every workload on every node. */
+export const CREATE_PLAN = `
+CREATE TABLE plan (
+  version INTEGER PRIMARY KEY,
+  hash TEXT NOT NULL,
+  -- wall clock, ms since 1970 UTC
+  made_at_ms REAL NOT NULL,
+  compute_seconds REAL NOT NULL,
+  iterations INTEGER NOT NULL,
+  local_share_node REAL NOT NULL,
+  local_share_zone REAL NOT NULL
+) STRICT;
+CREATE TABLE plan_target (
+  -- namespace/Kind/name
+  workload TEXT NOT NULL,
+  node TEXT NOT NULL,
+  replicas INTEGER NOT NULL,
+  PRIMARY KEY (workload, node)
 ) STRICT, WITHOUT ROWID;
 `;

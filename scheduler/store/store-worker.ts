@@ -39,16 +39,18 @@ port.on('message', (message: ToStore) => {
         database = opened.database;
         const { keys, figures, ports } = opened.state.edges;
         const movedAside = opened.movedAside === undefined ? undefined : failure(opened.movedAside);
-        answer({ op: 'opened', state: opened.state, movedAside }, [
+        answer({ op: 'opened', state: opened.state, plan: opened.plan, movedAside }, [
           keys.buffer as ArrayBuffer,
           figures.buffer as ArrayBuffer,
           ports.buffer as ArrayBuffer,
         ]);
         return;
       }
-      case 'save': {
+      case 'save':
+      case 'savePlan': {
         const from = performance.now();
-        database?.save(message.delta);
+        if (message.op === 'save') database?.save(message.delta);
+        else database?.savePlan(message.plan);
         answer({ op: 'saved', tookMs: performance.now() - from });
         return;
       }

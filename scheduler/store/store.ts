@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { NetloomError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { GraphDelta, SavedState } from '../graph/saved-state.ts';
+import type { NamedPlan } from '../plan/named-plan.ts';
 import type { FromStore, StoreFailure, ToStore } from './store-messages.ts';
 
 export interface StoreOptions {
@@ -26,11 +27,15 @@ export interface StoreStatus {
 export interface GraphStore {
   /** Everything that was saved, as of the start; taken once. */
   readonly loaded: SavedState;
+  /** The plan of an earlier run. */
+  readonly loadedPlan: NamedPlan | undefined;
   /**
    * Fulfilled once it is on disk; rejects with a NetloomError (STORE_WRITE_FAILED), then nothing of it was saved.
    * Takes the delta's arrays. One at a time: wait for it before the next.
    */
   save(delta: GraphDelta): Promise<void>;
+  /** Puts the plan in the place of the one before; rejects like save(). */
+  savePlan(plan: NamedPlan): Promise<void>;
   status(): StoreStatus;
   close(): Promise<void>;
 }
@@ -43,7 +48,7 @@ export async function createStore({ path, maxBytes = 0, logger }: StoreOptions):
     throw error;
   });
   if (opened.op !== 'opened') throw new Error(`the store answered ${opened.op} to open`);
-  const { state, movedAside } = opened;
+  const { state, plan: loadedPlan, movedAside } = opened;
   if (movedAside !== undefined) {
     const error = toError(movedAside);
     logger.error(error.message, { code: error.code, ...error.details, cause: undefined });
@@ -62,33 +67,40 @@ export async function createStore({ path, maxBytes = 0, logger }: StoreOptions):
   };
   let [saves, failures, lastSaveMs] = [0, 0, 0];
   let lastError: NetloomError | undefined;
+  let reopening: Promise<StoreThread> | undefined;
+  const write = async (message: ToStore, transfer: ArrayBuffer[]): Promise<void> => {
+    try {
+      // Graph and plan may both find it ended.
+      if (thread.ended) thread = await (reopening ??= reopen().finally(() => (reopening = undefined)));
+      const answer = await thread.ask(message, transfer);
+      if (answer.op === 'saved') lastSaveMs = answer.tookMs;
+      saves++;
+      if (lastError !== undefined) logger.info('the graph is saved again', { path });
+      lastError = undefined;
+    } catch (error) {
+      failures++;
+      // Said once for a row of failures: a full disk lasts.
+      const first = lastError === undefined;
+      lastError =
+        error instanceof NetloomError
+          ? error
+          : new NetloomError('STORE_WRITE_FAILED', String(error), { place: path, cause: error });
+      if (first) logger.error(lastError.message, { code: lastError.code, path, remedy: lastError.remedy });
+      throw lastError;
+    }
+  };
   return {
     loaded: state,
+    loadedPlan,
     async save(delta) {
-      try {
-        const { edges, removedEdges } = delta;
-        const arrays = [edges.keys, edges.figures, edges.ports, removedEdges];
-        if (thread.ended) thread = await reopen();
-        const answer = await thread.ask(
-          { op: 'save', delta },
-          arrays.map((array) => array.buffer as ArrayBuffer),
-        );
-        if (answer.op === 'saved') lastSaveMs = answer.tookMs;
-        saves++;
-        if (lastError !== undefined) logger.info('the graph is saved again', { path });
-        lastError = undefined;
-      } catch (error) {
-        failures++;
-        // Said once for a row of failures: a full disk lasts.
-        const first = lastError === undefined;
-        lastError =
-          error instanceof NetloomError
-            ? error
-            : new NetloomError('STORE_WRITE_FAILED', String(error), { place: path, cause: error });
-        if (first) logger.error(lastError.message, { code: lastError.code, path, remedy: lastError.remedy });
-        throw lastError;
-      }
+      const { edges, removedEdges } = delta;
+      const arrays = [edges.keys, edges.figures, edges.ports, removedEdges];
+      await write(
+        { op: 'save', delta },
+        arrays.map((array) => array.buffer as ArrayBuffer),
+      );
     },
+    savePlan: async (plan) => write({ op: 'savePlan', plan }, []),
     status: () => ({
       path,
       saves,

@@ -10,7 +10,7 @@ describe('without fq', () => {
     expect([nothing.interfaces.size, nothing.standings.size]).toEqual([0, 0]);
   });
 
-  it('a limit of what a pod sends is judged where packets leave: at uplinks, and towards each pod', () => {
+  it('a limit of what a pod sends holds at its own interface, and is shaped at uplinks', () => {
     const desired = decided({
       pods: [
         { name: 'a', at: [10], egress: '8M' },
@@ -19,7 +19,7 @@ describe('without fq', () => {
     });
     expect(told(desired)).toEqual(['a egress: shaped-htb at 8000000']);
     expect(slotted(desired)).toEqual(['a egress htb at 1000000']);
-    expect(hooked(desired)).toEqual(['10 from_pod', '10 to_pod', '11 from_pod', '11 to_pod', '2 leave']);
+    expect(hooked(desired)).toEqual(['10 from_pod', '11 from_pod', '2 leave']);
     expect(needed(desired)).toEqual(['2 shape']);
     const { slot } = desired.slots[0]!;
     expect([...desired.interfaces]).toEqual([
@@ -56,7 +56,7 @@ describe('without fq', () => {
   it('every uplink has the classes', () => {
     const desired = decided({ pods: [{ name: 'a', at: [10], egress: '8M' }], uplinks: ['kernel', 'ourHtb'] });
     expect(needed(desired)).toEqual(['2 shape', '3 shape']);
-    expect(hooked(desired)).toEqual(['10 from_pod', '10 to_pod', '2 leave', '3 leave']);
+    expect(hooked(desired)).toEqual(['10 from_pod', '2 leave', '3 leave']);
   });
 
   it('a node without uplink polices what pods send', () => {

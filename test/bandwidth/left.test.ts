@@ -94,7 +94,7 @@ it('of maps with another number of slots nothing becomes that of another pod, ne
           ingress: ingress !== undefined && next < toSlots ? next++ : undefined,
         }));
         fill(to, already);
-        const left = await copyLeft(from, to, await readLeft(to));
+        const left = await copyLeft(from, to, await readLeft(to), true);
 
         const now = await readLeft(to);
         const ownerAt = new Map(now.slots.map(({ slot, owner }) => [slot, owner]));

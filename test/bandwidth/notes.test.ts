@@ -20,6 +20,10 @@ describe('the Event on a pod', () => {
     [{ state: 'shaped-htb', bps: 8_500_000n }, `Normal BandwidthLimited ${KEY}: held to 8500 kbit/s.`],
     [{ state: 'shaped-htb', bps: 8_500_001n }, `Normal BandwidthLimited ${KEY}: held to 8500001 bit/s.`],
     [
+      { state: 'shaped-htb', inPart: true, reason: 'held only where it leaves by eth0; bypassed by policy' },
+      `Warning BandwidthInPart ${KEY}: held to 8 Mbit/s in part: held only where it leaves by eth0; bypassed by policy.`,
+    ],
+    [
       { state: 'policed', reason: "tbf 7: is another's", bps: 10n ** 15n },
       `Warning BandwidthPoliced ${KEY}: what exceeds 1000 Tbit/s is dropped, not delayed: tbf 7: is another's.`,
     ],

@@ -63,6 +63,31 @@ describe('addresses in time', () => {
 describe('workloads', () => {
   const owner = { kind: 'ReplicaSet', name: 'cart-7d4b', uid: 'r' };
 
+  it('know what their pods ask for and how many wait, and a node what all of its pods ask for', () => {
+    const state = new ClusterState();
+    const asks = (milliCpu: number) => ({ milliCpu, memoryBytes: 7, pods: 1 });
+    const cart = (name: string, more: Partial<PodRecord>) => upsert(pod(name, { owner, addresses: [], ...more }));
+    state.apply([
+      cart('a', { requests: asks(100) }),
+      cart('b', { requests: asks(200), node: undefined, phase: 'Pending' }),
+      cart('c', { requests: asks(300), node: undefined, phase: 'Pending' }),
+      cart('d', { requests: asks(400), node: undefined, phase: 'Failed' }),
+      upsert(pod('alone', { requests: asks(50), addresses: [] })),
+    ]);
+    const [workload] = state.workloads();
+    expect(workload).toMatchObject({ placed: 1, pending: 2, requests: asks(400) });
+    expect(state.usedOn('n1')).toEqual({ milliCpu: 150, memoryBytes: 14, pods: 2 });
+    state.apply([
+      cart('b', { requests: asks(200) }),
+      cart('a', { requests: asks(100), phase: 'Succeeded' }),
+      { op: 'delete', record: pod('alone') },
+    ]);
+    expect(state.usedOn('n1')).toEqual({ milliCpu: 200, memoryBytes: 7, pods: 1 });
+    state.apply([{ op: 'delete', record: pod('b') }]);
+    expect(state.usedOn('n1')).toEqual({ milliCpu: 0, memoryBytes: 0, pods: 0 });
+    expect([...state.workloads()][0]).toMatchObject({ placed: 0, pending: 1 });
+  });
+
   it('are found through listed owners', () => {
     const state = new ClusterState();
     const controller = { type: 'controller', namespace: 'shop', uid: 'r', replicas: 1 } as const;

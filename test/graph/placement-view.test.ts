@@ -65,6 +65,14 @@ function receiver(): PlacementViewReceiver {
   return new PlacementViewReceiver(undefined, (turn) => turn());
 }
 
+function shown(message: ViewMessage): PlacementView {
+  const side = receiver();
+  side.receive(message);
+  return side.current!;
+}
+
+const REQUESTS = { milliCpu: 100, memoryBytes: 0, pods: 1 };
+
 /** "web>cart 30 0.77" for every entry of every workload. */
 function peersOf(view: PlacementView): string[] {
   const name = (w: number): string => view.names.workloads[w]!.split('/')[2]!;
@@ -119,7 +127,8 @@ describe('placement view', () => {
     expect(view.names.workloads).toEqual(['shop/Deployment/web', 'shop/Deployment/cart', 'shop/Deployment/db']);
     expect(view.names.ownerIndex.get('shop/ReplicaSet/cart-1')).toBe(1);
     expect([...view.replicas]).toEqual([3, 3, 1]);
-    expect([...view.placedStart]).toEqual([0, 2, 3, 3]);
+    expect([...view.placedStart]).toEqual([0, 2, 3]);
+    expect([...view.placedEnd]).toEqual([2, 3, 3]);
     expect([...view.placedNode]).toEqual([0, 1, 2]);
     expect([...view.placedCount]).toEqual([1, 1, 2]);
     expect(peersOf(view)).toEqual(['cart<web 40.0', 'cart>db 10.0', 'db<cart 10.0', 'web>cart 40.0']);
@@ -170,6 +179,110 @@ describe('placement view', () => {
       expect(view.names.workloads.length).toBeLessThan(30);
     }
     expect(resets).toBeGreaterThan(5);
+  });
+
+  test('has the free room of nodes, what a replica asks for, and the replicas to come', () => {
+    const asks = (milliCpu: number) => ({ milliCpu, memoryBytes: 10, pods: 1 });
+    const base = cluster(['n1', 'n2'], { web: { desired: 3, placed: { n1: 1 } }, job: { placed: { n2: 1 } } });
+    const room: PlacementCluster = {
+      ...base,
+      nodes: () => [
+        { name: 'n1', zone: undefined, region: undefined, allocatable: { milliCpu: 4000, memoryBytes: 0, pods: 10 } },
+        { name: 'n2', zone: undefined, region: undefined, allocatable: { milliCpu: 500, memoryBytes: 100, pods: 10 } },
+      ],
+      usedOn: (node) => ({ milliCpu: node === 'n1' ? 1500 : 600, memoryBytes: 40, pods: 4 }),
+      workloads: () =>
+        [...base.workloads()].map((workload) => ({ ...workload, pending: 2, requests: asks(workload.placed * 100) })),
+    };
+    const view = shown(new PlacementViewBuilder(new TrafficGraph(pods()), room).build(T));
+    expect([...view.nodeMilliCpu]).toEqual([4000, 500]);
+    expect([...view.freeMilliCpu]).toEqual([2500, 0]);
+    expect([...view.nodeMemoryBytes]).toEqual([Infinity, 100]);
+    expect([...view.freeMemoryBytes]).toEqual([Infinity, 60]);
+    expect([...view.freePods]).toEqual([6, 6]);
+    // Nobody says how many replicas the job wants: those that stand, and those that wait.
+    expect([...view.replicas]).toEqual([3, 3]);
+    expect([...view.toCome]).toEqual([2, 2]);
+    expect([...view.milliCpu]).toEqual([100, 100]);
+  });
+
+  test('has the links of nodes: said, measured or assumed, and what goes over them', () => {
+    const graph = new TrafficGraph(pods());
+    graph.agentConnected(agent('n1'), T);
+    const uplink = { speedSource: 'device', txBytes: 9_000, rxBytes: 100 } as const;
+    const uplinks = [
+      { ...uplink, name: 'eth0', speedBps: 8e6 },
+      { ...uplink, name: 'wlan0', speedBps: 1e6 },
+    ];
+    graph.record('n1', { ...report({ seq: 1 }, []), uplinks }, T + 10_000);
+    const deployment = (name: string) => ({ kind: 'Deployment', namespace: 'shop', name });
+    graph.setFileTraffic([
+      { client: deployment('web'), server: deployment('cart'), bytesPerSecondOut: 1000, bytesPerSecondIn: 400 },
+      {
+        client: deployment('cart'),
+        server: { kind: 'External', namespace: '', name: '203.0.113.0/24' },
+        bytesPerSecondOut: 50_000,
+        bytesPerSecondIn: 0,
+      },
+    ]);
+    const base = cluster(['n1', 'n2', 'n3'], { web: { placed: { n1: 1, n2: 1 } }, cart: { placed: { n2: 1 } } });
+    const linked: PlacementCluster = {
+      ...base,
+      nodes: () => [...base.nodes()].map((node) => (node.name === 'n2' ? { ...node, linkMbps: 0.4 } : node)),
+      workloads: () =>
+        [...base.workloads()].map((w) =>
+          w.key.endsWith('cart') ? { ...w, egress: { limitBytesPerSecond: 40_000 } } : w,
+        ),
+    };
+    const view = shown(new PlacementViewBuilder(graph, linked, { linkBytesPerSecond: 7e7 }).build(T + 10_000));
+    expect(view.hasLinks).toBe(true);
+    expect([...view.nodeLink]).toEqual([1e6, 5e4, 7e7]);
+    expect([...view.txBytesPerSecond]).toEqual([500, 40_000]);
+    expect([...view.rxBytesPerSecond]).toEqual([200, 1000]);
+    // n1's agent measured 900 and 10 a second; on n2, half of web's traffic with cart stays.
+    expect([...view.nodeTx].map(Math.round)).toEqual([900, 40_500 - 700, 0]);
+    expect([...view.nodeRx].map(Math.round)).toEqual([200, 1200 - 700, 0]);
+    const without = shown(new PlacementViewBuilder(new TrafficGraph(pods()), base).build(T));
+    expect(without.hasLinks).toBe(false);
+    expect([...without.nodeLink]).toEqual([Infinity, Infinity, Infinity]);
+  });
+
+  test('has the target of a plan, whose names may come later, and the room that it still needs', () => {
+    const parts = { cluster: cluster(['n1', 'n2'], { web: { desired: 3, placed: { n1: 1 } } }) };
+    const live = new Proxy(parts.cluster, { get: (_, key) => Reflect.get(parts.cluster, key) as unknown });
+    const builder = new PlacementViewBuilder(new TrafficGraph(pods()), live);
+    const side = receiver();
+    const show = (at: number): PlacementView => {
+      side.receive(cross(builder.build(at)));
+      return side.current!;
+    };
+    expect(show(T).target).toBeUndefined();
+    builder.target = {
+      version: 5,
+      workloads: ['shop/Deployment/cart', 'shop/Deployment/web'],
+      nodes: ['n2', 'n1', 'n3'],
+      workload: Int32Array.of(0, 1, 1, 1),
+      node: Int32Array.of(0, 0, 1, 2),
+      count: Int32Array.of(1, 1, 2, 1),
+    };
+    const target = (view: PlacementView): string[] =>
+      [...view.target!.node].map((n, i) => `${view.names.nodes[n]} ${view.target!.count[i]}`);
+    expect(target(show(T + 1))).toEqual(['n1 2', 'n2 1']);
+    const withRequests = (name: string, desired: number, placed: Record<string, number>) => ({
+      ...[...cluster([], { [name]: { desired, placed } }).workloads()][0]!,
+      requests: REQUESTS,
+    });
+    const last = cluster(['n1', 'n2', 'n3'], {});
+    parts.cluster = {
+      ...last,
+      version: 9,
+      workloads: () => [withRequests('web', 4, { n1: 1 }), withRequests('cart', 1, {})],
+    };
+    const view = show(T + 2);
+    expect(target(view)).toEqual(['n1 2', 'n2 1', 'n3 1', 'n2 1']);
+    expect([...view.target!.start]).toEqual([0, 3, 4]);
+    expect([...view.target!.reservedMilliCpu]).toEqual([100, 200, 100]);
+    expect(view.target!.version).toBe(5);
   });
 
   test('a receiver that outlives its builder takes the names of the next one', () => {

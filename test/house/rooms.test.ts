@@ -27,6 +27,7 @@ const PURE_FOLDERS = [
   'bandwidth/qdiscs/',
   'scheduler/graph/',
   'scheduler/placement/',
+  'scheduler/plan/',
   'scheduler/cluster/',
   'proto/',
   'lib/config/',

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { explainScore, placementSettings, scoreNodes, type PlacementView } from '../../scheduler/placement/index.ts';
 import { buildView, type ViewSpec } from '../support/view-fixture.ts';
-import { arbitrarySpec } from './arbitraries.ts';
+import { arbitraryPlannedSpec, arbitrarySpec, roomy } from './arbitraries.ts';
 import { naiveScores } from './naive-score.ts';
 
 const SETTINGS = placementSettings();
@@ -123,6 +123,196 @@ describe('what a node is worth', () => {
   });
 });
 
+describe('peers to come', () => {
+  /** A node for each, with so many cores free. */
+  const empty = (cores: readonly number[]): ViewSpec['nodes'] =>
+    cores.map((free, i) => ({ name: `n${i}`, milliCpu: [64_000, free * 1000] }));
+  const app = (
+    nodes: ViewSpec['nodes'],
+    own: number,
+    peers: number,
+    placed: Record<string, number> = {},
+  ): ViewSpec => ({
+    nodes,
+    workloads: [
+      { key: 'shop/Deployment/web', replicas: own, milliCpu: 500, placed },
+      { key: CART, replicas: peers, milliCpu: 1000 },
+    ],
+    edges: [{ client: 'shop/Deployment/web', server: CART, bytesPerSecond: 2e6 }],
+  });
+  const WEB = 'shop/Deployment/web';
+
+  test('the first pod goes where there is room for those that follow', () => {
+    // One cart needs one core: 0.12 of the free room.
+    const { byName } = ask(app(empty([2, 4, 7, 60]), 1, 1), WEB);
+    expect(byName['n3']).toBeGreaterThan(byName['n2']!);
+    expect(byName['n2']).toBeGreaterThan(byName['n1']!);
+    expect(byName['n0']).toBeUndefined();
+  });
+
+  test('replicas that one peer can serve stand together, those that find a peer each do not', () => {
+    const nodes = empty([60, 60, 60]);
+    const together = ask(app(nodes, 4, 2, { n0: 1 }), WEB).byName;
+    expect(Object.keys(together)).toEqual(['n0']);
+    expect(ask(app(nodes, 4, 4, { n0: 1 }), WEB).byName['n0']).toBeUndefined();
+  });
+
+  test('who is drawn elsewhere is not waited for', () => {
+    const spec: ViewSpec = {
+      ...app(empty([60, 60]), 1, 1),
+      workloads: [...app([], 1, 1).workloads, { key: 'shop/StatefulSet/db', placed: { n1: 1 } }],
+      edges: [
+        { client: WEB, server: CART, bytesPerSecond: 2e6 },
+        { client: CART, server: 'shop/StatefulSet/db', bytesPerSecond: 9e6 },
+      ],
+    };
+    expect(ask(spec, WEB).byName).toEqual({ n1: expect.any(Number) as number });
+  });
+
+  test('it can be switched off', () => {
+    expect(ask(app(empty([2, 60]), 1, 1), WEB, placementSettings({ lookAhead: 0 })).named).toEqual([]);
+  });
+});
+
+test('beside soft preferences of its owner a pod has an eighth of the range', () => {
+  const view = buildView(SHOP);
+  const request = {
+    workload: view.names.workloadIndex.get(CART),
+    podUid: 'u',
+    candidates: everyNode(view),
+    soft: true,
+  };
+  expect(scoreNodes(view, request, SETTINGS).named.map((n) => n.score)).toEqual([10, 3, 1]);
+  expect(scoreNodes(view, request, placementSettings({ scoreRange: 10 })).named.map((n) => n.score)).toEqual([1]);
+  expect(explainScore(view, request, SETTINGS)).toMatchObject({ scoreRange: 10, soft: true });
+});
+
+describe('limits', () => {
+  const inZones = (placed: Record<string, number>, nodes: readonly string[]) =>
+    ask(
+      {
+        ...SHOP,
+        nodes: [...SHOP.nodes, { name: 'n5', zone: 'a', region: 'r' }],
+        workloads: [{ key: CART, placed, replicas: 8 }, ...SHOP.workloads.slice(1)],
+      },
+      CART,
+      placementSettings({ maxZoneReplicaShare: 0.5 }),
+      nodes,
+    ).byName;
+
+  test('a node that somebody tainted PreferNoSchedule draws nobody', () => {
+    const nodes = SHOP.nodes.map((node) => ({ ...node, avoided: node.name === 'n1' }));
+    expect(ask({ ...SHOP, nodes }, CART).byName).toEqual({ n2: 24, n3: 8 });
+  });
+
+  test('a zone that holds its share of the replicas gets nothing more, where there is another one', () => {
+    expect(inZones({ n2: 3 }, ['n1', 'n3', 'n5'])).toHaveProperty('n1');
+    expect(inZones({ n2: 2, n5: 2 }, ['n1', 'n3', 'n5'])).not.toHaveProperty('n1');
+    expect(inZones({ n2: 2, n5: 2 }, ['n1', 'n5'])).toHaveProperty('n1');
+  });
+
+  test('a node where less than a twentieth of the traffic becomes local is not named for it', () => {
+    const spec = (share: number): ViewSpec => ({
+      ...SHOP,
+      workloads: [{ key: CART, replicas: 1, otherBytesPerSecond: 2e6 / share - 2e6 }, ...SHOP.workloads.slice(1)],
+    });
+    expect(ask(spec(0.06), CART).byName['n1']).toBe(5);
+    expect(ask(spec(0.04), CART).named).toEqual([]);
+    expect(ask(spec(0.04), CART, placementSettings({ minGain: 0 })).byName['n1']).toBe(3);
+  });
+});
+
+describe('how connections find their server', () => {
+  const CLIENT = 'shop/Deployment/client';
+  /** One of two servers stands on n1, the other on n3; two clients are to come. */
+  const pair = (routing: 'random' | 'same-zone' | 'same-node', more: Partial<ViewSpec> = {}): ViewSpec => ({
+    ...SHOP,
+    workloads: [
+      { key: CLIENT, replicas: 2 },
+      { key: CART, replicas: 4, placed: { n1: 1, n3: 3 } },
+    ],
+    edges: [{ client: CLIENT, server: CART, bytesPerSecond: 2e6, routing }],
+    ...more,
+  });
+
+  test('by chance a client finds what part of the servers is there', () => {
+    // On n1 a quarter of them, half of what one client makes of the traffic; its zone has no more, the region all.
+    expect(ask(pair('random'), CLIENT).byName).toEqual({ n3: 80, n1: 44, n2: 16 });
+  });
+
+  test('on its node first, one server is enough, though it gets more than its share', () => {
+    // Twice its fair load: (2 - 1.5)/1.5 of a half less.
+    expect(ask(pair('same-node'), CLIENT).byName).toEqual({ n3: 80, n1: 68, n2: 21 });
+  });
+
+  test('in its zone first, the zone counts so, nodes as by chance', () => {
+    expect(ask(pair('same-zone'), CLIENT).byName).toEqual({ n3: 80, n1: 49, n2: 21 });
+  });
+
+  test('a server goes to a node that has clients and no server yet', () => {
+    const spec: ViewSpec = {
+      ...SHOP,
+      workloads: [
+        { key: CLIENT, replicas: 4, placed: { n1: 3, n3: 1 } },
+        { key: CART, replicas: 4, placed: { n1: 1 } },
+      ],
+      edges: [{ client: CLIENT, server: CART, bytesPerSecond: 8e6, routing: 'same-node' }],
+    };
+    expect(Object.keys(ask(spec, CART).byName)[0]).toBe('n3');
+    expect(ask(spec, CART).byName['n1']).toBeUndefined();
+  });
+
+  test('pinned, it counts where the traffic is, not where servers are', () => {
+    const spec = pair('random');
+    const edges = [{ ...spec.edges[0]!, routing: 'pinned' as const, pins: { n1: 1 } }];
+    expect(ask({ ...spec, edges }, CLIENT).byName).toEqual({ n1: 80, n2: 24, n3: 8 });
+  });
+});
+
+describe('a plan', () => {
+  const planned = (target: Record<string, number>, placed: Record<string, number> = {}): ViewSpec => ({
+    ...SHOP,
+    planVersion: 12,
+    workloads: [{ key: CART, replicas: 4, placed, target }, ...SHOP.workloads.slice(1)],
+  });
+
+  test('leads: where it wants a replica beats where the peer is', () => {
+    const scores = ask(planned({ n3: 2, n4: 2 }), CART);
+    expect(scores.byName).toEqual({ n3: 56, n4: 56, n1: 24 });
+    expect(scores.planVersion).toBe(12);
+  });
+
+  test('a target that is full, and one that is gone, fall back to the score', () => {
+    const without = (placed: Record<string, number>) => ask({ ...planned({}, placed) }, CART).byName;
+    expect(ask(planned({ n3: 1 }, { n3: 1 }), CART).byName).toEqual(without({ n3: 1 }));
+    expect(ask(planned({ n3: 2 }), CART, SETTINGS, ['n1', 'n2', 'n4']).byName).toEqual(
+      ask({ ...planned({}), planVersion: undefined } as unknown as ViewSpec, CART, SETTINGS, ['n1', 'n2', 'n4']).byName,
+    );
+  });
+
+  test('a workload without traffic follows it too', () => {
+    const spec = { ...planned({ n3: 1 }), edges: [] };
+    expect(ask(spec, CART).byName).toEqual({ n3: 80 });
+  });
+
+  test('keeps its room: pods that it does not place go elsewhere', () => {
+    const spec: ViewSpec = {
+      nodes: [
+        { name: 'n1', milliCpu: [10_000, 3_000] },
+        { name: 'n2', milliCpu: [10_000, 3_000] },
+      ],
+      workloads: [
+        { key: CART, replicas: 2, milliCpu: 1_500, target: { n1: 2 } },
+        { key: 'shop/Deployment/new', milliCpu: 1_000 },
+      ],
+      edges: [],
+      planVersion: 1,
+    };
+    // n1 lacks 1,000 of what is promised, a tenth of the node.
+    expect(ask(spec, 'shop/Deployment/new')).toMatchObject({ byName: { n2: 40 }, least: -0.5 });
+  });
+});
+
 describe('no opinion', () => {
   const silence = (spec: ViewSpec, key: string) => {
     const { named, silence } = ask(spec, key);
@@ -198,19 +388,35 @@ describe('which nodes are named', () => {
 });
 
 describe('properties', () => {
-  const withCandidates = arbitrarySpec.chain((spec) =>
-    fc.record({
-      spec: fc.constant(spec),
-      candidates: fc.subarray([...spec.nodes.map((n) => n.name), 'unknown-node'], { minLength: 1 }),
-    }),
-  );
+  const asked = (specs: fc.Arbitrary<ViewSpec>) =>
+    specs.chain((spec) =>
+      fc.record({
+        spec: fc.constant(spec),
+        candidates: fc.subarray([...spec.nodes.map((n) => n.name), 'unknown-node'], { minLength: 1 }),
+      }),
+    );
+  const withCandidates = asked(arbitrarySpec);
 
-  test('the answer equals the formula written out', () => {
+  test.each([
+    ['without a plan', arbitrarySpec],
+    ['with a plan', arbitraryPlannedSpec],
+  ])('the answer equals the formula written out, %s', (_, specs) => {
     fc.assert(
-      fc.property(withCandidates, ({ spec, candidates }) => {
+      fc.property(asked(specs), ({ spec, candidates }) => {
         const naive = naiveScores(spec, A, candidates, ALL_NAMED);
         const positive = Object.fromEntries([...naive].filter(([, score]) => score > 0));
         expect(ask(spec, A, ALL_NAMED, candidates).byName).toEqual(positive);
+      }),
+      RUNS,
+    );
+  });
+
+  test('nodes in another order get the same scores', () => {
+    fc.assert(
+      fc.property(arbitraryPlannedSpec, fc.nat(), (spec, turn) => {
+        const by = turn % spec.nodes.length;
+        const turned = { ...spec, nodes: [...spec.nodes.slice(by), ...spec.nodes.slice(0, by)].reverse() };
+        expect(ask(turned, A, ALL_NAMED).byName).toEqual(ask(spec, A, ALL_NAMED).byName);
       }),
       RUNS,
     );
@@ -232,9 +438,10 @@ describe('properties', () => {
     );
   });
 
+  // Where room is scarce, a peer that has found its place leaves more of it to the others: then they too may gain.
   test('one more replica of a peer on a node never lowers that node', () => {
     fc.assert(
-      fc.property(arbitrarySpec, fc.nat(), fc.nat(), (spec, pickWorkload, pickNode) => {
+      fc.property(arbitrarySpec.map(roomy), fc.nat(), fc.nat(), (spec, pickWorkload, pickNode) => {
         const peers = spec.workloads.slice(1);
         const live = spec.nodes.filter((n) => n.live !== false);
         if (peers.length === 0 || live.length === 0) return;
@@ -257,6 +464,32 @@ describe('properties', () => {
     );
   });
 
+  test('nor does it fill the link of the node', () => {
+    fc.assert(
+      fc.property(arbitrarySpec, fc.nat(), fc.nat(), (full, pickWorkload, pickNode) => {
+        const spec = { ...full, workloads: full.workloads.map((w) => ({ ...w, milliCpu: 0, memoryBytes: 0 })) };
+        const peers = spec.workloads.slice(1);
+        const live = spec.nodes.filter((n) => n.live !== false);
+        if (peers.length === 0 || live.length === 0) return;
+        const peer = peers[pickWorkload % peers.length]!;
+        const node = live[pickNode % live.length]!.name;
+        const wanted = (peer.replicas ?? 0) + 1;
+        const explained = (added: number) => {
+          const placed = { ...peer.placed, [node]: (peer.placed?.[node] ?? 0) + added };
+          const workloads = spec.workloads.map((w) => (w === peer ? { ...w, replicas: wanted, placed } : w));
+          const view = buildView({ ...spec, workloads });
+          const request = { workload: view.names.workloadIndex.get(A), podUid: 'u', candidates: everyNode(view) };
+          return explainScore(view, request, ALL_NAMED, everyNode(view)).nodes.find((n) => n.node === node);
+        };
+        const before = explained(0);
+        if (before?.link === undefined) return;
+        expect(explained(1)!.link!.used).toBeLessThanOrEqual(before.link.used + 1e-12);
+        expect(explained(1)!.link!.penalty).toBeLessThanOrEqual(before.link.penalty + 1e-12);
+      }),
+      RUNS,
+    );
+  });
+
   test('above the floor only proportions count', () => {
     fc.assert(
       fc.property(arbitrarySpec, fc.constantFrom(2, 3, 10, 1000), (spec, factor) => {
@@ -264,7 +497,15 @@ describe('properties', () => {
         const scaled: ViewSpec = {
           ...spec,
           edges: spec.edges.map((e) => ({ ...e, bytesPerSecond: e.bytesPerSecond * factor })),
-          workloads: spec.workloads.map((w) => ({ ...w, otherBytesPerSecond: (w.otherBytesPerSecond ?? 0) * factor })),
+          nodes: spec.nodes.map(({ link, ...node }) =>
+            link === undefined ? node : { ...node, link: [link[0] * factor, link[1] * factor, link[2] * factor] },
+          ),
+          workloads: spec.workloads.map((w) => ({
+            ...w,
+            otherBytesPerSecond: (w.otherBytesPerSecond ?? 0) * factor,
+            tx: (w.tx ?? 0) * factor,
+            rx: (w.rx ?? 0) * factor,
+          })),
         };
         expect(ask(scaled, A, settings).byName).toEqual(ask(spec, A, settings).byName);
       }),
@@ -274,7 +515,7 @@ describe('properties', () => {
 
   test('the explanation says what the answer says, and its terms add up', () => {
     fc.assert(
-      fc.property(arbitrarySpec, (spec) => {
+      fc.property(fc.oneof(arbitrarySpec, arbitraryPlannedSpec), (spec) => {
         const view = buildView(spec);
         const request = { workload: view.names.workloadIndex.get(A), podUid: 'u', candidates: everyNode(view) };
         const scores = scoreNodes(view, request, SETTINGS);
@@ -327,6 +568,12 @@ test.each([
   [{ scoreRange: 7.5 }, 'scoreRange'],
   [{ maxReplicaShare: 0 }, 'maxReplicaShare'],
   [{ maxNamed: 0 }, 'maxNamed'],
+  [{ maxZoneReplicaShare: 1.5 }, 'maxZoneReplicaShare'],
+  [{ lookAhead: -1 }, 'lookAhead'],
+  [{ minGain: NaN }, 'minGain'],
+  [{ headroomPenalty: 2 }, 'headroomPenalty'],
+  [{ softShare: 0 }, 'softShare'],
+  [{ maxLinkUse: 0 }, 'maxLinkUse'],
   [{ floorBytesPerSecond: NaN }, 'floorBytesPerSecond'],
   [{ levelWeights: { node: 0.1, zone: 0.3, region: 0.1 } }, 'levelWeights'],
 ])('settings that cannot be used are refused by name: %j', (given, name) => {

@@ -101,7 +101,7 @@ export function wantedState(node: ModelNode, uplink: string): LimitState {
       const [egress, ingress] = [ownerOf(pod, 'egress'), ownerOf(pod, 'ingress')];
       for (const device of pod.devices) {
         hooks.push(`${device} from_pod`);
-        if (ingress !== '-' || shapedEgress) hooks.push(`${device} to_pod`);
+        if (ingress !== '-') hooks.push(`${device} to_pod`);
         entries.push(`${device} ${egress} ${ingress}`);
       }
     }

@@ -114,8 +114,8 @@ export class LimitsRig {
     ]);
   }
 
-  /** The limiting half alone. */
-  startChild(more: Partial<LimitsOptions> = {}): Running {
+  /** The limiting half alone. @param child limits-child.ts of another version */
+  startChild(more: Partial<LimitsOptions> = {}, child = CHILD): Running {
     const options: Omit<LimitsOptions, 'logger'> = {
       node: 'n1',
       purpose: 'enforce',
@@ -126,7 +126,7 @@ export class LimitsRig {
     };
     return this.processes.startProgram('nsenter', [
       ...[`--net=/run/netns/${this.node.name}`, process.execPath, '--disable-warning=ExperimentalWarning'],
-      ...[CHILD, JSON.stringify(options)],
+      ...[child, JSON.stringify(options)],
     ]);
   }
 

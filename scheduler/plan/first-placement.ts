@@ -1,0 +1,122 @@
+import { heavyEdgeCommunities } from './communities.ts';
+import { MaxHeap } from './heap.ts';
+import { Sizes } from './sizes.ts';
+import type { PlanState } from './state.ts';
+import { isSilent } from './traffic.ts';
+
+/** How large a community may become, in nodes' worth, and how much of its homes' room it is trusted to fill. */
+export interface CommunityShape {
+  readonly most: number;
+  readonly fill: number;
+}
+
+/**
+ * Puts the communicating workloads into an empty state, community by community (placement-study.md §10): the one with
+ * most internal traffic takes the emptiest nodes as its homes; its largest workload goes first, each replica to the home
+ * where it gains most, with regard to an even share. What finds no room at its homes goes to the emptiest node; what
+ * fits nowhere stays unplaced.
+ */
+export function placeCommunities(state: PlanState, { most, fill }: CommunityShape): void {
+  const { traffic, replicas, nodeCount } = state;
+  const sizes = new Sizes(state);
+  const size = Float64Array.from(replicas, (count, w) => count * sizes.replica(w));
+  const nodes = new MaxHeap();
+  for (let n = 0; n < nodeCount; n++) nodes.push(n, sizes.free(n));
+
+  const isMember = new Uint8Array(replicas.length);
+  const bySize = (a: number, b: number): number => size[b]! - size[a]! || a - b;
+  const place = (members: number[]): void => {
+    let demand = 0;
+    for (const w of members) demand += size[w]!;
+    const homes: number[] = [];
+    let free = 0;
+    while (free * fill < demand && nodes.size > 0 && nodes.topKey! > 0) {
+      const n = nodes.pop()!;
+      homes.push(n);
+      free += sizes.free(n);
+    }
+    for (const w of members.sort(bySize)) placeAtHomes(state, w, homes, free, sizes);
+    for (const n of homes) nodes.push(n, sizes.free(n));
+  };
+  for (const members of heavyEdgeCommunities(traffic, size, most)) {
+    for (const w of members) isMember[w] = 1;
+    place([...members]);
+  }
+  const alone = Array.from(replicas.keys()).filter((w) => isMember[w] === 0 && !isSilent(traffic, w));
+  for (const w of alone.sort(bySize)) place([w]);
+  placeRest(state, sizes);
+}
+
+function placeAtHomes(state: PlanState, w: number, homes: readonly number[], free: number, sizes: Sizes): void {
+  const { matrix, traffic } = state;
+  let volume = 0;
+  for (let e = traffic.start[w]!; e < traffic.start[w + 1]!; e++) volume += traffic.weight[e]!;
+  const total = state.replicas[w]!;
+  // Replicas a home is due; what is placed meanwhile makes it less free, which is left aside.
+  const due = homes.map((n) => (total * sizes.free(n)) / free);
+  for (let left = total; left > 0; left--) {
+    let best = -1;
+    let bestValue = -Infinity;
+    for (const [i, n] of homes.entries()) {
+      if (!state.fits(w, n)) continue;
+      const x = matrix.get(n, w);
+      const gain = (state.between(w, n, x, x + 1) * total) / volume;
+      const value = gain + (0.2 * (due[i]! - x)) / total;
+      if (value > bestValue) {
+        bestValue = value;
+        best = n;
+      }
+    }
+    if (best < 0) return;
+    state.put(w, best, 1);
+  }
+}
+
+/** First to where peers stand, else spread over the emptiest; the largest replicas first. */
+function placeRest(state: PlanState, sizes: Sizes): void {
+  const { traffic, unplaced } = state;
+  const rest = Array.from(unplaced.keys()).filter((w) => unplaced[w]! > 0 && !isSilent(traffic, w));
+  if (rest.length === 0) return;
+  for (const w of rest.sort((a, b) => sizes.replica(b) - sizes.replica(a) || a - b)) {
+    while (unplaced[w]! > 0) {
+      const n = bestHost(state, w) ?? emptiest(state, w, sizes);
+      if (n === undefined) break;
+      state.put(w, n, 1);
+    }
+  }
+}
+
+function bestHost(state: PlanState, w: number): number | undefined {
+  const { traffic, matrix } = state;
+  let best: number | undefined;
+  let most = 0;
+  for (let e = traffic.start[w]!; e < traffic.start[w + 1]!; e++) {
+    const b = traffic.peer[e]!;
+    const first = matrix.hostStart[b]!;
+    for (let i = first; i < first + matrix.hostCount[b]!; i++) {
+      const n = matrix.hosts[i]!;
+      if (!state.fits(w, n)) continue;
+      const x = matrix.get(n, w);
+      const gain = state.between(w, n, x, x + 1);
+      if (gain > most || (gain === most && best !== undefined && n < best)) {
+        most = gain;
+        best = n;
+      }
+    }
+  }
+  return best;
+}
+
+function emptiest(state: PlanState, w: number, sizes: Sizes): number | undefined {
+  let best: number | undefined;
+  let most = -Infinity;
+  for (let n = 0; n < state.nodeCount; n++) {
+    if (!state.fits(w, n)) continue;
+    const free = sizes.free(n);
+    if (free > most) {
+      most = free;
+      best = n;
+    }
+  }
+  return best;
+}

@@ -1,0 +1,81 @@
+import type { PlacementProblem } from '../placement/problem.ts';
+import { localShares } from './local-share.ts';
+import { packRest } from './pack.ts';
+import { planHash } from './plan-hash.ts';
+import type { PlacementPlan, ReplicaCounts } from './placement-plan.ts';
+import { Random } from './random.ts';
+import { renamed } from './renamed.ts';
+import { roomOf } from './room.ts';
+import { searchPlacement } from './search.ts';
+import { Sizes } from './sizes.ts';
+import { PlanState } from './state.ts';
+import { trafficOfProblem } from './traffic.ts';
+import { exchangeZones } from './zone-exchange.ts';
+
+export interface PlanOptions {
+  /** Whole number; equal problems, seeds and iterations give equal plans. */
+  readonly seed: number;
+  /** Proposals of the annealing; 0: communities only. */
+  readonly iterations: number;
+  /** Most replicas of a workload in one zone, as far as that can be had without loss of node-local traffic; default: all. */
+  readonly zoneCap?: Int32Array;
+}
+
+export interface PlanProgress {
+  readonly phase: 'communities' | 'annealing' | 'packing';
+  /** Proposals made, of how many. */
+  readonly done: number;
+  readonly of: number;
+}
+
+/**
+ * An offline target: heavy-edge communities, annealing, then the silent workloads (placement-study.md §2.1, §3). It
+ * keeps to cpu, memory and pod count of every node and to the replica cap of every workload; what finds no room is
+ * named in `unplaced`. Pure: equal arguments give equal bytes.
+ */
+export function planPlacement(
+  problem: PlacementProblem,
+  options: PlanOptions,
+  progress: (progress: PlanProgress) => void = () => {},
+): PlacementPlan {
+  const { seed, iterations } = options;
+  const traffic = trafficOfProblem(problem);
+  const room = roomOf(problem);
+  const tell = (phase: PlanProgress['phase'], done: number): void => progress({ phase, done, of: iterations });
+  tell('communities', 0);
+  const state = searchPlacement(
+    () => new PlanState(problem, traffic, room),
+    options,
+    (done) => tell('annealing', done),
+  );
+  tell('packing', iterations);
+  packRest(state, new Sizes(state));
+  const packed = countsOf(state);
+  const random = new Random(seed, 1);
+  const zoneCap = options.zoneCap ?? problem.replicas;
+  const exchanged = exchangeZones(problem, traffic, packed, { iterations: 100 * problem.nodeCount, zoneCap, random });
+  const counts = renamed(packed, exchanged);
+  return {
+    ...counts,
+    hash: planHash(counts),
+    localShare: localShares(problem, counts),
+    unplaced: Array.from(state.unplaced.entries())
+      .filter(([, replicas]) => replicas > 0)
+      .map(([workload, replicas]) => ({ workload, replicas })),
+    iterations,
+  };
+}
+
+function countsOf({ replicas, matrix }: PlanState): ReplicaCounts {
+  const { hostStart, hostCount, hosts } = matrix;
+  const targetStart = new Int32Array(replicas.length + 1);
+  for (let w = 0; w < replicas.length; w++) targetStart[w + 1] = targetStart[w]! + hostCount[w]!;
+  const targetNode = new Int32Array(targetStart[replicas.length]!);
+  const targetCount = new Int32Array(targetNode.length);
+  for (let w = 0; w < replicas.length; w++) {
+    const own = hosts.slice(hostStart[w], hostStart[w]! + hostCount[w]!).sort();
+    targetNode.set(own, targetStart[w]);
+    for (const [i, n] of own.entries()) targetCount[targetStart[w]! + i] = matrix.get(n, w);
+  }
+  return { targetStart, targetNode, targetCount };
+}

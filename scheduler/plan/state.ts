@@ -1,0 +1,173 @@
+import type { PlacementProblem } from '../placement/problem.ts';
+import { ReplicaMatrix, spread } from './replica-matrix.ts';
+import type { Random } from './random.ts';
+import { roomOf, type Room } from './room.ts';
+import type { Traffic } from './traffic.ts';
+
+/**
+ * Where the replicas stand, and what moving some changes. Room may be overdrawn between
+ * two moves; isOverdrawn tells.
+ */
+export class PlanState {
+  readonly traffic: Traffic;
+  readonly room: Room;
+  readonly nodeCount: number;
+  readonly matrix: ReplicaMatrix;
+  /** spread() of traffic.peer. */
+  readonly peerSpread: Int32Array;
+  /** Per workload: R, 1/R, the cap, and what a replica asks for. */
+  readonly replicas: Int32Array;
+  readonly inverse: Float64Array;
+  readonly cap: Int32Array;
+  readonly cpu: Float64Array;
+  readonly memory: Float64Array;
+  /** Replicas that stand nowhere. */
+  readonly unplaced: Int32Array;
+  readonly freeCpu: Float64Array;
+  readonly freeMemory: Float64Array;
+  readonly freePods: Int32Array;
+
+  constructor(problem: PlacementProblem, traffic: Traffic, room: Room = roomOf(problem)) {
+    this.traffic = traffic;
+    this.room = room;
+    this.nodeCount = problem.nodeCount;
+    this.replicas = problem.replicas;
+    this.matrix = new ReplicaMatrix(problem.nodeCount, problem.replicas);
+    this.peerSpread = traffic.peer.map(spread);
+    this.inverse = Float64Array.from(problem.replicas, (replicas) => (replicas > 0 ? 1 / replicas : 0));
+    this.cap = problem.cap;
+    this.cpu = room.cpu;
+    this.memory = room.memory;
+    this.unplaced = problem.replicas.slice();
+    this.freeCpu = room.nodeCpu.slice();
+    this.freeMemory = room.nodeMemory.slice();
+    this.freePods = room.nodePods.slice();
+  }
+
+  /** A node that hosts c, each as likely as the others; -1: none does. */
+  anyHost(c: number, random: Random): number {
+    const { hostStart, hostCount, hosts } = this.matrix;
+    const count = hostCount[c]!;
+    return count === 0 ? -1 : hosts[hostStart[c]! + random.below(count)]!;
+  }
+
+  /** How many replicas of c fit on n besides what stands there, at most `most`. */
+  roomFor(c: number, n: number, most: number): number {
+    let k = Math.min(most, this.freePods[n]!, this.cap[c]! - this.matrix.get(n, c));
+    if (k * this.cpu[c]! > this.freeCpu[n]!) k = Math.floor(this.freeCpu[n]! / this.cpu[c]!);
+    if (k * this.memory[c]! > this.freeMemory[n]!) k = Math.floor(this.freeMemory[n]! / this.memory[c]!);
+    return k;
+  }
+
+  fits(c: number, n: number): boolean {
+    return (
+      this.freePods[n]! > 0 &&
+      this.cpu[c]! <= this.freeCpu[n]! &&
+      this.memory[c]! <= this.freeMemory[n]! &&
+      this.matrix.get(n, c) < this.cap[c]!
+    );
+  }
+
+  isOverdrawn(n: number): boolean {
+    return this.freePods[n]! < 0 || this.freeCpu[n]! < 0 || this.freeMemory[n]! < 0;
+  }
+
+  /** How many replicas of c have to leave n, 1 or more, until it is no longer overdrawn; more than there are if they are too few. */
+  overdrawnBy(c: number, n: number): number {
+    const cpu = this.cpu[c]! > 0 ? -this.freeCpu[n]! / this.cpu[c]! : 0;
+    const memory = this.memory[c]! > 0 ? -this.freeMemory[n]! / this.memory[c]! : 0;
+    return Math.max(1, Math.ceil(Math.max(cpu, memory, -this.freePods[n]!)));
+  }
+
+  /**
+   * Traffic of c that is local on n with `high` replicas there, less that with `low`: sum over peers of
+   * w * (min(high/R_c, x_bn/R_b) - min(low/R_c, x_bn/R_b)).
+   */
+  between(c: number, n: number, low: number, high: number): number {
+    const { start, peer, weight } = this.traffic;
+    const { inverse, peerSpread } = this;
+    const { cells } = this.matrix;
+    const base = this.matrix.base[n]!;
+    const mask = this.matrix.mask[n]!;
+    const from = low * inverse[c]!;
+    const most = (high - low) * inverse[c]!;
+    const end = start[c + 1]!;
+    let sum = 0;
+    for (let e = start[c]!; e < end; e++) {
+      const b = peer[e]!;
+      let i = peerSpread[e]! & mask;
+      let key = cells[2 * (base + i)]!;
+      // Below 0: an empty cell.
+      while (key !== b && key >= 0) {
+        i = (i + 1) & mask;
+        key = cells[2 * (base + i)]!;
+      }
+      if (key < 0) continue;
+      const more = cells[2 * (base + i) + 1]! * inverse[b]! - from;
+      if (more > 0) sum += weight[e]! * (more < most ? more : most);
+    }
+    return sum;
+  }
+
+  /** What one more replica of c on n would gain. */
+  gain(c: number, n: number): number {
+    const x = this.matrix.get(n, c);
+    return this.between(c, n, x, x + 1);
+  }
+
+  /** What taking one replica of c from n would lose. */
+  loss(c: number, n: number): number {
+    const x = this.matrix.get(n, c);
+    return this.between(c, n, x - 1, x);
+  }
+
+  put(c: number, n: number, k: number): void {
+    this.matrix.add(n, c, k);
+    this.freeCpu[n]! -= k * this.cpu[c]!;
+    this.freeMemory[n]! -= k * this.memory[c]!;
+    this.freePods[n]! -= k;
+    this.unplaced[c]! -= k;
+  }
+
+  take(c: number, n: number, k: number): void {
+    this.matrix.remove(n, c, k);
+    this.freeCpu[n]! += k * this.cpu[c]!;
+    this.freeMemory[n]! += k * this.memory[c]!;
+    this.freePods[n]! += k;
+    this.unplaced[c]! += k;
+  }
+
+  /** All that stands on n goes to m, and the other way round, whatever the room; local shares stay as they are. */
+  exchange(n: number, m: number): void {
+    this.matrix.exchange(n, m);
+    const { freeCpu, freeMemory, freePods, room } = this;
+    const cpu = room.nodeCpu[n]! - freeCpu[n]! - (room.nodeCpu[m]! - freeCpu[m]!);
+    freeCpu[n]! += cpu;
+    freeCpu[m]! -= cpu;
+    const memory = room.nodeMemory[n]! - freeMemory[n]! - (room.nodeMemory[m]! - freeMemory[m]!);
+    freeMemory[n]! += memory;
+    freeMemory[m]! -= memory;
+    const pods = room.nodePods[n]! - freePods[n]! - (room.nodePods[m]! - freePods[m]!);
+    freePods[n]! += pods;
+    freePods[m]! -= pods;
+  }
+
+  /** Balanced-local share of the traffic between communicating workloads, 0..1, summed anew. */
+  localShare(): number {
+    const { edgeA, edgeB, edgeWeight } = this.traffic;
+    const { hostStart, hostCount, hosts } = this.matrix;
+    let sum = 0;
+    for (let e = 0; e < edgeA.length; e++) {
+      const inOrder = hostCount[edgeA[e]!]! < hostCount[edgeB[e]!]!;
+      const a = inOrder ? edgeA[e]! : edgeB[e]!;
+      const b = inOrder ? edgeB[e]! : edgeA[e]!;
+      let local = 0;
+      for (let i = hostStart[a]!; i < hostStart[a]! + hostCount[a]!; i++) {
+        const n = hosts[i]!;
+        local += Math.min(this.matrix.get(n, a) * this.inverse[a]!, this.matrix.get(n, b) * this.inverse[b]!);
+      }
+      sum += edgeWeight[e]! * local;
+    }
+    return sum;
+  }
+}

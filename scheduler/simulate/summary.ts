@@ -1,0 +1,56 @@
+import type { LinkUse } from './link-use.ts';
+import type { LocalShare, Spread } from './measures.ts';
+import type { Outcome } from './simulate.ts';
+
+/** The figures of an outcome over all seeds. */
+export interface Summary {
+  readonly localShare: LocalShare;
+  readonly routedShare: LocalShare;
+  readonly unplaced: number;
+  readonly spread: Spread;
+  readonly linkUse: LinkUse | null;
+  readonly crossZoneBytesPerSecond: number | null;
+}
+
+/** Mean and standard deviation (n - 1; 0 of one seed) of every figure. */
+export function summarise(outcomes: readonly Outcome[]): {
+  readonly mean: Summary;
+  readonly standardDeviation: Summary;
+} {
+  return { mean: over(outcomes, mean), standardDeviation: over(outcomes, deviation) };
+}
+
+function over(outcomes: readonly Outcome[], of: (values: readonly number[]) => number): Summary {
+  const figure = (pick: (outcome: Outcome) => number): number => of(outcomes.map(pick));
+  const share = (pick: (outcome: Outcome) => LocalShare): LocalShare => ({
+    node: figure((outcome) => pick(outcome).node),
+    zone: figure((outcome) => pick(outcome).zone),
+    region: figure((outcome) => pick(outcome).region),
+  });
+  return {
+    localShare: share((outcome) => outcome.localShare),
+    routedShare: share((outcome) => outcome.routedShare),
+    unplaced: figure((outcome) => outcome.unplaced),
+    spread: { mean: figure((outcome) => outcome.spread.mean), max: figure((outcome) => outcome.spread.max) },
+    linkUse: outcomes.every((outcome) => outcome.linkUse !== null)
+      ? {
+          mean: figure((outcome) => outcome.linkUse!.mean),
+          p95: figure((outcome) => outcome.linkUse!.p95),
+          max: figure((outcome) => outcome.linkUse!.max),
+        }
+      : null,
+    crossZoneBytesPerSecond: outcomes.every((outcome) => outcome.crossZoneBytesPerSecond !== null)
+      ? figure((outcome) => outcome.crossZoneBytesPerSecond!)
+      : null,
+  };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function deviation(values: readonly number[]): number {
+  if (values.length < 2) return 0;
+  const middle = mean(values);
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1));
+}
