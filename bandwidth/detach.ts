@@ -19,6 +19,8 @@ export interface Detached {
   readonly elsewhere: Elsewhere | undefined;
   /** What that agent tells of itself. */
   readonly running: string | undefined;
+  /** This process may not look for limits: nothing is known of them. */
+  readonly isBlind: boolean;
 }
 
 /**
@@ -59,7 +61,7 @@ export async function detachLimits(dir: string): Promise<Detached> {
             return detachQdiscs(socket).operations;
           });
     pins?.remove();
-    return { programs, qdiscs, elsewhere, running };
+    return { programs, qdiscs, elsewhere, running, isBlind: !isOwn };
   } finally {
     lock?.close();
     pins?.close();

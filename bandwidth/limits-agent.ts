@@ -79,7 +79,7 @@ export async function openLimits(options: LimitsOptions): Promise<LimitsAgent> {
     }
   };
   try {
-    if (!mayLook()) throw notPermitted(purpose);
+    assertMayLimit(purpose);
     const pins = purpose === 'dry-run' || options.pins === undefined ? undefined : await reserve(options.pins, closers);
     const { source, events } = await connect(options);
     const notes = events === undefined ? undefined : new NoteQueue(events, new ToldFile(options.state));
@@ -158,8 +158,10 @@ async function reserve(dir: string, closers: (() => unknown)[]): Promise<LimitPi
   return pins;
 }
 
-function notPermitted(purpose: Purpose): NetloomError {
-  return new NetloomError('NETLINK_NOT_PERMITTED', 'the network devices of this node may not be looked into', {
+/** @throws NetloomError NETLINK_NOT_PERMITTED */
+export function assertMayLimit(purpose: Purpose): void {
+  if (mayLook()) return;
+  throw new NetloomError('NETLINK_NOT_PERMITTED', 'the network devices of this node may not be looked into', {
     expected: 'CAP_NET_ADMIN, which limits need',
     found: `user ${process.geteuid?.() ?? '?'} without it`,
     remedy: `Run it as root, also for --${purpose}.`,

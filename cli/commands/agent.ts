@@ -146,6 +146,8 @@ async function limitsOf(options: LimitOptions, logger: Logger): Promise<LimitsAg
     return undefined;
   }
   let mounted = false;
+  const { assertMayLimit, openLimits } = await import('../../bandwidth/limits-agent.ts');
+  assertMayLimit(purpose);
   if (purpose !== 'dry-run' && options.pins === undefined) {
     const { ensureBpffs } = await import('../../lib/bpf/index.ts');
     ({ mounted } = ensureBpffs(dirname(dir)));
@@ -155,7 +157,6 @@ async function limitsOf(options: LimitOptions, logger: Logger): Promise<LimitsAg
       });
     }
   }
-  const { openLimits } = await import('../../bandwidth/limits-agent.ts');
   const leave = async (): Promise<void> => {
     if (!mounted || existsSync(dir)) return;
     const { unmountBpffs } = await import('../../lib/bpf/index.ts');
@@ -240,11 +241,11 @@ async function detachAll(pins: string | undefined, state: string): Promise<{ tex
   const { unmountBpffs } = await import('../../lib/bpf/index.ts');
   const { removeOwnFolder } = await import('../../lib/files/own-folder.ts');
   const dir = limitsDir(pins, state);
-  const { programs, qdiscs, elsewhere, running } = await detachLimits(dir);
+  const { programs, qdiscs, elsewhere, running, isBlind } = await detachLimits(dir);
   await removeOldSocket(join(resolve(state), SOCKET_NAME));
   new ToldFile(resolve(state)).remove();
   if (pins === undefined) unmountBpffs(dirname(dir));
-  const isDone = elsewhere === undefined && running === undefined;
+  const isDone = elsewhere === undefined && running === undefined && !(isBlind && pins === undefined);
   const told: string[] = [];
   if (programs + qdiscs > 0) told.push(`Limits are taken away: ${programs} programs, ${qdiscs} changes of qdiscs.`);
   if (elsewhere !== undefined) {
@@ -254,6 +255,7 @@ async function detachAll(pins: string | undefined, state: string): Promise<{ tex
   }
   if (running !== undefined) told.push(`An agent limits this node (${running}): end it first.`);
   if (pins === undefined) {
+    if (isBlind) told.push('Whether limits are in force cannot be told without CAP_NET_ADMIN: run it as root.');
     if (told.length === 0) told.push(`No limits are in force (${dir}; --pins DIR names another folder).`);
   } else {
     const { detach } = await import('../../collector/detach.ts');

@@ -2,7 +2,7 @@ import { existsSync, lstatSync, readFileSync, readdirSync, rmdirSync, statfsSync
 import { dirname, resolve } from 'node:path';
 import { geteuid } from 'node:process';
 import { NetloomError, messageOf } from '../errors.ts';
-import { makeOwnFolder } from '../files/own-folder.ts';
+import { makeOwnFolder, removeOwnFolder } from '../files/own-folder.ts';
 import { errnoText } from './errno.ts';
 import { lastErrno } from './libbpf.ts';
 import { libc } from './libc.ts';
@@ -39,7 +39,12 @@ export function ensureBpffs(dir: string): { readonly dir: string; readonly mount
   if (isBpffs(path)) return { dir: path, mounted: false };
   makeDirs(path);
   if (isBpffs(path)) return { dir: path, mounted: false };
-  mountBpffs(path);
+  try {
+    mountBpffs(path);
+  } catch (error) {
+    removeOwnFolder(path);
+    throw error;
+  }
   return { dir: path, mounted: true };
 }
 

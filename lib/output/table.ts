@@ -100,7 +100,7 @@ function renderGroups<Row>(columns: readonly Column<Row>[], rows: readonly Row[]
     const name = textOf(named.cell(row));
     if (name !== above) text.push(name);
     above = name;
-    text.push(lines[i]!);
+    text.push(lines[i]);
   }
   return `${text.join('\n')}\n`;
 }

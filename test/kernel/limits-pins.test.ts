@@ -296,3 +296,23 @@ it('a dry run attaches and pins nothing at all, and serves metrics all the same'
   expect(existsSync(rig.pins)).toBe(false);
   await dry.end();
 });
+
+it('a user without rights is told so, and leaves nothing behind', async () => {
+  rig.publish();
+  const asNobody = (...args: string[]) =>
+    rig.processes.program('setpriv', [
+      ...['--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all', BIN, 'agent'],
+      ...args,
+    ]);
+  const state = `/tmp/netloom-nobody-${process.pid}`;
+  for (const purpose of ['--enforce', '--shadow', '--dry-run']) {
+    const { status, stderr } = await asNobody('--node', 'n1', purpose, '--snapshot', rig.snapshot, '--state', state);
+    expect(status).toBe(1);
+    expect(stderr).toContain('NETLINK_NOT_PERMITTED: the network devices of this node may not be looked into');
+    expect(stderr).not.toContain('qdisc');
+  }
+  const { status, stdout } = await asNobody('--detach', '--state', state);
+  expect(stdout).toBe('Whether limits are in force cannot be told without CAP_NET_ADMIN: run it as root.\n');
+  expect(status).toBe(1);
+  expect(existsSync(state)).toBe(false);
+});
