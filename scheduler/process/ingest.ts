@@ -146,6 +146,7 @@ class IngestProcess implements Ingest {
       builder.survey = this.#survey;
       return builder;
     });
+    if (options.kubernetes !== undefined) this.#explainer.history = (uid) => this.#bound.outcomeOf(uid);
     this.#peerHints = new PeerHintCheck({
       exists: (namespace, name) =>
         this.cluster.service(namespace, name) !== undefined ||
