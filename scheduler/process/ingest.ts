@@ -6,6 +6,7 @@ import { Decisions } from '../api/decisions.ts';
 import { Explainer } from '../api/explain.ts';
 import { listenForApi } from '../api/listener.ts';
 import type { Problem } from '../api/replies.ts';
+import { nearLevels } from '../api/near-levels.ts';
 import { placementSentence } from '../api/placement-notes.ts';
 import { apiRoutes } from '../api/routes.ts';
 import { AddressBook } from '../cluster/address-book.ts';
@@ -412,10 +413,7 @@ class IngestProcess implements Ingest {
     const decision = this.decisions.ofUid(pod.uid, node)?.decision;
     if (decision === undefined || decision.top.length === 0 || !events.admit()) return;
     const explanation = this.#explainer.atNode(decision.workload, pod.uid, node, now(), pod.soft === true);
-    const message = placementSentence(decision, node, explanation, (key) => {
-      const workload = this.cluster.workload(key);
-      return workload === undefined ? 0 : (workload.placedByNode.get(node) ?? 0) / Math.max(1, workload.placed);
-    });
+    const message = placementSentence(decision, node, explanation, nearLevels(this.cluster, node));
     if (message === undefined) return;
     const { namespace, name, uid } = pod;
     void events.write({ namespace, name, uid, type: 'Normal', reason: 'NetworkAwarePlacement', message });
