@@ -329,7 +329,10 @@ class IngestProcess implements Ingest {
       const api = await connectKube(kubernetes);
       this.#kube = new KubeSource({ api, logger, now });
       this.#eventsUpToNodes = kubernetes.eventsUpToNodes;
-      this.#events = new EventWriter({ api, source: EVENT_SOURCE, logger, now });
+      // 0: never, and then it may lack the right.
+      if (kubernetes.eventsUpToNodes > 0) {
+        this.#events = new EventWriter({ api, source: EVENT_SOURCE, logger, now });
+      }
       return this.#kube;
     }
     if (snapshot === undefined) return undefined;
