@@ -6,6 +6,7 @@ import {
   renderTable,
   type TextStyle,
 } from '../lib/output/index.ts';
+import { unaskedLines } from './unasked-text.ts';
 import { warningLines } from './warning-text.ts';
 import type { ExplainReply } from '../scheduler/api/replies.ts';
 import type { NodeExplanation, PeerExplanation, ScoreExplanation } from '../scheduler/placement/explain.ts';
@@ -20,7 +21,7 @@ export function explainText(reply: ExplainReply, style: TextStyle): string {
   const further =
     reply.pod?.node === undefined || explanation.basis === undefined
       ? []
-      : [style.paint('dim', "What one more pod of it would get now; this one's answer stands at the end.")];
+      : [style.paint('dim', 'What one more pod of it would get now; what became of this one stands at the end.')];
   const lines = [
     style.paint('heading', heading),
     ...further,
@@ -183,7 +184,8 @@ function reasons(node: NodeExplanation, { peers, plan, minGain }: ScoreExplanati
   ];
 }
 
-function decision({ lastDecision, asked, pod }: ExplainReply, style: TextStyle): string[] {
+function decision({ lastDecision, asked, pod, unasked }: ExplainReply, style: TextStyle): string[] {
+  if (unasked !== undefined && pod !== undefined) return ['', ...unaskedLines(unasked, pod.node)];
   if (asked === 0) return [];
   const often = asked === 1 ? 'once' : `${humanCount(asked)} times`;
   const node = pod?.node;

@@ -6,6 +6,7 @@ import { explainScore, type PlacementSettings, type PlacementView, type ScoreExp
 import { PlacementViewReceiver } from '../placement/view-receiver.ts';
 import type { Decisions } from './decisions.ts';
 import { ApiError } from './listener.ts';
+import { unaskedOf, type PodHistory } from './unasked.ts';
 import type { ExplainReply } from './replies.ts';
 
 /** Nodes explained beside those that are named, where the cluster has no more than this. */
@@ -20,6 +21,8 @@ export class Explainer {
   readonly #settings: PlacementSettings;
   readonly #decisions: Decisions;
   readonly #builder: () => PlacementViewBuilder;
+  /** What became of pods that were bound; told by its owner. */
+  history: PodHistory | undefined;
   #view: { readonly key: string; readonly builtAtMs: number; readonly view: PlacementView } | undefined;
 
   /** @param builder makes a fresh builder of views as the extender has them */
@@ -76,6 +79,8 @@ export class Explainer {
       explanation: pod?.placementOff ? switchedOff(explanation) : explanation,
       asked: answers?.asked ?? 0,
       lastDecision: answers?.decision,
+      unasked:
+        pod === undefined || answers !== undefined ? undefined : unaskedOf(pod, this.#cluster.nodes(), this.history),
     };
   }
 
@@ -89,6 +94,7 @@ export class Explainer {
       explanation: this.#explanation(workload.key, '', nowMs, undefined, [...workload.pods].at(-1)?.soft === true),
       asked: 0,
       lastDecision: undefined,
+      unasked: undefined,
     };
   }
 

@@ -70,6 +70,8 @@ export interface PodRecord {
   readonly mirror: boolean;
   /** netloom.io/placement: "off" */
   readonly placementOff?: true;
+  /** spec.schedulerName, where it is not default-scheduler. */
+  readonly scheduler?: string;
   /** It states preferences that kube-scheduler weighs (soft-preferences.ts). */
   readonly soft?: true;
   readonly egress?: Egress;

@@ -169,6 +169,7 @@ function readRecord(
         ...nodeChoiceOf(object['nodeChoice']),
         mirror: object['mirror'] === true,
         ...(object['placementOff'] === true ? { placementOff: true as const } : {}),
+        ...optional('scheduler', asText(object['scheduler'])),
         ...(object['soft'] === true ? { soft: true as const } : {}),
         ...optional('egress', egressOf(object['egress'])),
         ...optional('template', templateOf(object['template'])),

@@ -239,10 +239,16 @@ function projectPod(
     ...(choice === undefined ? {} : { nodeChoice: interner.value(`choice/${JSON.stringify(choice)}`, choice) }),
     mirror: annotations?.['kubernetes.io/config.mirror'] !== undefined,
     ...(placementOff(metadata) ? { placementOff: true as const } : {}),
+    ...schedulerOf(spec, interner),
     ...(hasSoftPreferences(spec) ? { soft: true as const } : {}),
     ...(egress === undefined ? {} : { egress: interned(interner, 'egress', egress) }),
     ...(template === undefined ? {} : { template }),
   };
+}
+
+function schedulerOf(spec: JsonObject | undefined, interner: Interner): { readonly scheduler?: string } {
+  const name = asText(spec?.['schedulerName']);
+  return name === undefined || name === 'default-scheduler' ? {} : { scheduler: interner.text(name) };
 }
 
 /** Pods of one owner and one revision come from one template: it is read once. */

@@ -6,6 +6,7 @@ import { Decisions } from '../api/decisions.ts';
 import { Explainer } from '../api/explain.ts';
 import { listenForApi } from '../api/listener.ts';
 import type { Problem } from '../api/replies.ts';
+import { nearLevels } from '../api/near-levels.ts';
 import { placementSentence } from '../api/placement-notes.ts';
 import { apiRoutes } from '../api/routes.ts';
 import { AddressBook } from '../cluster/address-book.ts';
@@ -146,6 +147,7 @@ class IngestProcess implements Ingest {
       builder.survey = this.#survey;
       return builder;
     });
+    if (options.kubernetes !== undefined) this.#explainer.history = (uid) => this.#bound.outcomeOf(uid);
     this.#peerHints = new PeerHintCheck({
       exists: (namespace, name) =>
         this.cluster.service(namespace, name) !== undefined ||
@@ -327,7 +329,10 @@ class IngestProcess implements Ingest {
       const api = await connectKube(kubernetes);
       this.#kube = new KubeSource({ api, logger, now });
       this.#eventsUpToNodes = kubernetes.eventsUpToNodes;
-      this.#events = new EventWriter({ api, source: EVENT_SOURCE, logger, now });
+      // 0: never, and then it may lack the right.
+      if (kubernetes.eventsUpToNodes > 0) {
+        this.#events = new EventWriter({ api, source: EVENT_SOURCE, logger, now });
+      }
       return this.#kube;
     }
     if (snapshot === undefined) return undefined;
@@ -411,10 +416,7 @@ class IngestProcess implements Ingest {
     const decision = this.decisions.ofUid(pod.uid, node)?.decision;
     if (decision === undefined || decision.top.length === 0 || !events.admit()) return;
     const explanation = this.#explainer.atNode(decision.workload, pod.uid, node, now(), pod.soft === true);
-    const message = placementSentence(decision, node, explanation, (key) => {
-      const workload = this.cluster.workload(key);
-      return workload === undefined ? 0 : (workload.placedByNode.get(node) ?? 0) / Math.max(1, workload.placed);
-    });
+    const message = placementSentence(decision, node, explanation, nearLevels(this.cluster, node));
     if (message === undefined) return;
     const { namespace, name, uid } = pod;
     void events.write({ namespace, name, uid, type: 'Normal', reason: 'NetworkAwarePlacement', message });

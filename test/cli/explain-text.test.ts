@@ -23,7 +23,9 @@ const decision = {
 function told(asked: number, lastDecision: ExplainReply['lastDecision'], node?: string, gone = false): string[] {
   const pod = { namespace: 'shop', name: 'cart', node, gone };
   const explanation = { silence: 'no-traffic', basis: undefined, nodes: [], peers: [] } as unknown as ScoreExplanation;
-  const reply: ExplainReply = { pod, workload: 'shop/Pod/cart', explanation, asked, lastDecision, warnings: [] };
+  const unasked = asked > 0 ? undefined : ({ reason: 'given', scheduler: undefined } as const);
+  const workload = 'shop/Pod/cart';
+  const reply: ExplainReply = { pod, workload, explanation, asked, lastDecision, unasked, warnings: [] };
   const text = explainText(reply, { width: undefined, wide: false, paint: plainPaint });
   return text
     .split('\n')
@@ -64,8 +66,8 @@ describe('what was answered', () => {
     ]);
   });
 
-  test('to nobody, is not mentioned', () => {
-    expect(told(0, undefined, 'node-1')).toEqual([]);
+  test('to nobody, is said with the reason', () => {
+    expect(told(0, undefined, 'node-1')).toEqual([expect.stringMatching(/^kube-scheduler did not ask: .*nodeName/)]);
   });
 });
 
@@ -89,7 +91,8 @@ describe('why a node has its score', () => {
     const view = buildView({ ...spec, ...more });
     const request = { workload: 0, podUid: 'u', candidates: [0, 1, 2, 3], soft };
     const explanation = explainScore(view, request, placementSettings(), [0, 1, 2, 3]);
-    const reply = { pod: undefined, workload: WEB, explanation, asked: 0, lastDecision: undefined, warnings: [] };
+    const nothing = { asked: 0, lastDecision: undefined, unasked: undefined, warnings: [] };
+    const reply = { pod: undefined, workload: WEB, explanation, ...nothing };
     return explainText(reply, { width: 160, wide: true, paint: plainPaint });
   };
 
