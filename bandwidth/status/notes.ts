@@ -13,7 +13,9 @@ export function noteOf(pod: WishingPod, direction: Direction, standing: Standing
   const wish = pod.wishes[direction];
   const { state, reason, bps, inPart = false } = standing;
   const subject = `${ANNOTATION[direction]}`;
-  if (wish.kind === 'invalid' && reason.startsWith(wish.problem)) {
+  const problem = wish.kind === 'invalid' ? wish.problem : wish.kind === 'unsupported' ? wish.why : undefined;
+  const isHeld = wish.kind === 'invalid' || state !== 'unsupported';
+  if (problem !== undefined && isHeld && reason.startsWith(problem)) {
     return { type: 'Warning', reason: 'BandwidthInvalid', message: `${subject}: ${reason}.` };
   }
   const limit = bps === undefined ? 'no limit' : rate(bps);
@@ -22,7 +24,11 @@ export function noteOf(pod: WishingPod, direction: Direction, standing: Standing
     case 'enforced':
     case 'shaped-htb':
       if (inPart) {
-        return { type: 'Warning', reason: 'BandwidthInPart', message: `${subject}: ${limit} in part${because}.` };
+        return {
+          type: 'Warning',
+          reason: 'BandwidthInPart',
+          message: `${subject}: held to ${limit} in part${because}.`,
+        };
       }
       return { type: 'Normal', reason: 'BandwidthLimited', message: `${subject}: held to ${limit}${because}.` };
     case 'policed':
