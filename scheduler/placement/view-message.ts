@@ -1,3 +1,4 @@
+import type { Scarcities } from './scarcity.ts';
 import type { PlacementTarget } from './view.ts';
 
 /** How a PlacementView crosses from the ingest thread to the extender's: arrays are transferred, names packed. */
@@ -82,6 +83,7 @@ export interface ViewMessage {
   readonly workloadCount: number;
   readonly hasUnits: boolean;
   readonly hasLinks: boolean;
+  readonly scarcities: Scarcities;
   readonly arrays: ViewArrays;
   readonly target: PlacementTarget | undefined;
   /** undefined: as before. */
