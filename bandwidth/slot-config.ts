@@ -3,7 +3,8 @@ import { LIMIT_CONFIG, LIMIT_INTERFACE, NO_SLOT } from './bpf/layout.ts';
 /**
  * How a slot (one direction of one pod) is enforced:
  * - `stamp`: departure times for sch_fq, set at the pod's interface;
- * - `htb`: HTB holds packets back where they leave; the program keeps its queue short and names the class;
+ * - `htb`: HTB holds packets back where they leave; the program keeps its queue short and names the class. What a pod
+ *   sends some other way is policed at its interface;
  * - `police`: nothing holds packets back, what exceeds the limit is dropped at the pod's interface.
  */
 export type LimitMode = 'stamp' | 'htb' | 'police';
@@ -34,6 +35,10 @@ export interface SlotConfig {
   /** `htb`: class ids of the pod on the device that holds packets back, as skb->priority. */
   readonly bulkPriority: number;
   readonly sparsePriority: number;
+  /** `htb`, what the pod sends: the clock of all ways together starts anew beyond this, */
+  readonly policeMaxAheadNs: bigint;
+  /** and drops at this queue. */
+  readonly policeNs: number;
 }
 
 export interface SlotOptions {
@@ -73,7 +78,8 @@ function policerThresholds(rate: bigint): { ceNs: number; dropNs: number; hardNs
 export function slotConfig(options: SlotOptions): SlotConfig {
   const { rateBps, mode, cpus, gsoMaxBytes = GSO_MAX_BYTES } = options;
   const rate = rateBps / 8n;
-  const thresholds = mode === 'police' ? policerThresholds(rate) : QUEUE;
+  const policer = policerThresholds(rate);
+  const thresholds = mode === 'police' ? policer : QUEUE;
   const slack = rate === 0n ? 0n : (BigInt(cpus + 1) * BigInt(gsoMaxBytes) * NS_PER_S) / rate;
   return {
     rateBytesPerSecond: rate,
@@ -88,6 +94,8 @@ export function slotConfig(options: SlotOptions): SlotConfig {
     sparseCreditNs: 2 * NS_PER_MS,
     bulkPriority: options.classes?.bulk ?? 0,
     sparsePriority: options.classes?.sparse ?? 0,
+    policeMaxAheadNs: BigInt(policer.hardNs) + slack,
+    policeNs: policer.hardNs,
   };
 }
 
@@ -112,8 +120,16 @@ export function encodeSlotConfig(config: SlotConfig): Uint8Array {
   view.setUint16(fields.small_bytes.offset, config.smallBytes, true);
   view.setUint8(fields.sparse_shift.offset, config.sparseShift);
   view.setUint8(fields.mode.offset, MODE_NUMBER[config.mode]);
+  view.setBigUint64(fields.police_max_ahead_ns.offset, config.policeMaxAheadNs, true);
+  view.setUint32(fields.police_ns.offset, config.policeNs, true);
   view.setUint16(fields.flags.offset, (config.ecn ? FLAG_ECN : 0) | (config.shadow ? FLAG_SHADOW : 0), true);
   return bytes;
+}
+
+/** Of a value of map limit_config. */
+export function isShadowConfig(value: Uint8Array): boolean {
+  const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+  return (view.getUint16(LIMIT_CONFIG.fields.flags.offset, true) & FLAG_SHADOW) !== 0;
 }
 
 /** What the programs know of an interface; struct limit_interface of limit.h. */
@@ -128,6 +144,11 @@ export interface InterfaceEntry {
   readonly noMac?: boolean;
   /** The device's clsact qdisc was made for our filters: it goes with them. */
   readonly madeClsact?: boolean;
+}
+
+/** Of an interface: its pod has a limit, or is counted. */
+export function isLimited({ egressSlot, ingressSlot }: InterfaceEntry): boolean {
+  return egressSlot !== undefined || ingressSlot !== undefined;
 }
 
 /** Value of map limit_interfaces. */

@@ -1,4 +1,12 @@
-import { humanBytes, humanCount, humanShare, renderTable, wrapText, type Column, type TextStyle } from '../lib/output/index.ts';
+import {
+  humanBytes,
+  humanCount,
+  humanShare,
+  renderTable,
+  wrapText,
+  type Column,
+  type TextStyle,
+} from '../lib/output/index.ts';
 import type { PolicyReport, SimulationReport } from '../scheduler/simulate/report.ts';
 import type { Outcome } from '../scheduler/simulate/simulate.ts';
 import type { Summary } from '../scheduler/simulate/summary.ts';
@@ -18,9 +26,9 @@ const ORDER_TEXT: Readonly<Record<SimulationReport['options']['order'], string>>
 };
 
 const ROUTING_TEXT: Readonly<Record<SimulationReport['options']['routing'], string>> = {
-  random: 'with random routing',
-  balanced: 'with balanced routing',
-  'same-node': 'with PreferSameNode',
+  random: 'random routing',
+  balanced: 'balanced routing',
+  'same-node': 'PreferSameNode',
 };
 
 /** A state of the cluster that is shown as a column: as it is, or under a policy. */
@@ -47,7 +55,7 @@ export function simulationText(
   const shown: Shown[] = [
     ...(report.current === null ? [] : [{ title: 'NOW', mean: report.current, deviation: undefined }]),
     ...policies.map(({ policy, mean, standardDeviation, seeds }) => ({
-      title: policy.toUpperCase(),
+      title: policy === 'netloom-plan' ? 'WITH A PLAN' : policy.toUpperCase(),
       mean,
       deviation: seeds.length > 1 ? standardDeviation : undefined,
     })),
@@ -62,7 +70,10 @@ export function simulationText(
   return (
     paragraphs.flatMap((text) => (text.includes('\n') ? [text] : wrapText(text, width))).join('\n') +
     '\n' +
-    words.flatMap((text) => wrapText(text, width)).map((line) => `${line}\n`).join('')
+    words
+      .flatMap((text) => wrapText(text, width))
+      .map((line) => `${line}\n`)
+      .join('')
   );
 }
 
@@ -84,31 +95,34 @@ function rowsOf(report: SimulationReport, shown: readonly Shown[], price: number
     cells: shown.map(cell),
     wide,
   });
-  const share = (pick: (of: Summary | Outcome) => number) => (state: Shown) =>
-    shareText(pick(state.mean), state.deviation === undefined ? undefined : pick(state.deviation));
-  const rows = [row('could stay on the node', share((of) => of.localShare.node))];
-  if (cluster.zones > 1) rows.push(row('could stay in the zone', share((of) => of.localShare.zone)));
-  if (cluster.regions > 1) rows.push(row('could stay in the region', share((of) => of.localShare.region)));
+  const share = (title: string, pick: (of: Summary | Outcome) => number, wide = false): Row =>
+    row(
+      title,
+      ({ mean, deviation }) => shareText(pick(mean), deviation === undefined ? undefined : pick(deviation)),
+      wide,
+    );
+  const zoned = cluster.zones > 1;
+  const routing = ROUTING_TEXT[options.routing];
+  const rows = [share('could stay on the node', (of) => of.localShare.node)];
+  if (zoned) rows.push(share('could stay in the zone', (of) => of.localShare.zone));
+  if (cluster.regions > 1) rows.push(share('could stay in the region', (of) => of.localShare.region));
   if (options.routing !== 'balanced') {
-    rows.push(row(`on the node ${ROUTING_TEXT[options.routing]}`, share((of) => of.routedShare.node)));
-    if (cluster.zones > 1) {
-      rows.push(row(`in the zone ${ROUTING_TEXT[options.routing]}`, share((of) => of.routedShare.zone), true));
-    }
+    rows.push(share(`on the node, ${routing}`, (of) => of.routedShare.node));
+    if (zoned) rows.push(share(`in the zone, ${routing}`, (of) => of.routedShare.zone, true));
   }
   const between = (state: Shown): number | null => state.mean.crossZoneBytesPerSecond;
-  if (shown.every((state) => between(state) !== null) && cluster.zones > 1) {
+  if (zoned && shown.every((state) => between(state) !== null)) {
     rows.push(row('between zones, a day', (state) => humanBytes(between(state)! * DAY_SECONDS)));
-    if (price !== undefined) {
+    if (price !== undefined)
       rows.push(row('price of that, a month', (state) => money(monthly(between(state)!, price))));
-    }
   }
   if (shown.every((state) => state.mean.linkUse !== null)) {
-    rows.push(row('use of links, mean', share((of) => of.linkUse?.mean ?? 0)));
-    rows.push(row('use of links, 95th percentile', share((of) => of.linkUse?.p95 ?? 0), true));
-    rows.push(row('use of links, busiest', share((of) => of.linkUse?.max ?? 0)));
+    rows.push(share('use of links, mean', (of) => of.linkUse?.mean ?? 0));
+    rows.push(share('use of links, 95th percentile', (of) => of.linkUse?.p95 ?? 0, true));
+    rows.push(share('use of links, busiest', (of) => of.linkUse?.max ?? 0));
   }
-  rows.push(row('replicas on one node, mean', share((of) => of.spread.mean)));
-  rows.push(row('replicas on one node, most', share((of) => of.spread.max), true));
+  rows.push(share('replicas on one node, mean', (of) => of.spread.mean));
+  rows.push(share('replicas on one node, most', (of) => of.spread.max, true));
   rows.push(row('pods without a place', (state) => humanCount(Number(state.mean.unplaced.toFixed(1)))));
   return rows;
 }
@@ -117,14 +131,16 @@ function rowsOf(report: SimulationReport, shown: readonly Shown[], price: number
 function sentences(report: SimulationReport, price: number | undefined): string[] {
   const find = (name: string): Summary | undefined => report.policies!.find(({ policy }) => policy === name)?.mean;
   const before = find('default');
-  const after = find('netloom-plan') ?? find('netloom');
-  if (before === undefined || after === undefined) return [];
+  const unplanned = find('netloom');
+  const after = find('netloom-plan') ?? unplanned;
+  if (before === undefined || after === undefined || unplanned === undefined) return [];
   const { cluster, current } = report;
   if (cluster.pairs === 0) return ['No traffic between workloads is known, so there is nothing to bring together.'];
   const now = current === null ? '' : `, and ${humanShare(rounded(current.localShare.node))} as it is now`;
   const words = [
     `With Netloom ${humanShare(rounded(after.localShare.node))} of the traffic between workloads could stay on its ` +
-      `node, against ${humanShare(rounded(before.localShare.node))} with kube-scheduler alone${now}.`,
+      `node (${humanShare(rounded(unplanned.localShare.node))} before it has a plan), against ` +
+      `${humanShare(rounded(before.localShare.node))} with kube-scheduler alone${now}.`,
   ];
   if (cluster.trafficHasUnits) {
     const saved = (after.localShare.node - before.localShare.node) * cluster.traffic * DAY_SECONDS;
@@ -139,11 +155,22 @@ function sentences(report: SimulationReport, price: number | undefined): string[
         : `Between zones it would be ${humanBytes(-less * DAY_SECONDS)} a day more.`,
     );
   }
-  words.push(
-    'What could stay does stay only if requests go to near replicas: trafficDistribution: PreferSameNode on the ' +
-      `Services. With ${report.options.routing === 'random' ? "kube-proxy's random choice" : `routing ${report.options.routing}`} ` +
-      `it would be ${humanShare(rounded(after.routedShare.node))} instead of ${humanShare(rounded(before.routedShare.node))}.`,
-  );
+  const routed =
+    `it would be ${humanShare(rounded(after.routedShare.node))} instead of ` +
+    `${humanShare(rounded(before.routedShare.node))}.`;
+  const near = 'What could stay does stay only if requests go to near replicas';
+  switch (report.options.routing) {
+    case 'random':
+      words.push(
+        `${near} (trafficDistribution: PreferSameNode on the Services). With kube-proxy's random choice ${routed}`,
+      );
+      break;
+    case 'same-node':
+      words.push(`${near}. With trafficDistribution: PreferSameNode on all Services ${routed}`);
+      break;
+    case 'balanced':
+      words.push(`${near}, to all of them in equal parts.`);
+  }
   return words;
 }
 
@@ -161,6 +188,6 @@ function rounded(share: number): number {
 }
 
 function shareText(mean: number, deviation: number | undefined): string {
-  if (deviation === undefined) return humanShare(rounded(mean));
-  return `${(mean * 100).toFixed(1)} ± ${(deviation * 100).toFixed(1)} %`;
+  if (deviation === undefined) return `${(mean * 100).toFixed(1)} %`;
+  return `${(mean * 100).toFixed(1)} ±${(deviation * 100).toFixed(1)} %`;
 }

@@ -18,6 +18,7 @@ import {
   type Lab,
 } from '../lab/index.ts';
 import type { Logger } from '../lib/log.ts';
+import { limitBusiestPod, type LimitedPod } from './limited-pod.ts';
 import { startNetloom, type NetloomProcess } from './netloom-process.ts';
 import type { Recorder } from './recorder.ts';
 import type { SchedulerUnderDemo } from './scheduler-under-demo.ts';
@@ -141,6 +142,10 @@ class LiveStage implements Stage {
     const span = await this.#span(MEASURE_MS);
     await this.#options.recorder?.note('measure', span);
     return span;
+  }
+
+  limit(): Promise<LimitedPod> {
+    return limitBusiestPod(this.#lab, this.#options.onExit);
   }
 
   async end(keep: boolean): Promise<void> {

@@ -22,6 +22,7 @@ const STOP_MS = 8_000;
 
 /**
  * @param survives the demo may end before it
+ * @param netns path of the network namespace that it runs in; default: that of the demo
  * @throws NetloomError DEMO_FAILED if it cannot be started
  */
 export async function startNetloom(
@@ -29,10 +30,12 @@ export async function startNetloom(
   env: NodeJS.ProcessEnv,
   onExit: (what: string) => void,
   survives: boolean,
+  netns?: string,
 ): Promise<NetloomProcess> {
+  const argv = inNetns(netns, args);
   // Whatever ends the demo, a kill too, ends what it started (prctl(2), PR_SET_PDEATHSIG).
   const [command, ...rest] =
-    survives || !existsSync(SETPRIV) ? [BIN, ...args] : [SETPRIV, '--pdeathsig', 'TERM', BIN, ...args];
+    survives || !existsSync(SETPRIV) ? argv : ([SETPRIV, '--pdeathsig', 'TERM', ...argv] as const);
   // A group of its own: an interrupt at the terminal is the demo's to handle, in order.
   const child = spawn(command, rest, { env, stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   let said = '';
@@ -54,6 +57,24 @@ export async function startNetloom(
       await endChild(child, gone);
     },
   };
+}
+
+/** Runs a command to its end. @throws NetloomError DEMO_FAILED if it fails */
+export async function runNetloom(args: readonly string[], env: NodeJS.ProcessEnv, netns?: string): Promise<void> {
+  const [command, ...rest] = inNetns(netns, args);
+  const child = spawn(command, rest, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-KEPT_LOG)));
+  const status = await new Promise<number | null>((resolve, reject) => {
+    child.once('close', resolve);
+    child.once('error', reject);
+  });
+  if (status === 0) return;
+  throw new NetloomError('DEMO_FAILED', `netloom ${args[0]} failed (status ${status}):\n${said}`);
+}
+
+function inNetns(netns: string | undefined, args: readonly string[]): [string, ...string[]] {
+  return netns === undefined ? [BIN, ...args] : ['nsenter', `--net=${netns}`, '--', BIN, ...args];
 }
 
 async function endChild(child: ChildProcess, gone: Promise<void>): Promise<void> {

@@ -80,6 +80,11 @@ class RecordedStage implements Stage {
     return (await this.#player.reading('measure')) as Span;
   }
 
+  /** Packets that wait cannot be recorded. */
+  limit(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   async end(keep: boolean): Promise<void> {
     this.#player.close();
     if (keep) return;

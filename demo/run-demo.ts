@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Writer } from '../cli/command.ts';
 import { explainText } from '../cli/explain-text.ts';
+import { limitsText } from '../cli/limits-text.ts';
 import { crossingBetween, DEFAULT_SCENARIO } from '../lab/index.ts';
 import {
   answerText,
@@ -9,13 +10,14 @@ import {
   compareMatrix,
   comparisonText,
   crossingText,
+  limitedText,
   movesText,
   wrap,
   type LearnedEdge,
 } from '../lab/demo/index.ts';
 import { NetloomError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
-import { humanDuration, paintFor, type TextStyle } from '../lib/output/index.ts';
+import { humanBitrate, humanDuration, paintFor, type TextStyle } from '../lib/output/index.ts';
 import type { ExplainReply } from '../scheduler/api/replies.ts';
 import { askPrioritize } from './ask.ts';
 import { openLiveStage } from './live-stage.ts';
@@ -165,7 +167,23 @@ async function show(stage: Stage, scheduler: SchedulerUnderDemo, options: DemoOp
   stdout.write(
     crossingText(crossingBetween(learned.before, learned.after), crossingBetween(after.before, after.after)),
   );
-  stdout.write('\n');
+
+  heading('4. What a limit does');
+  const limited = await stage.limit();
+  if (limited === undefined) {
+    say('Limits of bandwidth are shown live only: run it as root on a Linux machine with BPF.');
+    return;
+  }
+  const { report, pod } = limited;
+  const rows = report.rows.filter((row) => row.pod === pod);
+  stdout.write(limitedText(limited, { fq: report.kernel.fq, state: rows[0]?.state ?? '' }));
+  stdout.write(`${limitsText(report, rows, stage.cluster.scenario.namespace, style)}\n`);
+  if (limited.heldBps > limited.limitBps) {
+    throw new NetloomError('DEMO_FAILED', 'the pod received more than its limit', {
+      expected: humanBitrate(limited.limitBps),
+      found: humanBitrate(limited.heldBps),
+    });
+  }
 }
 
 function keptText(stage: Stage, scheduler: SchedulerUnderDemo, name: string): string {

@@ -1,6 +1,7 @@
 import type { Reading } from '../lab/crossing.ts';
 import type { HostPriority, Move } from '../lab/demo/index.ts';
 import type { LabState } from '../lab/state.ts';
+import type { LimitedPod } from './limited-pod.ts';
 
 /** What kube-scheduler asks about a pod: the object, and the nodes that fit. */
 export interface Question {
@@ -24,6 +25,8 @@ export interface Stage {
   recreate(ask: Ask): Promise<readonly Move[]>;
   /** Lets traffic run on, measured. */
   measure(): Promise<Span>;
+  /** Holds a pod to a bandwidth for a while; undefined: not here. */
+  limit(): Promise<LimitedPod | undefined>;
   /** Where to look while it is left running. */
   readonly directory: string | undefined;
   /** @param keep leave the lab running */

@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { readdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { unmountBpffs } from '../lib/bpf/index.ts';
 import { messageOf, NetloomError } from '../lib/errors.ts';
 import { silentLogger, type Logger } from '../lib/log.ts';
 import { checkMachine, tryCommand } from './command.ts';
@@ -72,6 +73,14 @@ export async function labDown(options: LabDownOptions = {}): Promise<LabDownRepo
     // Its builder was killed; a program that it had called may have gone on for a moment.
     await sleep(200);
     failures.push(...(await removeNamespaces(await namespacesToRemove(name, state))));
+  }
+  // Of agents that hold pods to their bandwidth: a bpffs for each node.
+  for (const node of await readdir(join(dir, 'limits')).catch(() => [])) {
+    try {
+      unmountBpffs(join(dir, 'limits', node, 'bpf'));
+    } catch (error) {
+      failures.push(messageOf(error));
+    }
   }
   await rm(pinDir(name), { recursive: true, force: true }).catch((e: unknown) => failures.push(messageOf(e)));
   if (failures.length > 0) {

@@ -5,6 +5,7 @@ export { labRun, type LabRunOptions, type LabRunResult } from './run.ts';
 export {
   DEFAULT_LAB_NAME,
   DEFAULT_LAB_ROOT,
+  limitsDir,
   openLab,
   scopeFile,
   snapshotFile,
@@ -14,7 +15,7 @@ export {
   type LabPod,
   type LabState,
 } from './state.ts';
-export { bindPods, createPods, deletePods, movePods } from './pods.ts';
+export { annotatePod, bindPods, createPods, deletePods, movePods } from './pods.ts';
 export { labEnv, nodeExec, podExec, registerProcess } from './exec.ts';
 export { pauseTraffic, setTraffic, startTraffic } from './traffic/control.ts';
 export { readCounters, readLab, readUplink, trueMatrix } from './counters-read.ts';
@@ -23,4 +24,4 @@ export type { EdgeTotals, TrueMatrix, TruePodEdge, TrueWorkloadEdge } from './ma
 export { NODE_RANGE, POD_RANGE, SERVICE_RANGE } from './layout.ts';
 export { nodesThatFit, renderPod, renderSnapshot } from './snapshot.ts';
 export { DEFAULT_SCENARIO, loadScenario, shippedScenarios } from './scenario-load.ts';
-export { parseScenario, type Scenario } from './scenario.ts';
+export { parseScenario, type Bandwidth, type Scenario } from './scenario.ts';

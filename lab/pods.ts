@@ -6,6 +6,7 @@ import { readCountersFile } from './counters-read.ts';
 import { addPod, bind } from './layout.ts';
 import { endProcesses, isAlive, nsenterArgs, startDetached } from './processes.ts';
 import { publish } from './publish.ts';
+import type { Bandwidth } from './scenario.ts';
 import { servicesRuleset } from './services-nft.ts';
 import { countersFile, logFile, nodeOf, planFile, saveState, type Lab, type LabPod, type ProcessRef } from './state.ts';
 import { podProgram } from './traffic/build.ts';
@@ -117,6 +118,12 @@ export async function plugIn(lab: Lab, pods: readonly LabPod[], nodeName: string
 
 export async function setSysctls(netns: string, sysctls: readonly Sysctl[]): Promise<void> {
   await command('nsenter', nsenterArgs(netns, ['sh', '-c', sysctlScript(sysctls)]));
+}
+
+/** Gives a pod annotations of bandwidth, as `kubectl annotate` does; none: takes them away. Throws LAB_UNKNOWN_OBJECT. */
+export async function annotatePod(lab: Lab, name: string, bandwidth: Bandwidth): Promise<void> {
+  podOf(lab, name).bandwidth = bandwidth;
+  await publish(lab);
 }
 
 /** Makes all nodes translate Service addresses to the pods there are now. */

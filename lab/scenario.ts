@@ -33,6 +33,14 @@ export interface ScenarioWorkload {
   readonly placement: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly service: ScenarioService | undefined;
+  /** What its pods ask for by their annotations. */
+  readonly bandwidth?: Bandwidth;
+}
+
+/** Values of kubernetes.io/egress-bandwidth and ingress-bandwidth, as people write them; absent: no annotation. */
+export interface Bandwidth {
+  readonly egress?: string;
+  readonly ingress?: string;
 }
 
 export interface ScenarioService {
@@ -171,7 +179,7 @@ function readNode(r: Reader): ScenarioNode {
 }
 
 function readWorkload(r: Reader, nodeNames: readonly string[]): ScenarioWorkload {
-  const o = r.object(['name', 'image', 'cpu', 'memory', 'placement', 'replicas', 'env', 'service']);
+  const o = r.object(['name', 'image', 'cpu', 'memory', 'placement', 'replicas', 'env', 'service', 'bandwidth']);
   const name = o.get('name').text(DNS_LABEL, 'a DNS label of at most 40 characters');
   let placement: string[];
   if (o.has('placement')) {
@@ -207,7 +215,16 @@ function readWorkload(r: Reader, nodeNames: readonly string[]): ScenarioWorkload
     placement,
     env: o.has('env') ? o.get('env').textRecord() : {},
     service,
+    ...(o.has('bandwidth') ? { bandwidth: readBandwidth(o.get('bandwidth')) } : {}),
   };
+}
+
+/** Whether a value can be used is for the agent to say. */
+function readBandwidth(r: Reader): Bandwidth {
+  const o = r.object(['egress', 'ingress']);
+  const read = (key: keyof Bandwidth): Bandwidth =>
+    o.has(key) ? { [key]: o.get(key).text(/^[^\n]{1,40}$/, 'a quantity of bits a second such as 10M') } : {};
+  return { ...read('egress'), ...read('ingress') };
 }
 
 function readEdge(

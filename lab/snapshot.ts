@@ -1,7 +1,7 @@
 import { parseMilliQuantity } from '../lib/quantity.ts';
 import { replicaSetName, templateHash } from './layout.ts';
 import { uidOf } from './names.ts';
-import type { ScenarioWorkload } from './scenario.ts';
+import type { Bandwidth, ScenarioWorkload } from './scenario.ts';
 import type { LabPod, LabState } from './state.ts';
 
 /**
@@ -77,7 +77,7 @@ function controllers(state: LabState, w: ScenarioWorkload): object[] {
       spec: {
         replicas,
         selector: { matchLabels: { app: w.name } },
-        template: { metadata: { labels: { app: w.name } }, spec: podSpec(w) },
+        template: { metadata: { labels: { app: w.name }, ...annotations(w.bandwidth) }, spec: podSpec(w) },
       },
       status,
     },
@@ -95,7 +95,10 @@ function controllers(state: LabState, w: ScenarioWorkload): object[] {
       spec: {
         replicas,
         selector: { matchLabels: { app: w.name, 'pod-template-hash': hash } },
-        template: { metadata: { labels: { app: w.name, 'pod-template-hash': hash } }, spec: podSpec(w) },
+        template: {
+          metadata: { labels: { app: w.name, 'pod-template-hash': hash }, ...annotations(w.bandwidth) },
+          spec: podSpec(w),
+        },
       },
       status,
     },
@@ -116,6 +119,7 @@ export function renderPod(state: LabState, pod: LabPod): object {
       uid: pod.uid,
       creationTimestamp: timestamp(pod.createdAtMs),
       labels: { app: pod.workload, 'pod-template-hash': templateHash(state, pod.workload) },
+      ...annotations(pod.bandwidth ?? w.bandwidth),
       ownerReferences: [owner('ReplicaSet', replicaSetName(state, pod.workload), replicaSetUid(state, pod.workload))],
     },
     spec: { ...podSpec(w), ...(pod.node === undefined ? {} : { nodeName: pod.node }) },
@@ -128,6 +132,16 @@ export function renderPod(state: LabState, pod: LabPod): object {
           conditions: [{ type: 'Ready', status: 'True' }],
         }
       : { phase: 'Pending' },
+  };
+}
+
+function annotations({ egress, ingress }: Bandwidth = {}): { annotations?: Record<string, string> } {
+  if (egress === undefined && ingress === undefined) return {};
+  return {
+    annotations: {
+      ...(egress === undefined ? {} : { 'kubernetes.io/egress-bandwidth': egress }),
+      ...(ingress === undefined ? {} : { 'kubernetes.io/ingress-bandwidth': ingress }),
+    },
   };
 }
 

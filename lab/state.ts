@@ -2,7 +2,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, NetloomError } from '../lib/errors.ts';
 import { checkLabName } from './names.ts';
-import type { Scenario } from './scenario.ts';
+import type { Bandwidth, Scenario } from './scenario.ts';
 
 /** A process, told from a later one with the same pid by when it started. */
 export interface ProcessRef {
@@ -45,6 +45,8 @@ export interface LabPod {
   namespace: string | undefined;
   netns: string | undefined;
   process: ProcessRef | undefined;
+  /** Its own annotations, in the place of those of its workload. */
+  bandwidth?: Bandwidth;
 }
 
 /** A pod that is gone. Its address belongs to no later pod of the lab. */
@@ -103,6 +105,8 @@ export const DEFAULT_LAB_NAME = 'demo';
 export const labDir = (root: string, name: string): string => join(root, name);
 export const stateFile = (dir: string): string => join(dir, 'lab.json');
 export const snapshotFile = (lab: Lab): string => join(lab.dir, 'snapshot.json');
+/** Of `netloom agent --state` where it holds the pods of a node to their bandwidth. */
+export const limitsDir = (lab: Lab, node: string): string => join(lab.dir, 'limits', node);
 /** Of `netloom agent --scope`: the node's network namespace and those of its pods, one path a line. */
 export const scopeFile = (lab: Lab, node: string): string => join(lab.dir, 'scopes', `${node}.txt`);
 export const planFile = (lab: Lab, process: string): string => join(lab.dir, 'plans', process);

@@ -14,7 +14,7 @@ export const LIMIT_INTERFACE = {
 } as const satisfies StructLayout;
 
 export const LIMIT_CONFIG = {
-  size: 64,
+  size: 80,
   fields: {
     rate: { offset: 0, size: 8 },
     request: { offset: 8, size: 8 },
@@ -31,6 +31,9 @@ export const LIMIT_CONFIG = {
     mode: { offset: 59, size: 1 },
     flags: { offset: 60, size: 2 },
     node_slot: { offset: 62, size: 2 },
+    police_max_ahead_ns: { offset: 64, size: 8 },
+    police_ns: { offset: 72, size: 4 },
+    reserved: { offset: 76, size: 4 },
   },
 } as const satisfies StructLayout;
 
@@ -41,7 +44,8 @@ export const LIMIT_CLOCK = {
     request_ns: { offset: 8, size: 8 },
     fair_ns: { offset: 16, size: 8 },
     sparse_ns: { offset: 24, size: 8 },
-    reserved: { offset: 32, size: 32 },
+    police_ns: { offset: 32, size: 8 },
+    reserved: { offset: 40, size: 24 },
   },
 } as const satisfies StructLayout;
 
@@ -58,8 +62,10 @@ export const LIMIT_FLOW = {
 export const LIMIT_FLOWS = 1024;
 export const LIMIT_QUEUE_BUCKETS = 24;
 
+const QUEUE_END = 128 + 8 * LIMIT_QUEUE_BUCKETS;
+
 export const LIMIT_STAT = {
-  size: 128 + 8 * LIMIT_QUEUE_BUCKETS,
+  size: QUEUE_END + 24,
   fields: {
     offered_packets: { offset: 0, size: 8 },
     offered_bytes: { offset: 8, size: 8 },
@@ -79,6 +85,9 @@ export const LIMIT_STAT = {
     last_random: { offset: 120, size: 4 },
     reserved: { offset: 124, size: 4 },
     queue: { offset: 128, size: 8 * LIMIT_QUEUE_BUCKETS },
+    recalled_packets: { offset: QUEUE_END, size: 8 },
+    recalled_bytes: { offset: QUEUE_END + 8, size: 8 },
+    recalled_ns: { offset: QUEUE_END + 16, size: 8 },
   },
 } as const satisfies StructLayout;
 
@@ -102,7 +111,9 @@ export const LAYOUTS: Readonly<Record<string, StructLayout>> = {
   limit_owner: LIMIT_OWNER,
 };
 
-/** Slot of interfaces that have no limit in a direction. */
+/** Slot of interfaces that have no limit in a direction; its counters are of what all uplinks were offered. */
 export const NO_SLOT = 0;
-/** With mode `htb` a slot travels in the packet as a departure time, so there can be no more of them. */
+/** With mode `htb` a slot travels in the packet as a departure time below this, so there can be no more of them. */
 export const SLOT_END = 65_536;
+/** What travels there once the packet was judged at an uplink. */
+export const CARRIED_JUDGED = SLOT_END - 1;

@@ -11,6 +11,10 @@
  *   to_pod    egress of it: what the pod receives
  *   leave     egress of an uplink, where no sch_fq is: HTB holds packets back there, see LIMIT_HTB
  *
+ * With LIMIT_HTB from_pod is the backstop: it judges by a clock of its own, deep enough for TCP, so that all ways out of
+ * a pod together carry no more than the limit, also those that have no HTB (a pod next door, the node itself, another
+ * device). What `leave` drops it gives back to that clock.
+ *
  * They answer "next" or drop: whoever stands behind them in the chain, a network policy say, still has its word.
  */
 #include <stdbool.h>
@@ -30,16 +34,12 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define DROP TC_ACT_SHOT
 
 /*
- * 1: slots in LIMIT_HTB exist, so senders are to be judged where their packets leave, also at the interfaces of other
- * pods. 0: the verifier removes the code.
- */
-const volatile __u8 judge_senders = 0;
-
-/*
  * With LIMIT_HTB nothing reads departure times, so from_pod puts the slot there: a time that was over long ago. It stays
  * with the packet through forwarding, masquerade, bridges and tunnels, where ingress_ifindex is another's or lost.
  */
 #define CARRIED_SLOT_END 65536
+/* In its place once `leave` has judged the packet: a VLAN or a tunnel and the device below it may both be uplinks. */
+#define CARRIED_JUDGED 65535
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -93,6 +93,8 @@ struct slot {
 struct place {
 	bool from_pod; /* stamps are the pod's own, and not honoured */
 	bool classes;  /* the device's HTB has the slot's classes */
+	bool leaves;   /* it leaves the node here */
+	bool counted;  /* from_pod has counted and charged it already */
 };
 
 static __always_inline bool find_slot(__u32 id, struct slot *slot)
@@ -209,6 +211,15 @@ static __always_inline bool mark(struct __sk_buff *skb, const struct slot *slot,
 	return (config->flags & LIMIT_SHADOW) || bpf_skb_ecn_set_ce(skb);
 }
 
+/* A packet that from_pod let through is dropped after all: what was counted and charged for it is taken back. */
+static __always_inline void recall(struct limit_stat *stat, struct limit_clock *clock, __u32 wire, __u64 ahead, __u64 duration)
+{
+	stat->recalled_packets++;
+	stat->recalled_bytes += wire;
+	stat->recalled_ns += ahead < duration ? ahead : duration;
+	__sync_fetch_and_sub(&clock->police_ns, duration);
+}
+
 /* What is done to a packet that passes: nothing as shadow. `departure`: 0 or past, it does not wait. */
 static __always_inline void release(struct __sk_buff *skb, const struct slot *slot, struct place place, __u64 own, __u64 now,
 				    __u64 departure, bool bypass)
@@ -228,6 +239,8 @@ static __always_inline void release(struct __sk_buff *skb, const struct slot *sl
 	} else if (place.from_pod) {
 		clear_stamp(skb, own, now, slot->stat);
 	}
+	if (place.leaves)
+		bpf_skb_set_tstamp(skb, CARRIED_JUDGED, BPF_SKB_TSTAMP_DELIVERY_MONO);
 }
 
 static __always_inline int judge(struct __sk_buff *skb, const struct slot *slot, const struct packet *packet, struct place place)
@@ -245,7 +258,8 @@ static __always_inline int judge(struct __sk_buff *skb, const struct slot *slot,
 	clock = bpf_map_lookup_elem(&limit_clock, &slot->id);
 	flows = bpf_map_lookup_elem(&limit_flow, &slot->id);
 	if (!config->rate || !clock || !flows) {
-		count_passed(stat, packet->wire);
+		if (!place.counted)
+			count_passed(stat, packet->wire);
 		release(skb, slot, place, own, now, 0, false);
 		return NEXT;
 	}
@@ -273,6 +287,8 @@ static __always_inline int judge(struct __sk_buff *skb, const struct slot *slot,
 			if (ahead > (marked || !waiting ? config->hard_ns : config->drop_ns)) {
 				stat->dropped_packets++;
 				stat->dropped_bytes += packet->wire;
+				if (place.counted)
+					recall(stat, clock, packet->wire, ahead, duration);
 				return config->flags & LIMIT_SHADOW ? NEXT : DROP;
 			}
 			if (marked)
@@ -280,7 +296,8 @@ static __always_inline int judge(struct __sk_buff *skb, const struct slot *slot,
 		}
 	}
 
-	count_passed(stat, packet->wire);
+	if (!place.counted)
+		count_passed(stat, packet->wire);
 	before = charge(&clock->limit_ns, time, now, idle, duration);
 	if (bypass) {
 		stat->bypassed++;
@@ -294,42 +311,63 @@ static __always_inline int judge(struct __sk_buff *skb, const struct slot *slot,
 		flow->hash = hash;
 		flow->departure_ns = departure;
 		stat->delayed++;
-		stat->throttled_ns += departure - now < duration ? departure - now : duration;
+		if (!place.counted)
+			stat->throttled_ns += departure - now < duration ? departure - now : duration;
 	}
 	release(skb, slot, place, own, now, departure, false);
 	return NEXT;
 }
 
 /*
- * The slot of the pod that sent this packet, where it leaves. Interfaces that are known decide; behind a bridge or a
- * tunnel the packet itself says it, which only from_pod can make it do.
+ * The backstop of LIMIT_HTB: whether a packet may leave its pod, whatever way it goes then. Nothing is held back on some
+ * ways, so this queue exists only as a number, and is a policer's. Towards HTB it is as long as HTB's, and never full.
  */
-static __always_inline __u32 sender_slot(struct __sk_buff *skb)
+static __always_inline bool may_leave_pod(const struct slot *slot, const struct packet *packet)
 {
-	__u32 from = skb->ingress_ifindex;
-	const struct limit_interface *interface = from ? interface_of(from) : NULL;
-	__u64 own;
+	const struct limit_config *config = slot->config;
+	__u64 now = bpf_ktime_get_ns(), time, duration, ahead;
+	struct limit_stat *stat = slot->stat;
+	struct limit_clock *clock;
+	bool idle;
 
-	if (interface)
-		return interface->egress_slot;
-	own = stamp_of(skb);
-	return own < CARRIED_SLOT_END ? own : LIMIT_NO_SLOT;
+	stat->last_ns = now;
+	clock = bpf_map_lookup_elem(&limit_clock, &slot->id);
+	if (!config->rate || !clock) {
+		count_passed(stat, packet->wire);
+		return true;
+	}
+	duration = duration_ns(packet->wire, config->rate);
+	time = read_clock(&clock->police_ns);
+	idle = is_idle(time, now, now + config->police_max_ahead_ns);
+	if (idle && time > now)
+		stat->clock_resets++;
+	ahead = idle ? 0 : time - now;
+	if (ahead > config->police_ns && !bypasses(config, clock, packet->wire, now, duration)) {
+		stat->dropped_packets++;
+		stat->dropped_bytes += packet->wire;
+		return false;
+	}
+	count_passed(stat, packet->wire);
+	stat->throttled_ns += ahead < duration ? ahead : duration;
+	charge(&clock->police_ns, time, now, idle, duration);
+	return true;
 }
 
 /*
- * The sender's limit, if it is one that holds where packets leave. At another pod's interface HTB has no classes of it:
- * the same clock drops what is too much there, so that all ways out together carry no more than the limit.
+ * The slot of the pod that sent this packet, where it leaves. Interfaces that are known decide; behind a bridge or a
+ * tunnel the packet itself says it, which only from_pod can make it do.
  */
-static __always_inline int judge_sender(struct __sk_buff *skb, const struct packet *packet, bool classes)
+static __always_inline __u32 sender_slot(struct __sk_buff *skb, __u64 own)
 {
-	struct place place = { .classes = classes };
-	struct slot slot;
+	__u32 from = skb->ingress_ifindex;
+	const struct limit_interface *interface;
 
-	if (packet->exempt || !find_slot(sender_slot(skb), &slot))
-		return NEXT;
-	if (slot.config->mode != LIMIT_HTB || (slot.config->flags & LIMIT_SHADOW))
-		return NEXT;
-	return judge(skb, &slot, packet, place);
+	if (own == CARRIED_JUDGED)
+		return LIMIT_NO_SLOT;
+	interface = from ? interface_of(from) : NULL;
+	if (interface)
+		return interface->egress_slot;
+	return own < CARRIED_SLOT_END ? own : LIMIT_NO_SLOT;
 }
 
 SEC("tc")
@@ -356,6 +394,8 @@ int from_pod(struct __sk_buff *skb)
 
 	if (slot.config->flags & LIMIT_SHADOW)
 		return NEXT;
+	if (!packet.exempt && !may_leave_pod(&slot, &packet))
+		return DROP;
 	own = stamp_of(skb);
 	if (own)
 		clear_stamp(skb, own, bpf_ktime_get_ns(), slot.stat);
@@ -371,18 +411,10 @@ int to_pod(struct __sk_buff *skb)
 	struct place place = {};
 	struct packet packet;
 	struct slot slot;
-	bool limited;
 
-	if (!interface)
-		return NEXT;
-	limited = find_slot(interface->ingress_slot, &slot);
-	if (!limited && !judge_senders)
+	if (!interface || !find_slot(interface->ingress_slot, &slot))
 		return NEXT;
 	parse_packet(skb, false, true, &packet);
-	if (judge_senders && judge_sender(skb, &packet, false) == DROP)
-		return DROP;
-	if (!limited)
-		return NEXT;
 	count_offered(slot.stat, &packet);
 	if (packet.exempt)
 		return NEXT;
@@ -393,8 +425,24 @@ int to_pod(struct __sk_buff *skb)
 SEC("tc")
 int leave(struct __sk_buff *skb)
 {
+	struct place place = { .classes = true, .leaves = true };
+	__u32 nobody = LIMIT_NO_SLOT;
+	struct limit_stat *all = bpf_map_lookup_elem(&limit_stat, &nobody);
+	__u64 own = stamp_of(skb);
 	struct packet packet;
+	struct slot slot;
 
+	if (all) {
+		all->offered_packets++;
+		all->offered_bytes += skb->len;
+	}
+	if (!find_slot(sender_slot(skb, own), &slot))
+		return NEXT;
+	if (slot.config->mode != LIMIT_HTB || (slot.config->flags & LIMIT_SHADOW))
+		return NEXT;
 	parse_packet(skb, false, true, &packet);
-	return judge_sender(skb, &packet, true);
+	if (packet.exempt)
+		return NEXT;
+	place.counted = own == slot.id;
+	return judge(skb, &slot, &packet, place);
 }

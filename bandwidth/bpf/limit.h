@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-/* Slot of interfaces that have no limit in a direction; its values stay zero. */
+/* Slot of interfaces that have no limit in a direction. Its values stay zero, but for what all uplinks were offered. */
 #define LIMIT_NO_SLOT 0
 /* Flow buckets of a slot; a power of two. */
 #define LIMIT_FLOWS 1024
@@ -23,7 +23,10 @@
 enum limit_mode {
 	/* Departure times for sch_fq: the packet is stamped at the pod's interface and waits where it leaves. */
 	LIMIT_STAMP = 0,
-	/* No sch_fq: HTB holds packets back, the program keeps its queue short where packets enter it. */
+	/*
+	 * No sch_fq: HTB holds packets back, the program keeps its queue short where packets enter it. What a pod sends
+	 * some other way is policed as it leaves the pod.
+	 */
 	LIMIT_HTB = 1,
 	/* Nothing holds packets back: what finds the virtual queue full is dropped at the pod's interface. */
 	LIMIT_POLICE = 2,
@@ -71,6 +74,10 @@ struct limit_config {
 	__u8 mode;
 	__u16 flags;
 	__u16 node_slot; /* not used yet */
+	/* HTB: the same for the backstop's clock, and the queue at which it drops. */
+	__u64 police_max_ahead_ns;
+	__u32 police_ns;
+	__u32 reserved;
 };
 
 /* Moved by atomic adds: the time at which everything charged so far will have been sent at the rate. */
@@ -79,7 +86,8 @@ struct limit_clock {
 	__u64 request_ns; /* not used yet */
 	__u64 fair_ns;	  /* not used yet */
 	__u64 sparse_ns;
-	__u64 reserved[4];
+	__u64 police_ns; /* HTB: of all that left the pod, whatever way */
+	__u64 reserved[3];
 } __attribute__((aligned(64)));
 
 /* Departure of the last packet of a flow that was held back. Written without a lock: a torn pair delays a packet by no
@@ -94,11 +102,14 @@ struct limit_flows {
 	struct limit_flow at[LIMIT_FLOWS];
 };
 
-/* Cumulative, of each CPU. offered = what came to the pod's interface = exempt + passed + dropped, if it is judged there. */
+/*
+ * Cumulative, of each CPU. offered = what came to the pod's interface = exempt + passed + dropped, where passed is what was
+ * let through there less what was recalled. What came past from_pod is in passed and dropped only.
+ */
 struct limit_stat {
 	__u64 offered_packets;
 	__u64 offered_bytes;
-	__u64 packets; /* passed the limit */
+	__u64 packets; /* passed the limit, some of them only to be recalled */
 	__u64 bytes;
 	__u64 delayed;
 	__u64 marked;
@@ -120,6 +131,10 @@ struct limit_stat {
 	__u32 reserved;
 	/* Packets by the queue that they found: 0: below 1,024 ns, i: from 2^(i-1) x 1,024 ns. */
 	__u64 queue[LIMIT_QUEUE_BUCKETS];
+	/* HTB: let through by from_pod and dropped at an uplink; to be subtracted from packets, bytes and throttled_ns. */
+	__u64 recalled_packets;
+	__u64 recalled_bytes;
+	__u64 recalled_ns;
 };
 
 /* Whose slot it is, for the next agent; the programs do not look. */

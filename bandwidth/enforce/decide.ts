@@ -1,8 +1,8 @@
 import { DIRECTIONS, type Direction } from '../contract/bandwidth.ts';
-import type { PodInterface, PodPlace } from '../interfaces/types.ts';
+import type { NoInterface, PodInterface, PodPlace } from '../interfaces/types.ts';
 import { podClasses } from '../qdiscs/htb-tree.ts';
 import type { DeviceNeed, ShapedPod } from '../qdiscs/types.ts';
-import { slotConfig, type InterfaceEntry, type LimitMode } from '../slot-config.ts';
+import { isLimited, slotConfig, type InterfaceEntry, type LimitMode } from '../slot-config.ts';
 import { ownerOf, type Slots } from './slots.ts';
 import type { Desired, Hook, LimitState, NodeView, Purpose, SlotUse, Standing, WishingPod } from './types.ts';
 import { obstacle, wayThrough, type Way } from './ways.ts';
@@ -42,6 +42,14 @@ interface Held extends Limited {
   readonly slot: number;
 }
 
+/** Of pods without an interface: it is of no use to wait. */
+const LASTING: ReadonlySet<string> = new Set<NoInterface>([
+  'host-network',
+  'foreign-device',
+  'bad-address',
+  'not-coming',
+]);
+
 const MODE_STATE: Readonly<Record<LimitMode, LimitState>> = {
   stamp: 'enforced',
   htb: 'shaped-htb',
@@ -73,14 +81,19 @@ class Draft {
     const counts = this.#options.purpose === 'shadow';
     if (wish.kind === 'none' && !(counts && place.found)) return;
     const { bps, complaint } = this.#holding(pod, direction);
-    if (!place.found) {
-      const passing = place.reason !== 'host-network' && place.reason !== 'foreign-device';
-      const reason = join(complaint, place.detail);
-      this.#stand(pod, direction, { state: passing ? 'pending' : 'unsupported', reason, bps });
+    const hindrance = place.found ? '' : place.detail;
+    const isLasting = !place.found && LASTING.has(place.reason);
+    // What it asks for cannot be held wherever its interface is.
+    if (bps === undefined && !(counts && place.found)) {
+      this.#stand(pod, direction, { state: 'unsupported', reason: join(complaint, isLasting ? hindrance : ''), bps });
       return;
     }
-    if (bps === undefined && !counts) {
-      this.#stand(pod, direction, { state: 'unsupported', reason: complaint, bps });
+    if (!place.found) {
+      this.#stand(pod, direction, {
+        state: isLasting ? 'unsupported' : 'pending',
+        reason: join(complaint, hindrance),
+        bps,
+      });
       return;
     }
     this.#limited.push({ pod, direction, interfaces: place.interfaces, bps: bps ?? 0n, complaint });
@@ -164,17 +177,18 @@ class Draft {
     const held = [...modes.keys()];
     const slots = held.map((one) => this.#use(one, modes.get(one)!));
     const shaped = held.filter((one) => modes.get(one) === 'htb');
-    const shapedSenders = shaped.filter(({ direction }) => direction === 'egress');
     if (held.length === 0) return this.#desired([], new Map(), [], []);
 
     const entries = this.#entries(held);
     const hooks: Hook[] = [];
-    for (const [ifindex, entry] of entries) {
-      hooks.push({ ifindex, role: 'from_pod' });
-      // Towards any pod the limits of senders hold that are judged where their packets leave.
-      if (entry.ingressSlot !== undefined || shapedSenders.length > 0) hooks.push({ ifindex, role: 'to_pod' });
+    if (shaped.some(({ direction }) => direction === 'egress')) {
+      for (const { ifindex } of uplinks) hooks.push({ ifindex, role: 'leave' });
     }
-    if (shapedSenders.length > 0) for (const { ifindex } of uplinks) hooks.push({ ifindex, role: 'leave' });
+    // A new link takes the kernel some 13 ms, so those without which a limit does not hold come first.
+    for (const [ifindex, entry] of [...entries].sort(([, a], [, b]) => Number(isLimited(b)) - Number(isLimited(a)))) {
+      hooks.push({ ifindex, role: 'from_pod' });
+      if (entry.ingressSlot !== undefined) hooks.push({ ifindex, role: 'to_pod' });
+    }
     const needs = abilities.fq ? this.#pacing(held.filter((one) => modes.get(one) === 'stamp')) : this.#shaping(shaped);
     return this.#desired(slots, entries, hooks, needs);
   }
@@ -250,9 +264,7 @@ class Draft {
           ? `not held towards ${others.slice(0, 2).join(' and ')}${others.length > 2 ? ', ...' : ''}`
           : '';
       const reason = join(complaint, way.reason, unheeded);
-      // What it asks for cannot be held, though what it asked for before is.
-      const unheld = way.mode === 'other' || pod.wishes[direction].kind === 'unsupported';
-      const state = unheld ? 'unsupported' : MODE_STATE[way.mode];
+      const state = way.mode === 'other' ? 'unsupported' : MODE_STATE[way.mode];
       if (!dry || state === 'unsupported') this.#stand(pod, direction, { state, reason, bps });
       else this.#stand(pod, direction, { state: 'dry-run', reason: join(`would be ${state}`, reason), bps });
     }

@@ -1,23 +1,34 @@
+import { setImmediate as immediate } from 'node:timers/promises';
 import { possibleCpus } from '../../lib/bpf/index.ts';
 import { NetloomError, sentenceOf } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
-import { NetlinkMonitor, NetlinkSocket, TC_CLSACT_PARENT, kernelHasFq, type Link } from '../../lib/netlink/index.ts';
-import { findPodInterfaces, type KnownPlaces } from '../interfaces/find.ts';
-import { readNodeNetwork } from '../interfaces/read.ts';
-import type { NodeNetwork } from '../interfaces/types.ts';
-import { findUplinks } from '../interfaces/uplinks.ts';
+import {
+  NetlinkMonitor,
+  NetlinkSocket,
+  TC_CLSACT_PARENT,
+  dumpLinks,
+  kernelHasFq,
+  type Changes,
+} from '../../lib/netlink/index.ts';
+import type { KnownPlaces } from '../interfaces/find.ts';
+import { describeElsewhere, findElsewhere, interfacesOf, remedyFor } from '../kernel/elsewhere.ts';
 import type { Left } from '../kernel/left.ts';
 import { LimitKernel } from '../kernel/limit-kernel.ts';
 import type { LimitPins } from '../kernel/pins.ts';
-import { applyNeeds, readDevices, type Applied } from '../qdiscs/apply.ts';
+import { applyNeeds, type Applied } from '../qdiscs/apply.ts';
 import type { DeviceState } from '../qdiscs/types.ts';
 import type { LimitReport } from '../status/report.ts';
 import { Watcher } from '../status/watcher.ts';
+import { isLimited } from '../slot-config.ts';
+import { standingsBeside } from './beside.ts';
 import { decide } from './decide.ts';
 import { standingsWith } from './faults.ts';
-import { findOtherLimiters } from './other-limiters.ts';
+import { lookAtNode, placesLeft } from './look.ts';
+import { ListDoubt } from './list-doubt.ts';
+import { Patience } from './patience.ts';
 import { Settings, type AnnotatedPod } from './settings.ts';
 import { Slots, ownerOf } from './slots.ts';
+import { attempt, takeAway } from './take-away.ts';
 import type { Desired, Fault, NodeView, Purpose, Standing, WishingPod } from './types.ts';
 import type { Direction } from '../contract/bandwidth.ts';
 
@@ -28,9 +39,11 @@ export interface EnforcerOptions {
   readonly purpose: Purpose;
   /** Where limits outlive this process; not for purpose `dry-run`. */
   readonly pins?: LimitPins | undefined;
+  /** The folder of these pins; of a dry run: where an agent before may have pinned limits. */
+  readonly pinsDir?: string | undefined;
   /** Directions of pods that may have a limit, and one: 16 KiB of kernel memory each, once the first pod needs one. */
   readonly slots?: number | undefined;
-  /** Names of the uplinks. Default: those that routes lead to. */
+  /** Names of the uplinks, of whatever kind. Default: those that routes lead to. */
   readonly uplinks?: readonly string[] | undefined;
   /** Default: tcx where the kernel has it. */
   readonly hooks?: 'tcx' | 'clsact' | undefined;
@@ -39,8 +52,10 @@ export interface EnforcerOptions {
   readonly logger: Logger;
   /** Counters are read so often, ms. Default: once a second, on which `netloom limits --suggest` counts. */
   readonly sampleMs?: number | undefined;
-  /** Told of each change of how a direction of a pod stands. */
-  readonly onStanding?: (pod: WishingPod, direction: Direction, standing: Standing) => void;
+  /** How long a list of pods is not believed that would take all limits away, ms. Default: a minute. */
+  readonly doubtMs?: number | undefined;
+  /** Told of each change of how a direction of a pod stands; undefined: nothing is wished of it any more, or the pod went. */
+  readonly onStanding?: (pod: WishingPod, direction: Direction, standing: Standing | undefined) => void;
 }
 
 /** The least time between two looks at everything; a change after a quiet time is acted on at once. */
@@ -66,17 +81,33 @@ export class Enforcer {
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #unshapable = new Map<number, { readonly reason: string; readonly untilMs: number }>();
   readonly #settings = new Settings();
+  readonly #patience = new Patience();
+  readonly #doubt: ListDoubt;
   #socket: NetlinkSocket | undefined;
   #monitor: NetlinkMonitor | undefined;
+  /** Devices whose qdiscs this process changed and looked at again a moment ago: what it hears of them now is no news. */
+  #justSeen: ReadonlySet<number> = new Set();
   #kernel: LimitKernel | undefined;
   #fq: boolean | undefined;
+  /** As the source told them last, and as they are acted on. */
   #pods: readonly AnnotatedPod[] | undefined;
+  #believed: readonly AnnotatedPod[] | undefined;
   #known: KnownPlaces = new Map();
   /** What an agent before this one left, until everything was looked at once. */
   #left: Left | undefined;
+  /** Whose limits these are, until that. */
+  #leftOwners: ReadonlySet<string> = new Set();
+  /** What was decided last, before faults. */
+  #decided: { readonly desired: Desired; readonly view: NodeView } | undefined;
   #desired: Desired | undefined;
-  #standings = new Map<string, Standing>();
-  #warnings: readonly string[] = [];
+  #standings = new Map<string, Told>();
+  #warnings: readonly Warning[] = [];
+  /** Limits that this agent does not look after, and when they were looked for. */
+  #beside: { readonly ifindexes: ReadonlySet<number>; readonly warnings: readonly Warning[]; readonly atMs: number } = {
+    ifindexes: new Set(),
+    warnings: [],
+    atMs: Number.NEGATIVE_INFINITY,
+  };
   /** Texts of what could not be done at the last look. */
   #faults: ReadonlySet<string> = new Set();
   #next: NodeJS.Timeout | undefined;
@@ -91,6 +122,7 @@ export class Enforcer {
     this.#options = options;
     this.#slots = new Slots(options.slots ?? DEFAULT_SLOTS);
     this.#watcher = new Watcher(options.node);
+    this.#doubt = new ListDoubt(options.doubtMs);
   }
 
   /** Takes up what is in force. @throws NetloomError of lib/bpf and lib/netlink: what cannot work here at all */
@@ -121,8 +153,14 @@ export class Enforcer {
       fq: this.#fq ?? false,
       hooks: this.#kernel?.hookKind ?? null,
       slots: { used: this.#slots.used, most: this.#slots.most },
-      warnings: this.#warnings,
+      podsKnown: this.#believed !== undefined,
+      warnings: [...this.#waiting(), ...this.#warnings.map(({ text }) => text)],
     });
+  }
+
+  #waiting(): string[] {
+    if (this.#pods !== undefined || this.#slots.used === 0) return [];
+    return [`limits of the agent before stay in force (${this.#slots.used}); which pods they are of is not known yet`];
   }
 
   /** Resolves once what was asked for last is done, or could not be done. */
@@ -159,7 +197,8 @@ export class Enforcer {
     this.#dirty = false;
     this.#running = this.#reconcile()
       .catch((error: unknown) => {
-        this.#warn([`limits could not be set: ${sentenceOf(error)}`]);
+        this.#warn([...this.#beside.warnings, warning(`limits could not be set: ${sentenceOf(error)}`)]);
+        this.#tellMissing(sentenceOf(error));
         this.#retry();
       })
       .finally(() => {
@@ -177,8 +216,12 @@ export class Enforcer {
   }
 
   async #reconcile(): Promise<void> {
-    const pods = this.#pods;
-    if (pods === undefined) return;
+    const doubts = this.#believe();
+    const pods = this.#believed;
+    if (pods === undefined) {
+      this.#warn(doubts);
+      return;
+    }
     const wishing = this.#settings.read(pods);
     const view = this.#look(wishing);
     const decided = decide(view, {
@@ -186,99 +229,162 @@ export class Enforcer {
       slots: this.#slots,
       lastBps: (uid, direction) => this.#settings.lastBps(uid, direction),
     });
+    this.#decided = { desired: decided, view };
     const faults = this.#options.purpose === 'dry-run' ? [] : await this.#apply(decided, view);
     const released = this.#releaseSlots(decided);
-    const standings = standingsWith(decided, view, faults, this.#faults);
-    this.#faults = new Set(faults.map(({ text }) => text));
-    this.#desired = { ...decided, standings };
-    this.#watcher.set(this.#desired, view);
-    this.#tell();
-    this.#warn([...this.#faults]);
+    this.#lookBeside();
+    const standings = this.#show(faults);
+    this.#warn([...doubts, ...view.warnings.map(warning), ...this.#beside.warnings, ...[...this.#faults].map(warning)]);
     const states = [...standings.values()].flatMap((of) => Object.values(of).map(({ state }) => state));
     if (states.includes('pending') || faults.length > 0) this.#retry();
     // Somebody may have waited for a slot.
     if (released > 0 && this.#kernel !== undefined && states.includes('unsupported')) this.#trigger();
   }
 
+  /** Tells how the pods stand with these faults. */
+  #show(faults: readonly Fault[]): Desired['standings'] {
+    const { desired, view } = this.#decided!;
+    const held = standingsWith(desired, view, faults, this.#faults);
+    const standings = standingsBeside(held, view, this.#beside.ifindexes, 'limits of another agent are in force there');
+    this.#faults = new Set(faults.map(({ text }) => text));
+    this.#desired = { ...desired, standings };
+    this.#watcher.set(this.#desired, view);
+    this.#tell();
+    return standings;
+  }
+
+  /** After a look that failed: limits whose programs are not there do not hold. */
+  #tellMissing(why: string): void {
+    if (this.#decided === undefined) return;
+    const missing = this.#decided.desired.hooks.filter((hook) => this.#kernel?.runsAt(hook) !== true);
+    const faults = missing.map(({ ifindex, role }): Fault => ({ ifindex, part: role, text: why }));
+    this.#show(faults);
+  }
+
+  /** Takes over what the source told, unless that is to be doubted. @returns what is doubted */
+  #believe(): Warning[] {
+    const told = this.#pods;
+    if (told === undefined || told === this.#believed) return [];
+    const kernel = this.#kernel;
+    const uids = new Set(told.flatMap(({ uid }) => [ownerOf(uid, 'egress'), ownerOf(uid, 'ingress')]));
+    const inForce = kernel === undefined ? [] : this.#slots.others(new Set());
+    const facts = {
+      listed: told.length,
+      inForce: inForce.length,
+      someListed: inForce.some(([owner]) => uids.has(owner)),
+      someThere: kernel !== undefined && inForce.length > 0 && this.#isThere(kernel.limited()),
+    };
+    if (this.#doubt.believes(facts, performance.now())) {
+      this.#believed = told;
+      return [];
+    }
+    const { node } = this.#options;
+    const found =
+      told.length === 0 ? `no pod of node ${node} is known` : `none of their pods is among those of node ${node}`;
+    const text = `limits are in force (${inForce.length}), but ${found}: they stay for a minute. Is --node right?`;
+    return [{ text, level: 'error' }];
+  }
+
+  #isThere(ifindexes: readonly number[]): boolean {
+    const there = new Set(dumpLinks(this.#netlink()).map(({ ifindex }) => ifindex));
+    return ifindexes.some((ifindex) => there.has(ifindex));
+  }
+
+  /** A dry run looks for limits that are in force, now and then; other agents did at their start, and keep others off. */
+  #lookBeside(): void {
+    const { pinsDir, purpose } = this.#options;
+    const nowMs = performance.now();
+    if (purpose !== 'dry-run' || pinsDir === undefined || nowMs < this.#beside.atMs + RESYNC_MS) return;
+    const ifindexes = new Set<number>();
+    const warnings: Warning[] = [];
+    const elsewhere = findElsewhere(this.#netlink(), pinsDir);
+    if (elsewhere !== undefined) {
+      for (const { ifindex } of elsewhere.interfaces) ifindexes.add(ifindex);
+      warnings.push({ text: `${describeElsewhere(elsewhere)}. ${remedyFor(elsewhere)}`, level: 'error' });
+    }
+    const before = interfacesOf(pinsDir);
+    if (before.length > 0) {
+      for (const ifindex of before) ifindexes.add(ifindex);
+      warnings.push(
+        warning(`limits of an earlier agent are in force at ${before.length} interfaces, pinned in ${pinsDir}`),
+      );
+    }
+    this.#beside = { ifindexes, warnings, atMs: nowMs };
+  }
+
   #look(pods: readonly WishingPod[]): NodeView {
-    const socket = this.#netlink();
-    const network = readNodeNetwork(socket);
-    const places = findPodInterfaces(network, pods, this.#knownPlaces(network, pods));
-    this.#left = undefined;
-    this.#known = new Map(
-      [...places].flatMap(([uid, place]) => (place.found ? [[uid, place.interfaces] as const] : [])),
-    );
-    const ofPods = [...places.values()].flatMap((place) => (place.found ? place.interfaces : []));
-    const uplinks = this.#uplinks(network, new Set(ofPods.map(({ ifindex }) => ifindex)));
-    const devices = readDevices(socket);
     const nowMs = performance.now();
     for (const [ifindex, { untilMs }] of this.#unshapable) if (untilMs <= nowMs) this.#unshapable.delete(ifindex);
-    return {
+    const left = this.#left;
+    const view = lookAtNode(this.#netlink(), {
       pods,
-      places,
-      uplinks,
-      devices,
-      neighbours: findOtherLimiters(socket, devices, uplinks, ofPods),
-      headerless: headerless(network.links),
+      known: (network) => (left === undefined ? this.#known : placesLeft(left, network, pods)),
+      uplinks: this.#options.uplinks,
       abilities: {
         fq: this.#fq ?? false,
         cpus: possibleCpus(),
         unshapable: new Map([...this.#unshapable].map(([ifindex, { reason }]) => [ifindex, reason])),
       },
-    };
-  }
-
-  #uplinks(network: NodeNetwork, ofPods: ReadonlySet<number>): ReturnType<typeof findUplinks> {
-    const { uplinks: names } = this.#options;
-    const found = findUplinks(network.links, network.routes, ofPods);
-    return names === undefined ? found : found.filter(({ name }) => names.includes(name));
-  }
-
-  /** After a restart: the interfaces of a slot are those of its pod. */
-  #knownPlaces(network: NodeNetwork, pods: readonly WishingPod[]): KnownPlaces {
-    const left = this.#left;
-    if (left === undefined) return this.#known;
-    const uidOf = new Map(
-      pods.flatMap(({ uid }) => [
-        [ownerOf(uid, 'egress'), uid],
-        [ownerOf(uid, 'ingress'), uid],
-      ]),
+    });
+    this.#left = undefined;
+    this.#known = new Map(
+      [...view.places].flatMap(([uid, place]) => (place.found ? [[uid, place.interfaces] as const] : [])),
     );
-    const ownerOfSlot = new Map(left.slots.map(({ slot, owner }) => [slot, owner]));
-    const links = new Map(network.links.map((link) => [link.ifindex, link]));
-    const known = new Map<string, { ifindex: number; netnsid: number }[]>();
-    for (const [ifindex, { egressSlot, ingressSlot }] of left.interfaces) {
-      const netnsid = links.get(ifindex)?.linkNetnsid;
-      const owner = ownerOfSlot.get(egressSlot ?? ingressSlot ?? 0);
-      const uid = owner === undefined ? undefined : uidOf.get(owner);
-      if (netnsid === undefined || uid === undefined) continue;
-      known.set(uid, [...(known.get(uid) ?? []), { ifindex, netnsid }]);
-    }
-    return known;
+    return { ...view, places: this.#patience.judge(view.places, nowMs) };
   }
 
   /** What is new is made before what refers to it, and what is old goes after. */
   async #apply(desired: Desired, { devices }: NodeView): Promise<Fault[]> {
     if (this.#kernel === undefined) {
-      if (desired.slots.length === 0) return this.#applyQdiscs(desired);
+      if (desired.slots.length === 0) return this.#applyQdiscs(desired, devices);
       await this.#load();
     }
     const kernel = this.#kernel!;
+    kernel.keepPinned();
     const clsact = new Set(devices.filter(hasClsact).map(({ ifindex }) => ifindex));
     kernel.seeQdiscs((ifindex) => clsact.has(ifindex));
     for (const use of desired.slots) kernel.setSlot(use);
-    const faults = this.#applyQdiscs(desired);
+    const faults = this.#applyQdiscs(desired, devices);
     for (const [ifindex, entry] of desired.interfaces) kernel.setInterface(ifindex, entry);
     for (const { ifindex, role } of desired.hooks) {
       // Its flags say whether the clsact qdisc there is ours.
       if (role === 'leave') kernel.setInterface(ifindex, {});
     }
-    for (const hook of desired.hooks) {
-      faults.push(...attempt({ ifindex: hook.ifindex, part: hook.role }, () => kernel.setHook(hook)));
-    }
+    const isComplete = await this.#setHooks(kernel, desired, faults);
     faults.push(...takeAway(kernel, desired));
-    if (faults.length === 0) kernel.dropOthers();
+    if (isComplete && faults.length === 0) kernel.dropOthers();
     return faults;
+  }
+
+  /** Hears what this process did itself, right after it looked at that. */
+  #hearOwn(verified: ReadonlySet<number>): void {
+    if (verified.size === 0) return;
+    this.#justSeen = verified;
+    this.#monitor?.look();
+    this.#justSeen = new Set();
+  }
+
+  #isOwn({ topics, ifindexes, overrun }: Changes): boolean {
+    const isOfQdiscs = [...topics].every((topic) => topic === 'tc');
+    return isOfQdiscs && !overrun && [...ifindexes].every((ifindex) => this.#justSeen.has(ifindex));
+  }
+
+  /**
+   * The event loop turns in between: 110 pods take 3 s. What only keeps pods without limits in order can wait for pods
+   * that changed meanwhile. @returns whether all were set, or tried
+   */
+  async #setHooks(kernel: LimitKernel, desired: Desired, faults: Fault[]): Promise<boolean> {
+    const pods = this.#pods;
+    for (const hook of desired.hooks) {
+      const { ifindex, role } = hook;
+      let isNew = false;
+      faults.push(...attempt({ ifindex, part: role }, () => (isNew = kernel.setHook(hook))));
+      if (!isNew) continue;
+      await immediate();
+      const canWait = role !== 'leave' && !isLimited(desired.interfaces.get(ifindex)!);
+      if (this.#stopped || (canWait && this.#pods !== pods)) return false;
+    }
+    return true;
   }
 
   /** After the kernel forgot them. @returns how many */
@@ -289,16 +395,21 @@ export class Enforcer {
       this.#kernel?.clearSlot(slot);
       this.#slots.release(owner);
     }
+    const unknown = this.#leftOwners.size === 0 ? [] : others.filter(([owner]) => this.#leftOwners.has(owner));
+    if (unknown.length > 0)
+      this.#options.logger.info('limits of the agent before taken away', { limits: unknown.length });
+    this.#leftOwners = new Set();
     return others.length;
   }
 
-  #applyQdiscs(desired: Desired): Fault[] {
+  #applyQdiscs(desired: Desired, devices: readonly DeviceState[]): Fault[] {
     let applied: Applied;
     try {
-      applied = applyNeeds(this.#netlink(), desired.needs);
+      applied = applyNeeds(this.#netlink(), desired.needs, devices);
     } catch (error) {
       return desired.needs.map(({ ifindex }) => ({ ifindex, part: 'qdisc', text: sentenceOf(error) }));
     }
+    this.#hearOwn(applied.verified);
     const untilMs = performance.now() + UNSHAPABLE_MS;
     return applied.failures.map(({ operation, outcome }) => {
       const { ifindex } = operation.place;
@@ -314,20 +425,28 @@ export class Enforcer {
   async #load(): Promise<void> {
     const { pins, slots = DEFAULT_SLOTS, hooks, bpfObject, logger } = this.#options;
     if (pins === undefined) throw new NetloomError('BPFFS_UNUSABLE', 'limits need a folder in which they are pinned');
-    this.#kernel = await LimitKernel.load({
+    const kernel = await LimitKernel.load({
       pins,
       slots,
-      judgeSenders: this.#fq === false,
       ...(hooks === undefined ? {} : { hooks }),
       ...(bpfObject === undefined ? {} : { object: bpfObject }),
     });
-    const left = await this.#kernel.takeUp();
-    for (const { slot, owner } of left.slots) this.#slots.adopt(slot, owner);
+    let left: Left;
+    try {
+      left = await kernel.takeUp();
+    } catch (error) {
+      // What is in force is not known: nothing may be set beside it.
+      kernel.close();
+      throw error;
+    }
+    this.#kernel = kernel;
+    for (const { slot, owner } of left.slots) if (slot !== undefined) this.#slots.adopt(slot, owner);
     this.#settings.takeUp(new Map(left.slots.map(({ owner, bps }) => [owner, bps])));
     this.#left = left;
-    this.#watcher.useKernel(this.#kernel);
+    this.#leftOwners = new Set(left.slots.map(({ owner }) => owner));
+    this.#watcher.useKernel(kernel);
     logger.info('limits', {
-      hooks: this.#kernel.hookKind,
+      hooks: kernel.hookKind,
       holdingBack: this.#fq === true ? 'fq' : 'htb',
       slots,
       takenUp: left.slots.length,
@@ -335,11 +454,12 @@ export class Enforcer {
   }
 
   #tell(): void {
-    const standings = new Map<string, Standing>();
-    for (const { pod, direction, standing } of this.#watcher.standings()) {
+    const standings = new Map<string, Told>();
+    for (const one of this.#watcher.standings()) {
+      const { pod, direction, standing } = one;
       const key = `${pod.uid} ${direction}`;
-      const before = this.#standings.get(key);
-      standings.set(key, standing);
+      const before = this.#standings.get(key)?.standing;
+      standings.set(key, one);
       const same =
         before !== undefined &&
         before.state === standing.state &&
@@ -347,11 +467,15 @@ export class Enforcer {
         before.bps === standing.bps;
       if (!same) this.#options.onStanding?.(pod, direction, standing);
     }
+    for (const [key, { pod, direction }] of this.#standings) {
+      if (!standings.has(key)) this.#options.onStanding?.(pod, direction, undefined);
+    }
     this.#standings = standings;
   }
 
-  #warn(problems: readonly string[]): void {
-    for (const problem of problems) if (!this.#warnings.includes(problem)) this.#options.logger.warn(problem);
+  #warn(problems: readonly Warning[]): void {
+    const known = new Set(this.#warnings.map(({ text }) => text));
+    for (const { text, level } of problems) if (!known.has(text)) this.#options.logger[level](text);
     this.#warnings = problems.slice(0, 20);
   }
 
@@ -360,7 +484,7 @@ export class Enforcer {
     try {
       const inPlace = this.#watcher.sample(performance.now(), this.#netlink());
       this.#tell();
-      if (!inPlace) this.#trigger();
+      if (!inPlace || this.#options.pins?.isThere === false) this.#trigger();
     } catch (error) {
       this.#options.logger.warn('the counters of limits could not be read', { problem: sentenceOf(error) });
     }
@@ -369,7 +493,9 @@ export class Enforcer {
   #listen(): void {
     this.#monitor = new NetlinkMonitor({
       topics: ['links', 'addresses', 'routes', 'tc'],
-      onChange: () => this.#trigger(),
+      onChange: (changes) => {
+        if (!this.#isOwn(changes)) this.#trigger();
+      },
       onError: (error) => {
         this.#options.logger.warn('changes of the network are not heard; looking again', {
           problem: sentenceOf(error),
@@ -388,34 +514,22 @@ export class Enforcer {
   }
 }
 
-/** Takes hooks and entries away that are not wanted any more. */
-function takeAway(kernel: LimitKernel, desired: Desired): Fault[] {
-  const wanted = new Set(desired.hooks.map(({ ifindex, role }) => `${ifindex} ${role}`));
-  const faults: Fault[] = [];
-  for (const hook of kernel.hooks()) {
-    if (wanted.has(`${hook.ifindex} ${hook.role}`)) continue;
-    faults.push(...attempt({ ifindex: hook.ifindex }, () => kernel.removeHook(hook)));
-  }
-  const keep = new Set([...desired.interfaces.keys(), ...desired.hooks.map(({ ifindex }) => ifindex)]);
-  for (const ifindex of kernel.interfaces()) {
-    if (!keep.has(ifindex)) faults.push(...attempt({ ifindex }, () => kernel.removeInterface(ifindex)));
-  }
-  return faults;
+/** How a direction of a pod stood when that was told last. */
+interface Told {
+  readonly pod: WishingPod;
+  readonly direction: Direction;
+  readonly standing: Standing;
+}
+
+interface Warning {
+  readonly text: string;
+  readonly level: 'warn' | 'error';
+}
+
+function warning(text: string): Warning {
+  return { text, level: 'warn' };
 }
 
 function hasClsact({ qdiscs }: DeviceState): boolean {
   return qdiscs.some(({ parent }) => parent === TC_CLSACT_PARENT);
-}
-
-function attempt(place: Omit<Fault, 'text'>, work: () => unknown): Fault[] {
-  try {
-    work();
-    return [];
-  } catch (error) {
-    return [{ ...place, text: sentenceOf(error) }];
-  }
-}
-
-function headerless(links: readonly Link[]): ReadonlySet<number> {
-  return new Set(links.filter(({ kind, mac }) => kind === 'netkit' && mac === undefined).map(({ ifindex }) => ifindex));
 }

@@ -67,8 +67,23 @@ export class Slots {
 
 const DIGEST_BYTES = LIMIT_OWNER.fields.digest.size;
 
+/** Digests take more time than all the rest of a decision; these are of the pods of a node, several times over. */
+const MAX_KNOWN = 4096;
+const known = new Map<string, string>();
+
 /** Who owns a slot: uids are of any length, so a digest stands for them. Hexadecimal of the value of map limit_owner. */
 export function ownerOf(uid: string, direction: Direction): string {
+  const key = `${direction} ${uid}`;
+  let owner = known.get(key);
+  if (owner === undefined) {
+    owner = digestOf(uid, direction);
+    if (known.size >= MAX_KNOWN) known.clear();
+    known.set(key, owner);
+  }
+  return owner;
+}
+
+function digestOf(uid: string, direction: Direction): string {
   const value = Buffer.alloc(LIMIT_OWNER.size);
   createHash('sha256').update(uid).digest().copy(value, LIMIT_OWNER.fields.digest.offset, 0, DIGEST_BYTES);
   value.writeUInt8(DIRECTIONS.indexOf(direction) + 1, LIMIT_OWNER.fields.direction.offset);

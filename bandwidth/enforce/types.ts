@@ -17,6 +17,8 @@ export interface NodeView {
   /** By pod uid. */
   readonly places: ReadonlyMap<string, PodPlace>;
   readonly uplinks: readonly Uplink[];
+  /** Of what was looked at, a sentence each: devices that were named and are no uplinks. */
+  readonly warnings: readonly string[];
   readonly devices: readonly DeviceState[];
   /** Who else limits there, by ifindex, in words: "Cilium's bandwidth manager". */
   readonly neighbours: ReadonlyMap<number, Partial<Record<Direction, string>>>;
@@ -43,6 +45,8 @@ export interface Standing {
   readonly reason: string;
   /** Bits a second that hold, or would; undefined: none. */
   readonly bps: bigint | undefined;
+  /** It holds on some ways only; the reason says on which. */
+  readonly inPart?: boolean;
 }
 
 /** Where a program of ours runs: from_pod at ingress, to_pod at egress of a pod's interface, leave at egress of an uplink. */

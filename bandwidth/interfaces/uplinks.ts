@@ -22,6 +22,8 @@ const TUNNELS = new Set([
 ]);
 const STANDS_ON_LINK = new Set(['vlan', 'macvlan', 'macvtap', 'ipvlan', 'ipvtap', 'macsec']);
 const HAS_PORTS = new Set(['bond', 'team', 'bridge']);
+/** Made of devices that lead off the node, whatever those are. */
+const AGGREGATES = new Set(['bond', 'team']);
 /** Ports of a bridge that lead to guests on this node, not off it. */
 const GUESTS = new Set(['veth', 'netkit', 'tun', 'ifb', 'dummy']);
 
@@ -29,8 +31,8 @@ const MAIN_TABLE = 254;
 
 /**
  * The devices through which traffic leaves the node: those of default routes (of any table: AWS and policy routing have
- * one for each network), those of routes by a gateway, and those of any other route that ends at hardware (a second
- * network for the cluster has no default route). Never loopback, a bridge of pods only, or a device of a pod; a tunnel
+ * one for each network), those of routes by a gateway, and those of any other route that ends at hardware or virtio, a
+ * bond, or a VLAN on one of all these (a second network for the cluster has no default route). Never loopback, a bridge of pods only, or a device of a pod; a tunnel
  * only if it has a default route, since its packets leave through another uplink.
  *
  * The collector names the devices of default routes of the main table only (collector/node/uplinks.ts): it measures
@@ -53,6 +55,8 @@ export function findUplinks(links: readonly Link[], routes: readonly Route[], of
       if (route.viaGateway) gateways.add(ifindex);
     }
   }
+  const leadsOff = (device: Link): boolean =>
+    isHardware(device) || AGGREGATES.has(device.kind ?? '') || defaults.has(device.ifindex);
   const uplinks: Uplink[] = [];
   for (const ifindex of [...routed].sort((a, b) => a - b)) {
     const link = byIndex.get(ifindex);
@@ -60,11 +64,43 @@ export function findUplinks(links: readonly Link[], routes: readonly Route[], of
     const isDefault = defaults.has(ifindex);
     if (!isDefault && (ofPods.has(ifindex) || isTunnel(link))) continue;
     const queueing = queueingDevices(link, links);
-    if (isDefault || gateways.has(ifindex) || queueing.some(isHardware)) {
-      uplinks.push({ ifindex, name: link.name, isDefault, queueing });
-    }
+    const isOff = isDefault || gateways.has(ifindex) || AGGREGATES.has(link.kind ?? '') || queueing.some(leadsOff);
+    if (isOff) uplinks.push({ ifindex, name: link.name, isDefault, queueing });
   }
   return uplinks;
+}
+
+/**
+ * The devices that somebody names as uplinks, of whatever kind: it is he who knows that traffic leaves there. A bridge
+ * also queues itself what is routed to it: its ports may lead anywhere.
+ *
+ * Pure.
+ * @returns warnings: a sentence for each that cannot be one
+ */
+export function namedUplinks(
+  names: readonly string[],
+  links: readonly Link[],
+  routes: readonly Route[],
+  ofPods: ReadonlySet<number>,
+): { readonly uplinks: readonly Uplink[]; readonly warnings: readonly string[] } {
+  const defaults = new Set(routes.filter(({ prefixLength }) => prefixLength === 0).flatMap((route) => route.ifindexes));
+  const uplinks: Uplink[] = [];
+  const warnings: string[] = [];
+  for (const name of new Set(names)) {
+    const link = links.find((candidate) => candidate.name === name);
+    if (link === undefined) {
+      warnings.push(`--uplink ${name}: there is no such device`);
+    } else if (link.loopback) {
+      warnings.push(`--uplink ${name}: nothing leaves the node through loopback`);
+    } else if (ofPods.has(link.ifindex)) {
+      warnings.push(`--uplink ${name}: it is a pod's`);
+    } else {
+      const below = queueingDevices(link, links);
+      const queueing = link.kind === 'bridge' && !below.includes(link) ? [link, ...below] : below;
+      uplinks.push({ ifindex: link.ifindex, name, isDefault: defaults.has(link.ifindex), queueing });
+    }
+  }
+  return { uplinks: uplinks.sort((a, b) => a.ifindex - b.ifindex), warnings };
 }
 
 /** Devices with a default route of the main table: never a pod's, even if they are a veth (a node in a container). */

@@ -4,6 +4,7 @@ import {
   bpfObjectPath,
   chainPrograms,
   checkLayout,
+  clsactProgramId,
   loadBpf,
   removeEmptyClsact,
   type BpfMap,
@@ -11,14 +12,15 @@ import {
 } from '../../lib/bpf/index.ts';
 import { withNetlink } from '../../lib/netlink/index.ts';
 import { LAYOUTS, LIMIT_CLOCK, LIMIT_CONFIG, LIMIT_FLOW, LIMIT_FLOWS, LIMIT_OWNER } from '../bpf/layout.ts';
-import type { Hook, SlotUse } from '../enforce/types.ts';
+import type { Hook, Role, SlotUse } from '../enforce/types.ts';
 import { ownerOf } from '../enforce/slots.ts';
-import { encodeInterface, encodeSlotConfig, type InterfaceEntry } from '../slot-config.ts';
+import { encodeInterface, encodeSlotConfig, isLimited, isShadowConfig, type InterfaceEntry } from '../slot-config.ts';
 import { decodeSlotStat, type SlotStat } from '../slot-stat.ts';
 import { findOurFilters } from './filters.ts';
 import { ClsactHooks, DIRECTION, TcxHooks, type Hooks } from './hooks.ts';
-import { PinnedMaps, copyLeft, readLeft, slotKey, type Left, type LeftSlot } from './left.ts';
+import { PinnedMaps, canRead, copyLeft, readLeft, slotKey, type Left, type LeftSlot } from './left.ts';
 import { PINNED_MAPS, type LimitPins, type PinnedMap } from './pins.ts';
+import { kernelHasTcx } from './tcx.ts';
 
 /** Entries of limit_interfaces in limit.bpf.c. */
 export const MAX_INTERFACES = 4096;
@@ -27,8 +29,6 @@ export interface LimitKernelOptions {
   readonly pins: LimitPins;
   /** Slots, with slot 0. */
   readonly slots: number;
-  /** HTB holds packets back: see judge_senders in limit.bpf.c. */
-  readonly judgeSenders: boolean;
   /** The compiled limit.bpf.c. Default: where scripts/build-bpf.sh puts it. */
   readonly object?: string;
   /** Default: tcx where the kernel has it. */
@@ -50,11 +50,14 @@ export class LimitKernel {
   readonly #configs = new Map<number, string>();
   readonly #owners = new Map<number, string>();
   readonly #interfaces = new Map<number, InterfaceEntry>();
+  readonly #programIds: Readonly<Record<Role, number>>;
 
   private constructor(object: BpfObject, options: LimitKernelOptions) {
     this.#object = object;
     this.#pins = options.pins;
     this.#slots = options.slots;
+    const idOf = (role: Role): number => object.program(role).id;
+    this.#programIds = { from_pod: idOf('from_pod'), to_pod: idOf('to_pod'), leave: idOf('leave') };
     const kind = options.hooks ?? (kernelHasTcx() ? 'tcx' : 'clsact');
     const tcx = new TcxHooks(options.pins);
     const clsact = new ClsactHooks(withNetlink(findOurFilters), {
@@ -73,7 +76,6 @@ export class LimitKernel {
     const { pins, slots } = options;
     const object = await loadBpf({
       object: options.object ?? bpfObjectPath('limit'),
-      constants: { judge_senders: options.judgeSenders ? 1 : 0 },
       maxEntries: {
         ...Object.fromEntries(
           PINNED_MAPS.filter((name) => name !== 'limit_interfaces').map((name) => [name, slots] as const),
@@ -95,38 +97,77 @@ export class LimitKernel {
     return this.#hooks.kind;
   }
 
-  /** Takes up what is in force, also from maps with another number of slots; to be called once, before anything is set. */
+  /**
+   * Takes up what is in force, also from maps with another number of slots, and what can be known of those of another
+   * version; to be called once, before anything is set.
+   */
   async takeUp(): Promise<Left> {
     const own = await readLeft(this.#map);
     const slots: LeftSlot[] = [...own.slots];
     const interfaces = new Map(own.interfaces);
-    for (const dir of this.#pins.mapsDirsOfOthers(this.#slots)) {
+    const alike = this.#pins.mapsDirsOfOthers(this.#slots);
+    const ownDir = this.#pins.mapsDir(this.#slots);
+    const unlike = this.#pins.mapsDirs().filter((dir) => dir !== ownDir && !alike.includes(dir));
+    for (const dir of [...alike, ...unlike]) {
       // An agent that died while it made them.
       if (!PINNED_MAPS.every((name) => existsSync(join(dir, name)))) continue;
       const maps = new PinnedMaps(dir);
       try {
-        const copied = await copyLeft(maps.map, this.#map, { slots, interfaces });
+        const sameVersion = alike.includes(dir);
+        if (!sameVersion && !canRead(maps.map)) continue;
+        const copied = await copyLeft(maps.map, this.#map, { slots, interfaces }, sameVersion);
         slots.push(...copied.slots);
-        for (const [ifindex, entry] of copied.interfaces) {
-          if (!interfaces.has(ifindex)) interfaces.set(ifindex, entry);
+        for (const [ifindex, one] of copied.interfaces) {
+          if (!interfaces.has(ifindex)) interfaces.set(ifindex, one);
         }
       } finally {
         maps.close();
       }
     }
     for (const { slot, owner } of slots) {
-      if (slot === 0) continue;
+      if (slot === undefined) continue;
       this.#owners.set(slot, owner);
       this.#configs.set(slot, Buffer.from(this.#map('limit_config').lookup(slotKey(slot))!).toString('hex'));
     }
-    for (const [ifindex, entry] of interfaces) this.#interfaces.set(ifindex, entry);
+    const attached = new Set([...this.#hooks.live(), ...this.#otherHooks.live()].map(({ ifindex }) => ifindex));
+    for (const [ifindex, { entry }] of interfaces) {
+      this.#interfaces.set(ifindex, entry);
+      // Nothing of ours runs there: the device of then is gone, and this is another one with its index.
+      if (!attached.has(ifindex)) interfaces.set(ifindex, { entry, owners: [] });
+    }
     return { slots, interfaces };
   }
 
-  /** A slot that was another's starts from nothing. */
+  /**
+   * Pins anew what somebody removed from the folder. Links are not seen to here: their programs ended with their pins.
+   * @throws NetloomError BPFFS_UNUSABLE, AGENT_PINS_IN_USE, BPF_PIN_FAILED
+   */
+  keepPinned(): void {
+    this.#pins.keep();
+    const dir = this.#pins.mapsDir(this.#slots);
+    for (const name of PINNED_MAPS) {
+      const path = join(dir, name);
+      if (!existsSync(path)) this.#map(name).pin(path);
+    }
+  }
+
+  /** Whether our program runs there; true also where that cannot be told. */
+  runsAt({ ifindex, role }: Hook): boolean {
+    const id = this.#programIds[role];
+    try {
+      const chain = chainPrograms(ifindex, DIRECTION[role]) ?? [];
+      return chain.some((program) => program.id === id) || clsactProgramId(ifindex, DIRECTION[role]) === id;
+    } catch {
+      return true;
+    }
+  }
+
+  /** A slot that was another's starts from nothing; so does one that only counted, for its drops were none. */
   setSlot({ uid, direction, slot, config }: SlotUse): boolean {
     const owner = ownerOf(uid, direction);
-    const isNew = this.#owners.get(slot) !== owner;
+    const known = this.#configs.get(slot);
+    const otherPurpose = known !== undefined && isShadowConfig(Buffer.from(known, 'hex')) !== config.shadow;
+    const isNew = this.#owners.get(slot) !== owner || otherPurpose;
     if (isNew) {
       this.#zero(slot);
       this.#map('limit_owner').update(slotKey(slot), Buffer.from(owner, 'hex'));
@@ -174,6 +215,11 @@ export class LimitKernel {
     }
   }
 
+  /** ifindexes of which a direction has a slot. */
+  limited(): number[] {
+    return [...this.#interfaces].filter(([, entry]) => isLimited(entry)).map(([ifindex]) => ifindex);
+  }
+
   /** ifindexes that have an entry. */
   interfaces(): number[] {
     return [...this.#interfaces.keys()];
@@ -193,9 +239,9 @@ export class LimitKernel {
     this.#hooks.remove(hook);
   }
 
-  /** Where `hook` runs: id of its program. */
-  programId(role: Hook['role']): number {
-    return this.#object.program(role).id;
+  /** The kernel's number of the program. */
+  programId(role: Role): number {
+    return this.#programIds[role];
   }
 
   /** What agents before this one left that is not of use any more, once `setHook` was called for all that is. */
@@ -235,11 +281,6 @@ export class LimitKernel {
     this.#map('limit_interfaces').update(slotKey(ifindex), encodeInterface(noted));
     this.#interfaces.set(ifindex, noted);
   }
-}
-
-/** Asked of loopback, which every namespace has. */
-export function kernelHasTcx(): boolean {
-  return chainPrograms(1, DIRECTION.from_pod) !== undefined;
 }
 
 function sameEntry(a: InterfaceEntry, b: InterfaceEntry): boolean {

@@ -10,6 +10,8 @@ export interface QueueState {
   limitNs: bigint;
   /** The same for packets that passed at once, at their share of the rate. */
   sparseNs: bigint;
+  /** Mode `htb`: when everything that left the pod would have been sent, whatever way it went. */
+  policeNs: bigint;
   /** By hash modulo LIMIT_FLOWS. */
   readonly flows: Map<number, { readonly hash: number; readonly departureNs: bigint }>;
 }
@@ -41,14 +43,14 @@ const FLOW_MAX_AHEAD_NS = 8n * NS_PER_S;
 const MAX_RANDOM = 1n << 32n;
 
 export function emptyQueue(): QueueState {
-  return { limitNs: 0n, sparseNs: 0n, flows: new Map() };
+  return { limitNs: 0n, sparseNs: 0n, policeNs: 0n, flows: new Map() };
 }
 
 /** Judges one packet and moves `state`. `config.rateBytesPerSecond` is not 0. */
 export function judge(config: SlotConfig, state: QueueState, packet: Arrival): Verdict {
   const { nowNs, hash } = packet;
   const latest = nowNs + config.maxAheadNs;
-  const durationNs = ceilDiv(BigInt(packet.wireBytes) * NS_PER_S, config.rateBytesPerSecond);
+  const durationNs = durationOf(config, packet.wireBytes);
   state.limitNs = within(state.limitNs, nowNs, latest);
   const aheadNs = state.limitNs - nowNs;
   const waitsUntil = flowDeparture(state, hash, nowNs);
@@ -73,6 +75,41 @@ export function judge(config: SlotConfig, state: QueueState, packet: Arrival): V
   return { kind: 'delay', aheadNs, departureNs, marked, throttledNs: waitNs < durationNs ? waitNs : durationNs };
 }
 
+export interface AtPod {
+  readonly passes: boolean;
+  readonly aheadNs: bigint;
+  /** Its share of the time during which the backstop has a queue. */
+  readonly throttledNs: bigint;
+}
+
+/** The backstop of mode `htb`: whether a packet may leave its pod. */
+export function mayLeavePod(
+  config: SlotConfig,
+  state: QueueState,
+  packet: Pick<Arrival, 'nowNs' | 'wireBytes'>,
+): AtPod {
+  const { nowNs, wireBytes } = packet;
+  const durationNs = durationOf(config, wireBytes);
+  const clockNs = within(state.policeNs, nowNs, nowNs + config.policeMaxAheadNs);
+  const aheadNs = clockNs - nowNs;
+  if (aheadNs > config.policeNs) {
+    if (!mayBypass(config, state, packet, nowNs + config.maxAheadNs))
+      return { passes: false, aheadNs, throttledNs: 0n };
+    state.sparseNs += durationNs << BigInt(config.sparseShift);
+  }
+  state.policeNs = clockNs + durationNs;
+  return { passes: true, aheadNs, throttledNs: aheadNs < durationNs ? aheadNs : durationNs };
+}
+
+/** As `judge`, of a packet that `mayLeavePod` let pass: what is dropped here is given back to the backstop. */
+export function judgeAtUplink(config: SlotConfig, state: QueueState, packet: Arrival): Verdict {
+  const verdict = judge(config, state, packet);
+  if (verdict.kind === 'drop') {
+    state.policeNs = BigInt.asUintN(64, state.policeNs - durationOf(config, packet.wireBytes));
+  }
+  return verdict;
+}
+
 /** Probability 0 at ceNs, 1 at dropNs. */
 export function rampMarks(config: SlotConfig, aheadNs: bigint, random: number): boolean {
   if (aheadNs >= config.dropNs) return true;
@@ -86,7 +123,16 @@ export function queueBucket(aheadNs: bigint): number {
   return Math.min(units === 0n ? 0 : units.toString(2).length, LIMIT_QUEUE_BUCKETS - 1);
 }
 
-function mayBypass(config: SlotConfig, state: QueueState, packet: Arrival, latest: bigint): boolean {
+function durationOf({ rateBytesPerSecond }: SlotConfig, wireBytes: number): bigint {
+  return ceilDiv(BigInt(wireBytes) * NS_PER_S, rateBytesPerSecond);
+}
+
+function mayBypass(
+  config: SlotConfig,
+  state: QueueState,
+  packet: Pick<Arrival, 'nowNs' | 'wireBytes'>,
+  latest: bigint,
+): boolean {
   if (packet.wireBytes > config.smallBytes) return false;
   const credit = BigInt(config.sparseCreditNs);
   state.sparseNs = within(state.sparseNs, packet.nowNs > credit ? packet.nowNs - credit : 0n, latest);

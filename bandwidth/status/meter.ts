@@ -34,7 +34,7 @@ export class Meter {
   add(sample: Sample): void {
     const last = this.#samples.at(-1);
     if (last !== undefined) this.#noteDemand(last, sample);
-    this.#samples.push(sample);
+    this.#samples.push(last === undefined ? sample : { ...sample, stat: grown(last.stat, sample.stat) });
     if (this.#samples.length > WINDOW_SAMPLES) this.#samples.shift();
   }
 
@@ -86,6 +86,17 @@ export class Meter {
     this.#seconds++;
     this.#demand[bucketOf(bps)]!++;
   }
+}
+
+/** What passed the pod's interface and is dropped at an uplink was counted as passed for a moment: a counter never falls. */
+function grown(before: SlotStat, now: SlotStat): SlotStat {
+  const highest = (a: bigint, b: bigint): bigint => (a > b ? a : b);
+  return {
+    ...now,
+    packets: highest(before.packets, now.packets),
+    bytes: highest(before.bytes, now.bytes),
+    throttledNs: highest(before.throttledNs, now.throttledNs),
+  };
 }
 
 /** Bucket 0 is below 1 kbit/s; bucket i ends at 1 kbit/s x 2^(i/8). */

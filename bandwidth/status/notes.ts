@@ -11,9 +11,11 @@ export interface StandingNote {
 /** The Event for how a direction of a pod stands; undefined: nothing that its owner needs to know. Pure. */
 export function noteOf(pod: WishingPod, direction: Direction, standing: Standing): StandingNote | undefined {
   const wish = pod.wishes[direction];
-  const { state, reason, bps } = standing;
+  const { state, reason, bps, inPart = false } = standing;
   const subject = `${ANNOTATION[direction]}`;
-  if (wish.kind === 'invalid' && reason.startsWith(wish.problem)) {
+  const problem = wish.kind === 'invalid' ? wish.problem : wish.kind === 'unsupported' ? wish.why : undefined;
+  const isHeld = wish.kind === 'invalid' || state !== 'unsupported';
+  if (problem !== undefined && isHeld && reason.startsWith(problem)) {
     return { type: 'Warning', reason: 'BandwidthInvalid', message: `${subject}: ${reason}.` };
   }
   const limit = bps === undefined ? 'no limit' : rate(bps);
@@ -21,6 +23,13 @@ export function noteOf(pod: WishingPod, direction: Direction, standing: Standing
   switch (state) {
     case 'enforced':
     case 'shaped-htb':
+      if (inPart) {
+        return {
+          type: 'Warning',
+          reason: 'BandwidthInPart',
+          message: `${subject}: held to ${limit} in part${because}.`,
+        };
+      }
       return { type: 'Normal', reason: 'BandwidthLimited', message: `${subject}: held to ${limit}${because}.` };
     case 'policed':
       return {

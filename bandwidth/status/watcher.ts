@@ -5,10 +5,12 @@ import type { LimitKernel } from '../kernel/limit-kernel.ts';
 import { queueBucketStartNs, type SlotStat } from '../slot-stat.ts';
 import type { Passage } from './bypass.ts';
 import { Gate, type GateDevice } from './gate.ts';
+import { NO_SLOT } from '../bpf/layout.ts';
 import { Meter } from './meter.ts';
+import { PastPod } from './past-pod.ts';
 import type { LimitReport, LimitRow } from './report.ts';
 
-/** Below it a limit is no use to TCP. */
+/** Below it a limit is no use to TCP. `netloom limits --suggest` tells of it. */
 const LEAST_SUGGESTED_BPS = 1_000_000;
 interface Entry {
   readonly pod: WishingPod;
@@ -17,9 +19,11 @@ interface Entry {
   readonly interfaces: readonly GateDevice[];
   readonly slot: number | undefined;
   readonly meter: Meter;
-  /** At the pod's interfaces; and where HTB holds back what the pod sends, at the uplinks. */
+  /** At the pod's interfaces. */
   readonly atPod: Gate;
-  readonly atUplinks: Gate;
+  /** Where HTB holds back what the pod sends. */
+  readonly uplinks: readonly GateDevice[];
+  readonly past: PastPod;
 }
 
 /** Reads the counters of every limit once a second, and tells of them. Bounded by the slots. */
@@ -27,6 +31,8 @@ export class Watcher {
   readonly #node: string;
   #entries = new Map<string, Entry>();
   #kernel: LimitKernel | undefined;
+  /** Of all pods whose packets HTB holds back there. A program may also be passed by what leaves without tc (XDP). */
+  #atUplinks = new Gate('leave', [], true);
 
   constructor(node: string) {
     this.#node = node;
@@ -51,7 +57,6 @@ export class Watcher {
         const known = this.#entries.get(key);
         const goesOn = known !== undefined && known.slot === use?.slot ? known : undefined;
         const interfaces = place?.found === true ? place.interfaces : [];
-        const leaving = use?.config.mode === 'htb' && direction === 'egress' ? uplinks : [];
         entries.set(key, {
           pod,
           direction,
@@ -62,18 +67,20 @@ export class Watcher {
           atPod: goesOn?.atPod.isAt(interfaces)
             ? goesOn.atPod
             : new Gate(direction === 'egress' ? 'from_pod' : 'to_pod', interfaces),
-          // A pod next door and the node itself are reached without an uplink.
-          atUplinks: goesOn?.atUplinks.isAt(leaving) ? goesOn.atUplinks : new Gate('leave', leaving, true),
+          uplinks: use?.config.mode === 'htb' && direction === 'egress' && !use.config.shadow ? uplinks : [],
+          past: goesOn?.past ?? new PastPod(),
         });
       }
     }
     this.#entries = entries;
+    const leaving = [...entries.values()].find((entry) => entry.uplinks.length > 0)?.uplinks ?? [];
+    if (!this.#atUplinks.isAt(leaving)) this.#atUplinks = new Gate('leave', leaving, true);
   }
 
   /** How each direction of a pod stands, with what was noticed since. */
   *standings(): Generator<{ pod: WishingPod; direction: Direction; standing: Standing }> {
     for (const entry of this.#entries.values()) {
-      yield { pod: entry.pod, direction: entry.direction, standing: standingOf(entry) };
+      yield { pod: entry.pod, direction: entry.direction, standing: standingOf(entry, this.#atUplinks) };
     }
   }
 
@@ -87,10 +94,15 @@ export class Watcher {
     for (const entry of measured) {
       const stat = kernel.stat(entry.slot!);
       entry.meter.add({ atMs, stat });
-      const { atPod, atUplinks } = entry;
-      if (!atPod.add(passedAt(entry, links), offered(stat), kernel.programId(atPod.role), socket)) inPlace = false;
-      if (atUplinks.devices.length === 0) continue;
-      if (!atUplinks.add(limitable(stat), judged(stat), kernel.programId('leave'), socket)) inPlace = false;
+      const { atPod, interfaces, direction } = entry;
+      const passed = passedAt(interfaces, direction === 'egress' ? 'rx' : 'tx', links);
+      if (!atPod.add(passed, offered(stat), kernel.programId(atPod.role), socket)) inPlace = false;
+      entry.past.add(stat, atPod.by !== undefined);
+    }
+    const { devices, role } = this.#atUplinks;
+    if (devices.length > 0) {
+      const met = offered(kernel.stat(NO_SLOT));
+      if (!this.#atUplinks.add(passedAt(devices, 'tx', links), met, kernel.programId(role), socket)) inPlace = false;
     }
     return inPlace;
   }
@@ -99,7 +111,7 @@ export class Watcher {
     head: Omit<LimitReport, 'node' | 'rows' | 'kernel'> & { fq: boolean; hooks: 'tcx' | 'clsact' | null },
   ): LimitReport {
     const { fq, hooks, ...rest } = head;
-    const rows = [...this.#entries.values()].map(rowOf);
+    const rows = [...this.#entries.values()].map((entry) => rowOf(entry, standingOf(entry, this.#atUplinks)));
     rows.sort(
       (a, b) =>
         compare(a.namespace, b.namespace) ||
@@ -110,13 +122,13 @@ export class Watcher {
   }
 }
 
-function passedAt({ interfaces, direction }: Entry, links: ReadonlyMap<number, Link>): Passage {
+function passedAt(devices: readonly GateDevice[], way: 'rx' | 'tx', links: ReadonlyMap<number, Link>): Passage {
   let [packets, bytes] = [0n, 0n];
-  for (const { ifindex } of interfaces) {
+  for (const { ifindex } of devices) {
     const stats = links.get(ifindex)?.stats;
     if (stats === undefined) continue;
-    packets += direction === 'egress' ? stats.rxPackets : stats.txPackets;
-    bytes += direction === 'egress' ? stats.rxBytes : stats.txBytes;
+    packets += stats[`${way}Packets`];
+    bytes += stats[`${way}Bytes`];
   }
   return { packets, bytes };
 }
@@ -125,24 +137,26 @@ function offered({ offeredPackets: packets, offeredBytes: bytes }: SlotStat): Pa
   return { packets, bytes };
 }
 
-function limitable(stat: SlotStat): Passage {
-  return { packets: stat.offeredPackets - stat.exemptPackets, bytes: stat.offeredBytes - stat.exemptBytes };
+/**
+ * What another program makes of it. Past from_pod, a limit still holds where `leave` sees whose the packets are; past
+ * `leave`, from_pod still drops what exceeds it.
+ */
+function standingOf({ standing, atPod, uplinks, past }: Entry, atUplinks: Gate): Standing {
+  const { state, bps } = standing;
+  const byAtUplinks = uplinks.length > 0 ? atUplinks.by : undefined;
+  if (atPod.by !== undefined) {
+    const reason = `bypassed by ${atPod.by}`;
+    if (state === 'shadow') return { state, reason, bps };
+    if (byAtUplinks !== undefined || !past.isSeenAtUplinks) return { state: 'unsupported', reason, bps };
+    const names = uplinks.map(({ name }) => name).join(', ');
+    return { state, reason: `held only where it leaves by ${names}; ${reason}`, bps, inPart: true };
+  }
+  if (byAtUplinks === undefined) return standing;
+  return { state: state === 'shaped-htb' ? 'policed' : state, reason: `bypassed by ${byAtUplinks}`, bps };
 }
 
-function judged(stat: SlotStat): Passage {
-  return { packets: stat.packets + stat.droppedPackets, bytes: stat.bytes + stat.droppedBytes };
-}
-
-function standingOf({ standing, atPod, atUplinks }: Entry): Standing {
-  const by = atPod.by ?? atUplinks.by;
-  if (by === undefined) return standing;
-  const state = standing.state === 'shadow' ? 'shadow' : 'unsupported';
-  return { state, reason: `bypassed by ${by}`, bps: standing.bps };
-}
-
-function rowOf(entry: Entry): LimitRow {
+function rowOf(entry: Entry, { state, reason, bps }: Standing): LimitRow {
   const { pod, direction, meter } = entry;
-  const { state, reason, bps } = standingOf(entry);
   const stat = meter.latest;
   const { measuredBps, throttledShare } = meter.reading();
   return {
@@ -167,7 +181,7 @@ function rowOf(entry: Entry): LimitRow {
     })),
     interfaces: entry.interfaces.map(({ name }) => name),
     demandP99Bps: meter.demandP99Bps() ?? null,
-    suggestedBps: meter.suggestedBps(LEAST_SUGGESTED_BPS) ?? null,
+    suggestedBps: (meter.demandP99Bps() ?? 0) > 0 ? (meter.suggestedBps(LEAST_SUGGESTED_BPS) ?? null) : null,
     secondsSeen: meter.seconds,
   };
 }

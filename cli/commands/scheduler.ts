@@ -42,6 +42,7 @@ export default defineCommand({
           tls: options['tls.cert'] !== undefined,
           clientCertificate: options['tls.clientCa'] !== undefined,
           scoreRange: options.scoreRange,
+          filters: options.maxLinkUse !== undefined,
         }),
       );
       return 0;
@@ -67,12 +68,18 @@ export default defineCommand({
         ...(traffic === undefined ? {} : { traffic }),
         ...(store === undefined ? {} : { store }),
         ...(options.plan === 'on' ? { plan: { iterations: options.planIterations || undefined } } : {}),
+        ...(options.linkMbps === undefined ? {} : { linkBytesPerSecond: (options.linkMbps * 1e6) / 8 }),
         clientGraceMs: options.clientGrace,
         placement: placementSettings({
           scoreRange: options.scoreRange,
           maxNamed: options.maxNamed,
           floorBytesPerSecond: options.floor / 8,
           maxReplicaShare: options.replicaCap,
+          maxZoneReplicaShare: options.zoneReplicaCap,
+          lookAhead: options.lookAhead,
+          minGain: options.minGain,
+          headroomPenalty: options.headroomPenalty,
+          maxLinkUse: options.maxLinkUse,
           levelWeights: { ...DEFAULT_PLACEMENT_SETTINGS.levelWeights, ...levelWeights },
         }),
         bodyLimitBytes: options.bodyLimit,

@@ -19,7 +19,7 @@ export default defineCommand({
     'Takes a snapshot of a cluster and its traffic, lets all pods but those of DaemonSets arrive anew, one after the ' +
       'other, and puts each where kube-scheduler would: alone, and with the scores of Netloom. Compares how much ' +
       'traffic could then stay on its node and in its zone. Requests, pod limits and the replica cap always hold.',
-    'Taints, affinities and volumes are not part of the snapshot that is read, so they do not bind here.',
+    'Affinity to other pods, spread constraints of the pods themselves and volumes are not modelled.',
   ],
   examples: [
     {
@@ -27,8 +27,8 @@ export default defineCommand({
       command: 'netloom simulate --snapshot cluster.json --traffic traffic.csv --price 0.02',
     },
     {
-      text: 'One policy, twenty orders in which Deployments roll out.',
-      command: 'netloom simulate --snapshot cluster.json --traffic traffic.csv --policy netloom --order rollout --seeds 20 -o json',
+      text: 'One policy, workloads rolling out one after the other.',
+      command: 'netloom simulate --snapshot M3.json --policy netloom --order rollout -o json',
     },
     {
       text: 'A made-up cluster of 200 nodes, also as files.',
@@ -36,7 +36,7 @@ export default defineCommand({
     },
     {
       text: 'Where every pod would go.',
-      command: 'netloom simulate --snapshot cluster.json --traffic traffic.csv --policy netloom --placement out.json',
+      command: 'netloom simulate --snapshot M3.json --policy netloom --placement out.json',
     },
   ],
   flags: { ...simulateOptions, ...outputOptions },
@@ -60,7 +60,7 @@ export default defineCommand({
     });
     const arrivals = options.arrivals === undefined ? undefined : await readOrder(options.arrivals);
 
-    const policies: readonly PolicyName[] = policy === undefined ? ['default', 'netloom'] : [policy];
+    const policies: readonly PolicyName[] = policy === undefined ? ['default', 'netloom', 'netloom-plan'] : [policy];
     const line = new ProgressLine(stderr);
     const { report, simulations } = runSimulations(cluster, policies, {
       order,
@@ -70,10 +70,12 @@ export default defineCommand({
       defaultModel,
       routing,
       placement: placementSettings({ maxReplicaShare }),
+      ...(options.planIterations === undefined ? {} : { planIterations: options.planIterations }),
       progress: (done) =>
         line.show(() => {
-          const share = humanShare(done.arrived / done.arrivals);
-          return `${done.policy}: ${humanCount(done.arrived)} of ${humanCount(done.arrivals)} pods have arrived (${share})`;
+          const share = humanShare(done.done / Math.max(1, done.of));
+          if (done.doing === 'planning') return `${done.policy}: the plan is made (${share})`;
+          return `${done.policy}: ${humanCount(done.done)} of ${humanCount(done.of)} pods have arrived (${share})`;
         }),
     });
     line.end();

@@ -66,7 +66,15 @@ export const simulateOptions = defineOptions({
       'netloom',
       'netloom-plan',
     ],
-    help: 'What scores nodes beside kube-scheduler. Without it: default and netloom are compared.',
+    help: 'What scores nodes beside kube-scheduler. Without it: default, netloom and netloom-plan are compared.',
+    group: 'Replay',
+    configurable: false,
+  },
+  planIterations: {
+    type: 'int',
+    min: 0,
+    max: 1_000_000_000,
+    help: 'Proposals that the plan of netloom-plan is made of. Default: as many as the scheduler takes.',
     group: 'Replay',
     configurable: false,
   },
@@ -108,7 +116,9 @@ export const simulateOptions = defineOptions({
     type: 'enum',
     values: ['kube', 'study'],
     default: 'kube',
-    help: "Scores of kube-scheduler itself. kube: its own arithmetic; study: a smooth model, to compare with Netloom's study.",
+    help:
+      'Scores of kube-scheduler itself. kube: its own arithmetic; study: a smooth model, that of the study which ' +
+      'Netloom comes from.',
     group: 'Replay',
     configurable: false,
   },

@@ -6,8 +6,10 @@ export {
   comparisonText,
   crossingText,
   errorText,
+  limitedText,
   movesText,
   wrap,
   type HostPriority,
+  type Limited,
   type Move,
 } from './story.ts';

@@ -133,6 +133,42 @@ export function crossingText(before: Crossing, after: Crossing): string {
   return [...table, sentence, ''].join('\n');
 }
 
+/** A pod whose bandwidth was limited for a while; payload that it received, bits a second. */
+export interface Limited {
+  readonly pod: string;
+  readonly node: string;
+  /** Value of the annotation. */
+  readonly limit: string;
+  readonly beforeBps: number;
+  readonly heldBps: number;
+  readonly afterBps: number;
+}
+
+/** What was done and what came of it, and by which means this kernel does it. */
+export function limitedText(limited: Limited, { fq, state }: { readonly fq: boolean; readonly state: string }): string {
+  const { pod, node, limit } = limited;
+  const means = fq
+    ? 'Its packets get departure times, which sch_fq heeds'
+    : 'This kernel has no sch_fq, so HTB holds its packets back, with the same program as its queue manager';
+  const rows: [string, number][] = [
+    ['without a limit', limited.beforeBps],
+    [`with ${limit}`, limited.heldBps],
+    ['and without it again', limited.afterBps],
+  ];
+  return [
+    wrap(
+      `An agent with --enforce starts on ${node}. ${pod}, which receives most of all, gets the annotation ` +
+        `kubernetes.io/ingress-bandwidth: ${limit}, and loses it again. ${means} (${state}).`,
+      80,
+    ),
+    '',
+    ...rows.map(([what, bps]) => `  ${what.padEnd(32)}${humanBitrate(bps).padStart(14)}`),
+    wrap('That is payload, as the programs in the pods counted it; a limit is of the whole packet.', 80),
+    '',
+    '',
+  ].join('\n');
+}
+
 /** Breaks at blanks; later lines begin with `indent` and two blanks more. */
 export function wrap(text: string, width: number, indent = ''): string {
   const lines: string[] = [];

@@ -6,6 +6,7 @@ import { explainScore, type PlacementSettings, type PlacementView, type ScoreExp
 import { PlacementViewReceiver } from '../placement/view-receiver.ts';
 import type { Decisions } from './decisions.ts';
 import { ApiError } from './listener.ts';
+import { unaskedOf, type PodHistory } from './unasked.ts';
 import type { ExplainReply } from './replies.ts';
 
 /** Nodes explained beside those that are named, where the cluster has no more than this. */
@@ -19,9 +20,20 @@ export class Explainer {
   readonly #cluster: ClusterState;
   readonly #settings: PlacementSettings;
   readonly #decisions: Decisions;
+  readonly #builder: () => PlacementViewBuilder;
+  /** What became of pods that were bound; told by its owner. */
+  history: PodHistory | undefined;
   #view: { readonly key: string; readonly builtAtMs: number; readonly view: PlacementView } | undefined;
 
-  constructor(graph: TrafficGraph, cluster: ClusterState, settings: PlacementSettings, decisions: Decisions) {
+  /** @param builder makes a fresh builder of views as the extender has them */
+  constructor(
+    graph: TrafficGraph,
+    cluster: ClusterState,
+    settings: PlacementSettings,
+    decisions: Decisions,
+    builder = () => new PlacementViewBuilder(graph, cluster),
+  ) {
+    this.#builder = builder;
     this.#graph = graph;
     this.#cluster = cluster;
     this.#settings = settings;
@@ -37,13 +49,14 @@ export class Explainer {
   }
 
   /** What is known of a pod at its node, for a sentence about it. */
-  atNode(workload: string, podUid: string, node: string, nowMs: number): ScoreExplanation {
+  atNode(workload: string, podUid: string, node: string, nowMs: number, soft = false): ScoreExplanation {
     const view = this.#viewNow(nowMs);
     const own = view.names.nodeIndex.get(node);
     const request = {
       workload: view.names.workloadIndex.get(workload),
       podUid,
       candidates: Int32Array.from(own === undefined ? [] : [own]),
+      soft,
     };
     return explainScore(view, request, this.#settings, own === undefined ? [] : [own]);
   }
@@ -59,13 +72,15 @@ export class Explainer {
       throw new ApiError(404, `no pod ${name} is in the cluster state, and none was asked about lately`);
     }
     const node = pod?.node ?? answers?.node;
-    const explanation = this.#explanation(workload, pod?.uid ?? answers?.uid ?? '', nowMs, node);
+    const explanation = this.#explanation(workload, pod?.uid ?? answers?.uid ?? '', nowMs, node, pod?.soft === true);
     return {
       pod: { namespace, name: podName, node, gone: pod === undefined },
       workload,
       explanation: pod?.placementOff ? switchedOff(explanation) : explanation,
       asked: answers?.asked ?? 0,
       lastDecision: answers?.decision,
+      unasked:
+        pod === undefined || answers !== undefined ? undefined : unaskedOf(pod, this.#cluster.nodes(), this.history),
     };
   }
 
@@ -76,13 +91,14 @@ export class Explainer {
     return {
       pod: undefined,
       workload: workload.key,
-      explanation: this.#explanation(workload.key, '', nowMs, undefined),
+      explanation: this.#explanation(workload.key, '', nowMs, undefined, [...workload.pods].at(-1)?.soft === true),
       asked: 0,
       lastDecision: undefined,
+      unasked: undefined,
     };
   }
 
-  #explanation(workload: string, podUid: string, nowMs: number, node: string | undefined) {
+  #explanation(workload: string, podUid: string, nowMs: number, node: string | undefined, soft: boolean) {
     const view = this.#viewNow(nowMs);
     const candidates: number[] = [];
     for (let n = 0; n < view.nodeCount; n++) if (view.nodeLive[n] === 1) candidates.push(n);
@@ -92,6 +108,7 @@ export class Explainer {
       workload: view.names.workloadIndex.get(workload),
       podUid,
       candidates: Int32Array.from(candidates),
+      soft,
     };
     return explainScore(view, request, this.#settings, beside);
   }
@@ -105,7 +122,7 @@ export class Explainer {
         (view) => (built = view),
         (turn) => turn(),
       );
-      receiver.receive(new PlacementViewBuilder(this.#graph, this.#cluster).build(nowMs));
+      receiver.receive(this.#builder().build(nowMs));
       this.#view = { key, builtAtMs: nowMs, view: built! };
     }
     return this.#view.view;

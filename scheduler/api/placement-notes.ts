@@ -1,17 +1,25 @@
 import type { Decision } from '../extender/decision.ts';
 import type { ScoreExplanation } from '../placement/index.ts';
 
+/** A level of nearness around a node, such as its zone; the nearest first. */
+export interface NearLevel {
+  /** "on the node", "in zone-2" */
+  readonly where: string;
+  /** Of a workload's replicas, how many are there: of connections dealt out at random, as many stay there. */
+  readonly shareOf: (workload: string) => number;
+}
+
 /**
  * Says in a sentence what Netloom answered for a pod that was placed, and what of its traffic is near it now. Pure.
  * @param decision about nodes of which this is one
- * @param shareOn of a workload's replicas, how many are on the node: of connections dealt out at random, as many stay there
+ * @param near the node first, then what is around it
  * @returns undefined: it had no opinion, so there is nothing to say
  */
 export function placementSentence(
   decision: Decision,
   node: string,
   explanation: ScoreExplanation,
-  shareOn: (workload: string) => number,
+  near: readonly NearLevel[],
 ): string | undefined {
   const [best] = decision.top;
   if (best === undefined) return undefined;
@@ -23,13 +31,40 @@ export function placementSentence(
     own === best.Score
       ? `Netloom scored ${node} best ${of}: ${own} of ${explanation.scoreRange}`
       : `Netloom scored ${node} ${ownText} of ${explanation.scoreRange} (${of} the best was ${best.Host} with ${best.Score}); the rest was kube-scheduler's choice`;
-  const local = explanation.peers
-    .map(({ workload, shareOfTraffic }) => ({ workload, share: shareOfTraffic * shareOn(workload) }))
-    .filter(({ share }) => share >= 0.005)
-    .sort((a, b) => b.share - a.share)
-    .slice(0, 3)
-    .map(({ workload, share }) => `${workload} (${(share * 100).toFixed(0)} %)`);
-  return local.length === 0
-    ? `${scored}.`
-    : `${scored}. Of its traffic, that with ${local.join(', ')} stays on the node.`;
+  const isDrawn = own !== undefined && own > 0;
+  const reason = nearText(explanation.peers, near) ?? (isDrawn ? otherText(decision, node, explanation) : undefined);
+  return reason === undefined ? `${scored}.` : `${scored}. ${reason}`;
+}
+
+/** Peers of whose traffic this is near at most are not told. */
+const LEAST = 0.005;
+const MOST_PEERS = 3;
+
+/** Each peer's traffic is told at the nearest level at which it stays: of the zone, what does not stay on the node. */
+function nearText(peers: ScoreExplanation['peers'], near: readonly NearLevel[]): string | undefined {
+  const told = near.flatMap(({ where, shareOf }, i) => {
+    const within = peers
+      .map(({ workload, shareOfTraffic }) => {
+        const nearer = i === 0 ? 0 : near[i - 1]!.shareOf(workload);
+        return { workload, share: shareOfTraffic * (shareOf(workload) - nearer) };
+      })
+      .filter(({ share }) => share >= LEAST)
+      .sort((a, b) => b.share - a.share)
+      .slice(0, MOST_PEERS)
+      .map(({ workload, share }) => `${workload} (${(share * 100).toFixed(0)} %)`);
+    return within.length === 0 ? [] : [`that with ${within.join(', ')} stays ${where}`];
+  });
+  return told.length === 0 ? undefined : `Of its traffic, ${told.join(', and ')}.`;
+}
+
+/** Why it was drawn there although none of its peers is near. */
+function otherText({ planVersion }: Decision, node: string, { nodes, peers }: ScoreExplanation): string | undefined {
+  const here = nodes.find((each) => each.node === node);
+  if (here === undefined) return undefined;
+  if (planVersion !== undefined && here.planned > 0) return `Plan ${planVersion} wants it there.`;
+  const coming = peers.filter(({ toCome }) => toCome > 0).map(({ workload }) => workload);
+  if (here.future > 0 && coming.length > 0) {
+    return `There is room for peers that are to come: ${coming.slice(0, MOST_PEERS).join(', ')}.`;
+  }
+  return 'Peers that were near when it was asked about have gone since.';
 }

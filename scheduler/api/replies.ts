@@ -3,6 +3,7 @@ import type { AgentStatus } from '../graph/agent-status.ts';
 import type { LostCounts } from '../graph/counters.ts';
 import type { EdgeView, Level } from '../graph/edge-views.ts';
 import type { ScoreExplanation } from '../placement/index.ts';
+import type { Unasked } from './unasked.ts';
 
 /** Replies of the read API, as JSON. The command line and the web page read these and nothing else. */
 
@@ -102,4 +103,6 @@ export interface ExplainReply extends Warned {
    * its node was a candidate of.
    */
   readonly lastDecision: Decision | undefined;
+  /** Why there is no answer to show; undefined: kube-scheduler asked, or a workload was asked for. */
+  readonly unasked: Unasked | undefined;
 }

@@ -1,12 +1,13 @@
 /**
- * ByteDance's research clusters (github.com/bytedance/research-cluster-dataset: M1 .. M4) as cluster and traffic. One JSON object:
+ * ByteDance's research clusters (github.com/bytedance/research-cluster-dataset: M1 .. M4) as cluster and traffic. One
+ * JSON object:
  *
  *   ServiceList [{Service, RequestCPU, RequestMem, ContainerList, CompatibleMachines}]
  *   MachineList [{MachineIP, TotalCPU, TotalMem, InitialDeployingContainers}]
  *   TrafficList [{Service1, Service2, Traffic}]
  *
- * A service becomes a Deployment, a container a pod in namespace "default", bound to its machine. CPU, memory and traffic are
- * shares of the cluster's whole and have no unit. Pure.
+ * A service becomes a Deployment, a container a pod in namespace "default", bound to its machine. CPU, memory and
+ * traffic are shares of the cluster's whole and have no unit. Pure.
  */
 import { asArray, asObject, asText, excerpt, type JsonObject } from '../../lib/json/json-access.ts';
 import type { ClusterRecord, Resources } from './model.ts';
@@ -22,14 +23,17 @@ export interface AffinityDataset {
 
 const NAMESPACE = 'default';
 /**
- * The cluster's whole CPU as milli-CPU, its memory as bytes. Requests are rounded up and capacities down, so that whatever fits
- * in whole numbers fits in the data; at this scale that costs less than a millionth of the smallest request.
+ * The cluster's whole CPU as milli-CPU, its memory as bytes. Requests are rounded up and capacities down, so that
+ * whatever fits in whole numbers fits in the data; at this scale that costs less than a millionth of the smallest
+ * request.
  */
 const WHOLE = 1e12;
 
 export function isAffinityDataset(value: unknown): value is JsonObject {
   const object = asObject(value);
-  return object !== undefined && ['ServiceList', 'MachineList', 'TrafficList'].every((key) => Array.isArray(object[key]));
+  return (
+    object !== undefined && ['ServiceList', 'MachineList', 'TrafficList'].every((key) => Array.isArray(object[key]))
+  );
 }
 
 export function readAffinityDataset(dataset: JsonObject): AffinityDataset {

@@ -17,6 +17,11 @@ export class Interner {
     return this.#of(key, value);
   }
 
+  /** What was made for this key of late, else what `make` makes. */
+  made<T>(key: string, make: () => T): T {
+    return this.#known.has(key) ? (this.#known.get(key) as T) : this.#of(key, make());
+  }
+
   labels(labels: Record<string, string>): Readonly<Record<string, string>> {
     let key = '{';
     for (const name in labels) key += `${name}=${labels[name]!},`;

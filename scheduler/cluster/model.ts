@@ -2,6 +2,7 @@
  * The cluster as Netloom keeps it: Kubernetes objects reduced to the fields that are used.
  * Plain data, from whichever source (snapshot file, API server).
  */
+import type { NodeChoice, Taint } from './node-choice.ts';
 
 /** Controller that owns a pod for good: Deployment, StatefulSet, DaemonSet, Job, CronJob, ReplicaSet, ... or a bare Pod. */
 export interface WorkloadRef {
@@ -30,6 +31,14 @@ export interface NodeRecord {
   readonly allocatable: Resources;
   /** netloom.io/link-mbps: speed of its link in either direction, where somebody says so. */
   readonly linkMbps?: number;
+  /** What nodeSelector and node affinity look at. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Those that keep pods away, where there are any. */
+  readonly taints?: readonly Taint[];
+  /** Minor version of its kubelet, 34 of v1.34.1. */
+  readonly minor?: number;
+  /** It has a taint with effect PreferNoSchedule. */
+  readonly avoided?: true;
 }
 
 export interface Resources {
@@ -55,10 +64,36 @@ export interface PodRecord {
   readonly requests: Resources;
   /** podScoredRequests(), where that is not what scoredRequests() makes of `requests`. */
   readonly scored?: Resources;
+  /** Which nodes it may go to, where it says something of it. */
+  readonly nodeChoice?: NodeChoice;
   /** kubernetes.io/config.mirror: a static pod. */
   readonly mirror: boolean;
   /** netloom.io/placement: "off" */
   readonly placementOff?: true;
+  /** spec.schedulerName, where it is not default-scheduler. */
+  readonly scheduler?: string;
+  /** It states preferences that kube-scheduler weighs (soft-preferences.ts). */
+  readonly soft?: true;
+  readonly egress?: Egress;
+  readonly template?: PodTemplate;
+}
+
+/** What is said of a pod's sending; bytes per second. */
+export interface Egress {
+  /** netloom.io/egress-mbps */
+  readonly requestBytesPerSecond?: number;
+  /** kubernetes.io/egress-bandwidth */
+  readonly limitBytesPerSecond?: number;
+}
+
+/** What a pod's spec tells of its peers before any traffic was measured; one object for all pods of a template. */
+export interface PodTemplate {
+  /** Without tag and digest. */
+  readonly images: readonly string[];
+  /** "service", "service.namespace", "pod.service" or "pod.service.namespace" of what may be Services, found in env and args. */
+  readonly references: readonly string[];
+  /** The annotation netloom.io/peers, unread. */
+  readonly peers?: string;
 }
 
 export interface ServiceRecord {
@@ -70,6 +105,10 @@ export interface ServiceRecord {
   readonly addresses: readonly string[];
   /** undefined: no selector (endpoints are made by hand). */
   readonly selector: Readonly<Record<string, string>> | undefined;
+  /** spec.trafficDistribution: PreferClose, PreferSameZone, PreferSameNode, or what later versions may know. */
+  readonly trafficDistribution?: string;
+  /** spec.internalTrafficPolicy: Local */
+  readonly internalLocal?: true;
 }
 
 /** Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob, or any other controller that is listed. */
@@ -82,6 +121,9 @@ export interface ControllerRecord {
   readonly owner: OwnerRef | undefined;
   /** spec.replicas; undefined where the kind has none. */
   readonly replicas: number | undefined;
+  /** Of spec.template: known before the first pod is. */
+  readonly template?: PodTemplate;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface NamespaceRecord {
@@ -90,6 +132,8 @@ export interface NamespaceRecord {
   readonly uid: string;
   /** netloom.io/placement: "off" */
   readonly placementOff: boolean;
+  /** Label netloom.io/tenant. */
+  readonly tenant?: string;
 }
 
 export type ClusterRecord = NamespaceRecord | NodeRecord | PodRecord | ServiceRecord | ControllerRecord;

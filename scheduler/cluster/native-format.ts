@@ -5,7 +5,9 @@
 import { formatAddress, parseAddress, parseCidr } from '../../lib/ip.ts';
 import { asArray, asCount, asLabels, asObject, asText, excerpt, type JsonObject } from '../../lib/json/json-access.ts';
 import type { Section } from '../../lib/json/json-scanner.ts';
-import type { ClusterRecord, OwnerRef, PodPhase, Resources } from './model.ts';
+import type { ClusterRecord, Egress, OwnerRef, PodPhase, PodTemplate, Resources } from './model.ts';
+import { nodeChoice, nodeTaints, type NodeChoice } from './node-choice.ts';
+import { servicesMeant } from './references.ts';
 import type { Projection } from './project.ts';
 
 export const SNAPSHOT_FORMAT = 'snapshot';
@@ -24,11 +26,56 @@ function resourcesOf(value: unknown, absent: Resources): Resources {
   };
 }
 
+function asPositive(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : undefined;
+}
+
+function optional<K extends string, T>(key: K, value: T | undefined): Partial<Record<K, T>> {
+  return value === undefined ? {} : ({ [key]: value } as Record<K, T>);
+}
+
+function egressOf(value: unknown): Egress | undefined {
+  const object = asObject(value);
+  if (object === undefined) return undefined;
+  return {
+    ...optional('requestBytesPerSecond', asPositive(object['requestBytesPerSecond'])),
+    ...optional('limitBytesPerSecond', asPositive(object['limitBytesPerSecond'])),
+  };
+}
+
+function templateOf(value: unknown): PodTemplate | undefined {
+  const object = asObject(value);
+  if (object === undefined) return undefined;
+  const texts = (of: unknown): string[] => asArray(of).filter((text): text is string => typeof text === 'string');
+  return {
+    images: texts(object['images']),
+    references: texts(object['references']),
+    ...optional('peers', asText(object['peers'])),
+  };
+}
+
 function ownerOf(value: unknown): OwnerRef | undefined {
   const object = asObject(value);
   const kind = asText(object?.['kind']);
   const name = asText(object?.['name']);
   return kind === undefined || name === undefined ? undefined : { kind, name, uid: asText(object?.['uid']) ?? '' };
+}
+
+/** As it was written: in the words of a pod's spec it is what that says. */
+function nodeChoiceOf(value: unknown): { readonly nodeChoice?: NodeChoice } {
+  const object = asObject(value);
+  if (object === undefined) return {};
+  const terms = asArray(object['terms']).map((term) => ({
+    matchExpressions: asObject(term)?.['labels'],
+    matchFields: asObject(term)?.['fields'],
+  }));
+  const required = { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } };
+  const choice = nodeChoice({
+    nodeSelector: object['selector'],
+    tolerations: object['tolerations'],
+    ...(object['terms'] === undefined ? {} : { affinity: { nodeAffinity: required } }),
+  });
+  return choice === undefined ? {} : { nodeChoice: choice };
 }
 
 /** One element of a section as a record. Absent fields have defaults; only names (and namespaces) are demanded. */
@@ -75,6 +122,7 @@ function readRecord(
         name,
         uid: uid ?? `Namespace/${name}`,
         placementOff: object['placementOff'] === true,
+        ...optional('tenant', asText(object['tenant'])),
       };
     case 'nodes': {
       const podCidrs = asArray(object['podCidrs']).filter(
@@ -90,7 +138,11 @@ function readRecord(
         zone: asText(object['zone']),
         region: asText(object['region']),
         allocatable: resourcesOf(object['allocatable'], NO_RESOURCES),
-        ...(typeof object['linkMbps'] === 'number' && object['linkMbps'] > 0 ? { linkMbps: object['linkMbps'] } : {}),
+        ...optional('linkMbps', asPositive(object['linkMbps'])),
+        ...(Object.keys(asLabels(object['labels'])).length === 0 ? {} : { labels: asLabels(object['labels']) }),
+        ...(nodeTaints(object).length === 0 ? {} : { taints: nodeTaints(object) }),
+        ...optional('minor', asCount(object['minor'])),
+        ...(object['avoided'] === true ? { avoided: true as const } : {}),
       };
     }
     case 'pods': {
@@ -114,8 +166,13 @@ function readRecord(
         ...(asObject(object['scored']) === undefined
           ? {}
           : { scored: resourcesOf(object['scored'], { ...NO_RESOURCES, pods: 1 }) }),
+        ...nodeChoiceOf(object['nodeChoice']),
         mirror: object['mirror'] === true,
         ...(object['placementOff'] === true ? { placementOff: true as const } : {}),
+        ...optional('scheduler', asText(object['scheduler'])),
+        ...(object['soft'] === true ? { soft: true as const } : {}),
+        ...optional('egress', egressOf(object['egress'])),
+        ...optional('template', templateOf(object['template'])),
       };
     }
     case 'services':
@@ -126,6 +183,8 @@ function readRecord(
         uid: uid ?? `Service/${namespace}/${name}`,
         addresses: addressesOf(object['addresses'], oddities),
         selector: Object.keys(asLabels(object['selector'])).length === 0 ? undefined : asLabels(object['selector']),
+        ...optional('trafficDistribution', asText(object['trafficDistribution'])),
+        ...(object['internalLocal'] === true ? { internalLocal: true as const } : {}),
       };
     case 'controllers': {
       const kind = asText(object['kind']);
@@ -138,6 +197,8 @@ function readRecord(
         uid: uid ?? `${kind}/${namespace}/${name}`,
         owner: ownerOf(object['owner']),
         replicas: asCount(object['replicas']),
+        ...optional('template', templateOf(object['template'])),
+        ...optional('labels', object['labels'] === undefined ? undefined : asLabels(object['labels'])),
       };
     }
   }
@@ -152,12 +213,24 @@ export interface SnapshotContents {
   controllers(): Iterable<ClusterRecord>;
 }
 
-function recordText(record: ClusterRecord): string {
-  return JSON.stringify({ ...record, type: undefined });
+/** Texts of env and args that name no Service stay here: they are nobody's business. */
+function recordText(record: ClusterRecord, isService: (name: string, namespace: string) => boolean): string {
+  const template = record.type === 'pod' || record.type === 'controller' ? record.template : undefined;
+  if (template === undefined) return JSON.stringify({ ...record, type: undefined });
+  const { namespace } = record as { readonly namespace: string };
+  const references = template.references.filter((reference) =>
+    servicesMeant(reference, namespace).some((service) => isService(service.name, service.namespace)),
+  );
+  return JSON.stringify({ ...record, type: undefined, template: { ...template, references } });
 }
 
 /** The text of snapshot.json in pieces of a few kB to 64 kB; one record a line. */
 export function* snapshotChunks(contents: SnapshotContents): Generator<string> {
+  const services = new Set<string>();
+  for (const record of contents.services()) {
+    if (record.type === 'service') services.add(`${record.namespace}/${record.name}`);
+  }
+  const isService = (name: string, namespace: string): boolean => services.has(`${namespace}/${name}`);
   let text = `{"netloom":"${SNAPSHOT_FORMAT}","version":${SNAPSHOT_VERSION}`;
   const sections: [Section, Iterable<ClusterRecord>][] = [
     ['namespaces', contents.namespaces()],
@@ -170,7 +243,7 @@ export function* snapshotChunks(contents: SnapshotContents): Generator<string> {
     text += `,\n"${section}":[`;
     let first = true;
     for (const record of records) {
-      text += `${first ? '' : ','}\n${recordText(record)}`;
+      text += `${first ? '' : ','}\n${recordText(record, isService)}`;
       first = false;
       if (text.length > 65_536) {
         yield text;

@@ -12,10 +12,16 @@ import type {
   OwnerRef,
   PodPhase,
   PodRecord,
+  PodTemplate,
   Resources,
   ServiceRecord,
 } from './model.ts';
+import { podEgress } from './egress.ts';
 import { Interner } from './interner.ts';
+import { nodeChoice, nodeTaints } from './node-choice.ts';
+import { podTemplate } from './pod-template.ts';
+import { minorOf } from './service-routing.ts';
+import { hasSoftPreferences } from './soft-preferences.ts';
 import { nodeAllocatable, podRequests, podScoredRequests, scoredRequests } from './requests.ts';
 
 /** Of the core API group, and no controllers. */
@@ -74,6 +80,8 @@ const NEVER_CONTROLLERS: ReadonlySet<string> = new Set([
 
 /** On a pod or its namespace: "off" keeps Netloom from having an opinion. */
 export const PLACEMENT = 'netloom.io/placement';
+/** Label of a namespace: pods of different tenants are never drawn together. */
+export const TENANT = 'netloom.io/tenant';
 
 /** On a node: speed of its link in either direction, Mbit/s. */
 const LINK_MBPS = 'netloom.io/link-mbps';
@@ -129,13 +137,16 @@ function placementOff(metadata: JsonObject): boolean {
 
 function projectNamespace(metadata: JsonObject, name: string): NamespaceRecord {
   const uid = asText(metadata['uid']) ?? `Namespace/${name}`;
-  return { type: 'namespace', name, uid, placementOff: placementOff(metadata) };
+  const tenant = asText(asObject(metadata['labels'])?.[TENANT]);
+  const record = { type: 'namespace', name, uid, placementOff: placementOff(metadata) } as const;
+  return tenant === undefined ? record : { ...record, tenant };
 }
 
 function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd: Oddities): NodeRecord {
   const spec = asObject(object['spec']);
   const status = asObject(object['status']);
-  const labels = asObject(metadata['labels']);
+  const labels = asLabels(metadata['labels']);
+  const taints = nodeTaints(spec);
   const addresses: string[] = [];
   for (const entry of asArray(status?.['addresses'])) {
     const address = asObject(entry);
@@ -153,17 +164,23 @@ function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd
       podCidrs.push(value);
     }
   }
+  const minor = minorOf(asText(asObject(status?.['nodeInfo'])?.['kubeletVersion']) ?? '');
+  const avoided = asArray(spec?.['taints']).some((taint) => asObject(taint)?.['effect'] === 'PreferNoSchedule');
   return {
     type: 'node',
     name,
     uid: asText(metadata['uid']) ?? `Node/${name}`,
     addresses,
     podCidrs,
-    zone: asText(labels?.['topology.kubernetes.io/zone']) ?? asText(labels?.['failure-domain.beta.kubernetes.io/zone']),
+    zone: asText(labels['topology.kubernetes.io/zone']) ?? asText(labels['failure-domain.beta.kubernetes.io/zone']),
     region:
-      asText(labels?.['topology.kubernetes.io/region']) ?? asText(labels?.['failure-domain.beta.kubernetes.io/region']),
+      asText(labels['topology.kubernetes.io/region']) ?? asText(labels['failure-domain.beta.kubernetes.io/region']),
     allocatable: nodeAllocatable(status),
     ...linkMbpsOf(metadata, odd),
+    ...(Object.keys(labels).length === 0 ? {} : { labels }),
+    ...(taints.length === 0 ? {} : { taints }),
+    ...(minor === undefined ? {} : { minor }),
+    ...(avoided ? { avoided } : {}),
   };
 }
 
@@ -195,9 +212,15 @@ function projectPod(
   const owner = controllingOwner(metadata);
   const requests = podRequests(spec);
   const scored = podScoredRequests(spec);
+  // A DaemonSet's pods name their node in their affinity: there is one choice for each of them, and none to make.
+  const choice = owner?.kind === 'DaemonSet' ? undefined : nodeChoice(spec);
   const hostIp = parseAddress(asText(status?.['hostIP']) ?? '');
   const phase = asText(status?.['phase']);
   if (phase !== undefined && !PHASES.has(phase)) odd.note(`status.phase ${excerpt(phase)} is not known`);
+  const annotations = asObject(metadata['annotations']);
+  const egress = podEgress(spec, annotations, (problem) => odd.note(problem));
+  const labels = asLabels(metadata['labels']);
+  const template = templateOf(spec, annotations, owner, labels, interner);
   return {
     type: 'pod',
     uid: asText(metadata['uid']) ?? `Pod/${namespace}/${name}`,
@@ -210,12 +233,43 @@ function projectPod(
     hostNetwork: spec?.['hostNetwork'] === true || (hostIp !== undefined && addresses[0] === formatAddress(hostIp)),
     phase: phase !== undefined && PHASES.has(phase) ? (phase as PodPhase) : phase === undefined ? 'Pending' : 'Unknown',
     owner: owner === undefined ? undefined : interner.value(`owner/${owner.kind}/${owner.name}/${owner.uid}`, owner),
-    labels: interner.labels(asLabels(metadata['labels'])),
+    labels: interner.labels(labels),
     requests: shared(requests, interner),
     ...(sameData(scored, scoredRequests({ requests })) ? {} : { scored: shared(scored, interner) }),
-    mirror: asObject(metadata['annotations'])?.['kubernetes.io/config.mirror'] !== undefined,
+    ...(choice === undefined ? {} : { nodeChoice: interner.value(`choice/${JSON.stringify(choice)}`, choice) }),
+    mirror: annotations?.['kubernetes.io/config.mirror'] !== undefined,
     ...(placementOff(metadata) ? { placementOff: true as const } : {}),
+    ...schedulerOf(spec, interner),
+    ...(hasSoftPreferences(spec) ? { soft: true as const } : {}),
+    ...(egress === undefined ? {} : { egress: interned(interner, 'egress', egress) }),
+    ...(template === undefined ? {} : { template }),
   };
+}
+
+function schedulerOf(spec: JsonObject | undefined, interner: Interner): { readonly scheduler?: string } {
+  const name = asText(spec?.['schedulerName']);
+  return name === undefined || name === 'default-scheduler' ? {} : { scheduler: interner.text(name) };
+}
+
+/** Pods of one owner and one revision come from one template: it is read once. */
+function templateOf(
+  spec: JsonObject | undefined,
+  annotations: JsonObject | undefined,
+  owner: OwnerRef | undefined,
+  labels: Readonly<Record<string, string>>,
+  interner: Interner,
+): PodTemplate | undefined {
+  const read = (): PodTemplate | undefined => {
+    const template = podTemplate(spec, annotations);
+    return template === undefined ? undefined : interned(interner, 'template', template);
+  };
+  const revision = labels['pod-template-hash'] ?? labels['controller-revision-hash'];
+  const known = owner !== undefined && owner.uid !== '' && revision !== undefined;
+  return known ? interner.made(`template of/${owner.uid}/${revision}`, read) : read();
+}
+
+function interned<T extends object>(interner: Interner, kind: string, value: T): T {
+  return interner.value(`${kind}/${JSON.stringify(value)}`, value);
 }
 
 function shared(requests: Resources, interner: Interner): Resources {
@@ -240,6 +294,7 @@ function projectService(
     addAddress(addresses, asObject(entry)?.['ip'], 'status.loadBalancer.ingress', odd);
   }
   const selector = asLabels(spec?.['selector']);
+  const trafficDistribution = asText(spec?.['trafficDistribution'])?.slice(0, 63);
   return {
     type: 'service',
     namespace,
@@ -248,6 +303,8 @@ function projectService(
     addresses,
     // An ExternalName Service selects nothing, whatever its selector says.
     selector: Object.keys(selector).length === 0 || spec?.['type'] === 'ExternalName' ? undefined : selector,
+    ...(trafficDistribution === undefined ? {} : { trafficDistribution }),
+    ...(spec?.['internalTrafficPolicy'] === 'Local' ? { internalLocal: true as const } : {}),
   };
 }
 
@@ -272,6 +329,26 @@ function replicasOf(kind: string, object: JsonObject): number | undefined {
     default:
       return asCount(spec?.['replicas']);
   }
+}
+
+/** Of controllers at the top only: ReplicaSets and Jobs below repeat them. */
+function controllerTemplate(
+  kind: string,
+  object: JsonObject,
+  owner: OwnerRef | undefined,
+  interner: Interner,
+): Pick<ControllerRecord, 'template' | 'labels'> {
+  if (owner !== undefined) return {};
+  const spec = asObject(object['spec']);
+  const jobSpec = kind === 'CronJob' ? asObject(asObject(spec?.['jobTemplate'])?.['spec']) : spec;
+  const pod = asObject(jobSpec?.['template']);
+  const metadata = asObject(pod?.['metadata']);
+  const template = podTemplate(asObject(pod?.['spec']), asObject(metadata?.['annotations']));
+  if (template === undefined) return {};
+  return {
+    template: interned(interner, 'template', template),
+    labels: interner.labels(asLabels(metadata?.['labels'])),
+  };
 }
 
 /** A kind that is not built in counts as a controller if it is owned, or makes pods: a template, or replicas with a selector. */
@@ -346,6 +423,7 @@ export function projectObject(value: unknown, impliedKind?: string, interner = n
     uid: asText(metadata['uid']) ?? `${kind}/${namespace}/${name}`,
     owner,
     replicas: replicasOf(kind, object),
+    ...controllerTemplate(kind, object, owner, interner),
   };
   return { outcome: 'record', record, odd: undefined };
 }

@@ -1,5 +1,6 @@
 /**
- * Reads a snapshot file of any size: kubectl's JSON, Netloom's own form or a research data set, told apart by their content; gzip too.
+ * Reads a snapshot file of any size: kubectl's JSON, Netloom's own form or a research data set, told apart by their
+ * content; gzip too.
  * All or nothing: records are returned only if the whole file could be read.
  */
 import { NetloomError } from '../../lib/errors.ts';

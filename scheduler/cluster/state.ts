@@ -10,17 +10,21 @@
  *   state.ownerLinks()                           ReplicaSet, Job, ... -> workload, for PlacementView's ownerIndex
  *   state.findWorkload(ns, kind, name)           by any name people use: kind in any case, a ReplicaSet, a single pod
  *   state.selectedBy(service)                    workloads behind a Service
+ *   state.structure .structures() .workloadsIn(ns) .servicesIn(ns)   for indexes that are kept beside it
  *   state.usedOn(node)                           what the pods on a node ask for
  *   state.version                                counts up with each apply()
  */
+import { sameData } from '../../lib/json/same-data.ts';
 import {
   workloadKey,
   type ClusterEvent,
   type ControllerRecord,
+  type Egress,
   type NamespaceRecord,
   type NodeRecord,
   type OwnerRef,
   type PodRecord,
+  type PodTemplate,
   type Resources,
   type ServiceRecord,
   type WorkloadRef,
@@ -42,9 +46,15 @@ export interface Workload {
   readonly pending: number;
   /** What the pod of it that was shown last asks of a node; undefined: it never had one. */
   readonly requests: Resources | undefined;
+  readonly egress: Egress | undefined;
+  /** Of its controller, or of the pod that was shown last. */
+  readonly template: PodTemplate | undefined;
+  readonly labels: Readonly<Record<string, string>>;
   /** All its pods, of any phase. */
   readonly pods: ReadonlySet<PodRecord>;
 }
+
+const NO_LABELS: Readonly<Record<string, string>> = {};
 
 class WorkloadEntry implements Workload {
   readonly key: string;
@@ -56,6 +66,9 @@ class WorkloadEntry implements Workload {
   readonly placedByNode = new Map<string, number>();
   pending = 0;
   requests: Resources | undefined = undefined;
+  egress: Egress | undefined = undefined;
+  template: PodTemplate | undefined = undefined;
+  labels: Readonly<Record<string, string>> = NO_LABELS;
   readonly pods = new Set<PodRecord>();
   constructor(key: string, ref: WorkloadRef) {
     this.key = key;
@@ -98,10 +111,13 @@ export class ClusterState {
   private changes = 0;
   private readonly nodesByName = new Map<string, NodeRecord>();
   /** Only those that say something. */
-  private readonly namespacesOff = new Map<string, NamespaceRecord>();
+  private readonly namespacesSaying = new Map<string, NamespaceRecord>();
   private readonly podsByUid = new Map<string, PodEntry>();
   private readonly podsByName = new Map<string, PodEntry>();
   private readonly servicesByName = new Map<string, ServiceRecord>();
+  private readonly servicesByNamespace = new Map<string, Map<string, ServiceRecord>>();
+  private readonly structureByNamespace = new Map<string, number>();
+  private structureChanges = 0;
   private readonly controllersByKey = new Map<string, ControllerRecord>();
   private readonly owners = new Map<string, OwnerEntry>();
   private readonly workloadsByKey = new Map<string, WorkloadEntry>();
@@ -122,9 +138,9 @@ export class ClusterState {
     return this.workloadsByKey.size;
   }
 
-  /** Of which something is to be known: those that switch placement off. */
+  /** Of which something is to be known: those that switch placement off or name a tenant. */
   namespaces(): Iterable<NamespaceRecord> {
-    return this.namespacesOff.values();
+    return this.namespacesSaying.values();
   }
   nodes(): Iterable<NodeRecord> {
     return this.nodesByName.values();
@@ -161,6 +177,27 @@ export class ClusterState {
     return this.workloadsByKey.get(key);
   }
 
+  /**
+   * Counts up when Services, or workloads, or what these tell of themselves (template, labels) change; not with each pod of a
+   * workload that is known.
+   */
+  get structure(): number {
+    return this.structureChanges;
+  }
+
+  /** The same by namespace, of those where anything is. */
+  structures(): Iterable<readonly [namespace: string, structure: number]> {
+    return this.structureByNamespace;
+  }
+
+  *workloadsIn(namespace: string): Iterable<Workload> {
+    for (const key of this.keysByNamespace.get(namespace) ?? []) yield this.workloadsByKey.get(key)!;
+  }
+
+  servicesIn(namespace: string): Iterable<ServiceRecord> {
+    return this.servicesByNamespace.get(namespace)?.values() ?? [];
+  }
+
   /** What the pods on a node ask for, all together: those that are bound to it and not at their end. */
   usedOn(node: string): Resources {
     return this.usageByNode.get(node) ?? NO_USAGE;
@@ -168,7 +205,14 @@ export class ClusterState {
 
   /** The namespace says `netloom.io/placement: "off"`. */
   placementOff(namespace: string): boolean {
-    return this.namespacesOff.has(namespace);
+    return this.namespacesSaying.get(namespace)?.placementOff === true;
+  }
+
+  /** Tenants by namespace, of those that have one (label netloom.io/tenant). */
+  tenants(): ReadonlyMap<string, string> {
+    const tenants = new Map<string, string>();
+    for (const { name, tenant } of this.namespacesSaying.values()) if (tenant !== undefined) tenants.set(name, tenant);
+    return tenants;
   }
 
   workloadOf(pod: PodRecord): WorkloadRef {
@@ -232,8 +276,9 @@ export class ClusterState {
     for (const { op, record } of events) {
       switch (record.type) {
         case 'namespace':
-          if (op === 'upsert' && record.placementOff) this.namespacesOff.set(record.name, record);
-          else this.namespacesOff.delete(record.name);
+          if (op === 'upsert' && (record.placementOff || record.tenant !== undefined)) {
+            this.namespacesSaying.set(record.name, record);
+          } else this.namespacesSaying.delete(record.name);
           break;
         case 'node':
           if (op === 'upsert') this.nodesByName.set(record.name, record);
@@ -243,6 +288,7 @@ export class ClusterState {
           const key = `${record.namespace}/${record.name}`;
           if (op === 'upsert') this.servicesByName.set(key, record);
           else this.servicesByName.delete(key);
+          this.placeService(record, op === 'upsert');
           break;
         }
         case 'controller':
@@ -273,6 +319,9 @@ export class ClusterState {
     const controller = this.controllersByKey.get(key);
     entry.listed = controller !== undefined;
     entry.desired = controller?.replicas;
+    entry.template = controller?.template;
+    entry.labels = controller?.labels ?? NO_LABELS;
+    this.restructured(ref.namespace);
     this.workloadsByKey.set(key, entry);
     let keys = this.keysByNamespace.get(ref.namespace);
     if (keys === undefined) this.keysByNamespace.set(ref.namespace, (keys = new Set()));
@@ -284,6 +333,7 @@ export class ClusterState {
   private dropIfGone(entry: WorkloadEntry): void {
     if (entry.pods.size > 0 || entry.listed) return;
     this.workloadsByKey.delete(entry.key);
+    this.restructured(entry.ref.namespace);
     const keys = this.keysByNamespace.get(entry.ref.namespace);
     keys?.delete(entry.key);
     if (keys?.size === 0) this.keysByNamespace.delete(entry.ref.namespace);
@@ -306,6 +356,11 @@ export class ClusterState {
     if (sign === 1) {
       workload.pods.add(record);
       workload.requests = record.requests;
+      workload.egress = record.egress;
+      // What the controller says is what its next pods will be.
+      if (this.controllersByKey.get(workload.key)?.template === undefined) {
+        this.describe(workload, record.template, stableLabels(record.labels));
+      }
     } else workload.pods.delete(record);
     if (!isPlaced(record)) {
       if (record.node === undefined && !isOver(record)) workload.pending += sign;
@@ -317,6 +372,31 @@ export class ClusterState {
     if (placed === 0) workload.placedByNode.delete(node);
     else workload.placedByNode.set(node, placed);
     workload.placed += sign;
+  }
+
+  private restructured(namespace: string): void {
+    this.structureByNamespace.set(namespace, ++this.structureChanges);
+  }
+
+  private placeService(record: ServiceRecord, present: boolean): void {
+    const { namespace, name } = record;
+    let services = this.servicesByNamespace.get(namespace);
+    if (services === undefined) this.servicesByNamespace.set(namespace, (services = new Map<string, ServiceRecord>()));
+    if (present) services.set(name, record);
+    else services.delete(name);
+    if (services.size === 0) this.servicesByNamespace.delete(namespace);
+    this.restructured(namespace);
+  }
+
+  private describe(
+    entry: WorkloadEntry,
+    template: PodTemplate | undefined,
+    labels: Readonly<Record<string, string>>,
+  ): void {
+    if (entry.template === template && sameData(entry.labels, labels)) return;
+    entry.template = template;
+    entry.labels = labels;
+    this.restructured(entry.ref.namespace);
   }
 
   private use(node: string, { milliCpu, memoryBytes }: Resources, sign: 1 | -1): void {
@@ -402,6 +482,7 @@ export class ClusterState {
     if (entry === undefined) return;
     entry.listed = isWorkload;
     entry.desired = isWorkload ? record.replicas : undefined;
+    if (isWorkload && record.template !== undefined) this.describe(entry, record.template, record.labels ?? NO_LABELS);
     this.dropIfGone(entry);
   }
 
@@ -437,6 +518,32 @@ export class ClusterState {
     this.count(entry, 1);
     this.dropIfGone(old);
   }
+}
+
+/** Labels that differ from pod to pod, or from roll-out to roll-out. */
+const CHANGING_LABELS = [
+  'pod-template-hash',
+  'controller-revision-hash',
+  'statefulset.kubernetes.io/pod-name',
+  'apps.kubernetes.io/pod-index',
+  'job-name',
+  'batch.kubernetes.io/job-name',
+  'controller-uid',
+  'batch.kubernetes.io/controller-uid',
+] as const;
+
+const stable = new WeakMap<Readonly<Record<string, string>>, Readonly<Record<string, string>>>();
+
+/** Labels without those; of one object always the same. */
+function stableLabels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  if (!CHANGING_LABELS.some((label) => Object.hasOwn(labels, label))) return labels;
+  let known = stable.get(labels);
+  if (known === undefined) {
+    const changing: ReadonlySet<string> = new Set(CHANGING_LABELS);
+    known = Object.fromEntries(Object.entries(labels).filter(([label]) => !changing.has(label)));
+    stable.set(labels, known);
+  }
+  return known;
 }
 
 function ownerOfPod(pod: PodRecord): WorkloadRef | undefined {

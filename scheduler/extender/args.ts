@@ -1,4 +1,8 @@
 import { PLACEMENT } from '../cluster/project.ts';
+import { asObject } from '../../lib/json/json-access.ts';
+import type { PodTemplate } from '../cluster/model.ts';
+import { podTemplate } from '../cluster/pod-template.ts';
+import { hasSoftPreferences } from '../cluster/soft-preferences.ts';
 import { tooComplex } from './json-guard.ts';
 
 /** What is read of the pod in a request. */
@@ -15,6 +19,8 @@ export interface PodFacts {
   readonly placementOff: boolean;
   /** A member of a PodGroup: asked about hypothetically, again and again, before any of the group is bound. */
   readonly inGroup: boolean;
+  /** Its owner states preferences that kube-scheduler weighs. */
+  readonly soft?: true;
 }
 
 /** k8s.io/kube-scheduler/extender/v1 ExtenderArgs, as far as it is used. */
@@ -99,7 +105,7 @@ function asPod(pod: Json): PodFacts {
   const annotations = objectOr(field(metadata, 'annotations'), 'Pod.metadata.annotations') ?? NOTHING;
   const labels = objectOr(field(metadata, 'labels'), 'Pod.metadata.labels') ?? NOTHING;
   const spec = field(pod, 'spec');
-  return {
+  const facts: PodFacts = {
     uid: text(field(metadata, 'uid'), 'Pod.metadata.uid'),
     namespace: text(field(metadata, 'namespace'), 'Pod.metadata.namespace'),
     name: text(field(metadata, 'name'), 'Pod.metadata.name'),
@@ -108,7 +114,19 @@ function asPod(pod: Json): PodFacts {
     placementOff: [annotations, labels].some((of) => Object.hasOwn(of, PLACEMENT) && of[PLACEMENT] === 'off'),
     mirror: Object.hasOwn(annotations, 'kubernetes.io/config.mirror'),
     inGroup: isObject(spec) && isObject(field(spec, 'schedulingGroup')),
+    ...(hasSoftPreferences(spec) ? { soft: true as const } : {}),
   };
+  specs.set(facts, { spec, annotations });
+  return facts;
+}
+
+/** What pods were made from; kept as long as they are. */
+const specs = new WeakMap<PodFacts, { readonly spec: unknown; readonly annotations: Json }>();
+
+/** Read only where it is asked for: most pods belong to workloads whose traffic is known. */
+export function templateOf(pod: PodFacts): PodTemplate | undefined {
+  const made = specs.get(pod);
+  return made === undefined ? undefined : podTemplate(asObject(made.spec), made.annotations);
 }
 
 function asNames(value: unknown): string[] | undefined {

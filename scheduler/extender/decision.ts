@@ -16,6 +16,8 @@ export interface Decision {
   /** How many nodes the reply named. */
   readonly named: number;
   readonly viewVersion: number;
+  /** Of the plan that the answer followed, or whose room it kept free; left out: there was none. */
+  readonly planVersion?: number;
   /** From the last byte of the request to the reply. */
   readonly durationMicros: number;
 }

@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { Logger } from '../../lib/log.ts';
 import type { PlacementView } from '../placement/index.ts';
+import type { AssumedPods } from './assumed-pods.ts';
 import type { Answer } from './decision.ts';
 import type { UnseenPods } from './unseen-pods.ts';
 
@@ -17,6 +18,8 @@ export interface ExtenderDeps {
   readonly onLate?: (podUid: string) => void;
   /** Told by its owner what views show; default: answers never wait. */
   readonly unseen?: UnseenPods;
+  /** Told by its owner what views show; default: nothing is assumed. */
+  readonly assumed?: AssumedPods;
   readonly logger: Logger;
   /** Where the extender's own metrics are registered; default one of its own. */
   readonly registry?: Registry;

@@ -6,3 +6,4 @@ export { DEFAULT_EXTENDER_OPTIONS, type ExtenderOptions } from './options.ts';
 export type { ExtenderDeps } from './deps.ts';
 export { startExtender, type Extender } from './server.ts';
 export type { HostScore } from './prioritize.ts';
+export { AssumedPods } from './assumed-pods.ts';

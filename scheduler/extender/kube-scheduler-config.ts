@@ -8,6 +8,8 @@ export interface KubeSchedulerConfigOptions {
   readonly clientCertificate: boolean;
   /** Highest score, as in PlacementSettings: 80 or 10. */
   readonly scoreRange: number;
+  /** Nodes without headroom are to be refused (PlacementSettings.maxLinkUse). */
+  readonly filters?: boolean;
 }
 
 /** Without us a cycle goes on; a black hole costs a pod this much, and 1,000 answers of ours fit into it. */
@@ -22,6 +24,7 @@ export function kubeSchedulerConfig({
   tls,
   clientCertificate,
   scoreRange,
+  filters = false,
 }: KubeSchedulerConfigOptions): string {
   const tlsConfig = [
     '  enableHTTPS: true',
@@ -44,6 +47,7 @@ export function kubeSchedulerConfig({
     'extenders:',
     ...(isAnyAddress(address) ? ['# An address at which kube-scheduler reaches Netloom, instead of this one:'] : []),
     `- urlPrefix: ${tls ? 'https' : 'http'}://${address}`,
+    ...(filters ? ['  # Refuses nodes whose link a pod would fill; never all of them.', '  filterVerb: filter'] : []),
     '  prioritizeVerb: prioritize',
     `  weight: ${80 / scoreRange}`,
     '  # Names instead of whole Node objects: a fifth of the time at 1,000 nodes.',

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 /**
- * How a call ended. scored, no_opinion, passed: 200 with an answer; not_ready, fault: 200 with the neutral answer;
+ * How a call ended. scored, no_opinion, passed, refused (some nodes): 200 with an answer; not_ready, fault: 200 with the neutral answer;
  * bad_request 400; not_found 404; method_not_allowed 405; too_large 413; unready 503; ok: other 200;
  * aborted: the caller went away before its request was complete.
  */
@@ -9,6 +9,7 @@ export const OUTCOMES = [
   'scored',
   'no_opinion',
   'passed',
+  'refused',
   'not_ready',
   'fault',
   'bad_request',
@@ -86,6 +87,10 @@ export function createExtenderMetrics(registry: Registry) {
     >,
     namesIn: plain('netloom_extender_names_received_total', 'Candidate names in prioritize calls.'),
     namesOut: plain('netloom_extender_names_answered_total', 'Nodes named in prioritize replies.'),
+    refused: plain(
+      'netloom_extender_nodes_refused_total',
+      'Candidates of filter calls whose link had no room for the pod.',
+    ),
     waits: { seen: waits.labels('seen'), late: waits.labels('late') },
     waitSeconds: plain('netloom_extender_peer_wait_seconds_total', 'Time that prioritize calls waited for peers.'),
     listenerFaults: plain(

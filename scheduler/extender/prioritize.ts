@@ -1,5 +1,12 @@
-import { scoreNodes, type PlacementSettings, type PlacementView, type Silence } from '../placement/index.ts';
+import {
+  scoreNodes,
+  type AssumedPod,
+  type PlacementSettings,
+  type PlacementView,
+  type Silence,
+} from '../placement/index.ts';
 import type { PodFacts } from './args.ts';
+import { podHints } from './pod-hints.ts';
 import { workloadOf } from './workload-of.ts';
 
 export interface HostScore {
@@ -11,26 +18,37 @@ export interface Prioritized {
   /** "namespace/Kind/name" */
   readonly workload: string;
   readonly silence: Silence | undefined;
+  /** Of the plan that led; undefined: none did. */
+  readonly planVersion?: number | undefined;
   /** Best first; only nodes with more than 0. kube-scheduler takes an empty list as "no opinion". */
   readonly hosts: readonly HostScore[];
 }
 
-/** @param candidates node indices, -1 for a node that is not known */
+/**
+ * @param candidates node indices, -1 for a node that is not known
+ * @param assumed other pods that were answered for and that the view does not show yet
+ */
 export function prioritize(
   pod: PodFacts,
   candidates: Int32Array,
   view: PlacementView,
   settings: PlacementSettings,
+  assumed: readonly AssumedPod[] = [],
 ): Prioritized {
   const { names } = view;
   const workload = workloadOf(names, pod);
   if (pod.placementOff) return { workload: workload.key, silence: 'switched-off', hosts: [] };
   if (workload.onePerNode) return { workload: workload.key, silence: 'one-per-node', hosts: [] };
-  if (workload.index === undefined) return { workload: workload.key, silence: 'unknown-workload', hosts: [] };
-  const scores = scoreNodes(view, { workload: workload.index, podUid: pod.uid, candidates }, settings);
+  const hints = podHints(view, pod, workload.index);
+  if (workload.index === undefined && hints === undefined) {
+    return { workload: workload.key, silence: 'unknown-workload', hosts: [] };
+  }
+  const request = { workload: workload.index, podUid: pod.uid, candidates, soft: pod.soft === true, assumed, hints };
+  const scores = scoreNodes(view, request, settings);
   return {
     workload: workload.key,
     silence: scores.silence,
+    planVersion: scores.planVersion,
     hosts: scores.named.map(({ node, score }) => ({ Host: names.nodes[node]!, Score: score })),
   };
 }

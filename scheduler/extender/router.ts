@@ -7,9 +7,9 @@ import { isResetBefore, whenClosed } from './caller-gone.ts';
 import type { Complaints } from './complaints.ts';
 import { askedNodes, boundedText, DECISION_HOSTS } from './decision.ts';
 import type { ExtenderDeps } from './deps.ts';
-import { passAll } from './filter.ts';
+import { fullText, passAll, refuse } from './filter.ts';
 import type { ExtenderMetrics, Outcome, Verb } from './metrics.ts';
-import type { PlacementView } from '../placement/index.ts';
+import { fullLinks, type PlacementView } from '../placement/index.ts';
 import type { ExtenderOptions } from './options.ts';
 import { prioritize } from './prioritize.ts';
 import { workloadOf } from './workload-of.ts';
@@ -173,12 +173,17 @@ export class Router {
         if ('reason' in parsed) return badRequest(parsed.reason);
       }
       const { pod, candidates } = parsed;
-      const answer = prioritize(pod, candidates, view, this.#options.placement);
+      const { assumed } = this.#deps;
+      const others = pod.inGroup ? [] : assumed?.besides(pod.uid, view, startMs);
+      const answer = prioritize(pod, candidates, view, this.#options.placement, others);
       this.#metrics.namesIn.inc(candidates.length);
       this.#metrics.namesOut.inc(answer.hosts.length);
       if (answer.silence !== undefined) this.#metrics.silence[answer.silence].inc();
       this.#decided(pod, answer, candidates, view, startMs);
-      if (!pod.inGroup) this.#deps.unseen?.note(pod.uid, answer.workload, startMs);
+      if (!pod.inGroup) {
+        this.#deps.unseen?.note(pod.uid, answer.workload, startMs);
+        assumed?.note(pod.uid, answer.workload, answer.hosts[0]?.Host, startMs);
+      }
       return {
         outcome: answer.hosts.length === 0 ? 'no_opinion' : 'scored',
         reply: json(JSON.stringify(answer.hosts)),
@@ -211,12 +216,27 @@ export class Router {
       const parsed = parseArgs(body);
       if ('reason' in parsed) return badRequest(parsed.reason);
       args = parsed.args;
-      return { outcome: 'passed', reply: json(passAll(args)) };
+      const full = this.#full(args);
+      if (full.size === 0) return { outcome: 'passed', reply: json(passAll(args)) };
+      this.#metrics.refused.inc(full.size);
+      return { outcome: 'refused', reply: json(refuse(args, full)) };
     } catch (error) {
       this.#complaints.warn('extender: filter failed, passed every node', error);
       const names = args === undefined ? [] : candidateNames(args);
       return { outcome: 'fault', reply: json(JSON.stringify({ NodeNames: names })) };
     }
+  }
+
+  /** Candidates whose link has no room for the pod, with what to say of them. */
+  #full({ pod, ...args }: ExtenderArgs): ReadonlyMap<string, string> {
+    const { placement } = this.#options;
+    const { maxLinkUse } = placement;
+    const view = maxLinkUse === undefined ? undefined : this.#deps.view();
+    if (maxLinkUse === undefined || view === undefined || pod.placementOff) return new Map();
+    const { names } = view;
+    const candidates = candidateNames({ pod, ...args }).map((name) => names.nodeIndex.get(name) ?? -1);
+    const full = fullLinks(view, workloadOf(names, pod).index, candidates, placement);
+    return new Map(full.map(({ node, used }) => [names.nodes[node]!, fullText(used, maxLinkUse)]));
   }
 
   #decided(
@@ -240,6 +260,7 @@ export class Router {
         top: answer.hosts.slice(0, DECISION_HOSTS),
         named: answer.hosts.length,
         viewVersion: view.version,
+        ...(answer.planVersion === undefined ? {} : { planVersion: answer.planVersion }),
         durationMicros: Math.round((performance.now() - startMs) * 1000),
       };
       onDecision({ decision, asked: askedNodes(candidates, view) });

@@ -239,19 +239,33 @@ export class NodeState {
     state.firstMs = Math.min(state.firstMs, startMs);
   }
 
-  uplinks(): UplinkRate[] {
-    return [...this.#uplinks].map(([name, u]) => ({
-      name,
-      speedBps: u.speedBps,
-      speedSource: u.speedSource,
-      txBytes: u.txBytes,
-      rxBytes: u.rxBytes,
-      txBytesPerSecond: u.txLast,
-      rxBytesPerSecond: u.rxLast,
-      txShortBytesPerSecond: estimate(SHORT_HALF_LIFE_MS, u.epoch, u.txSum, 0, u.firstMs, u.lastMs),
-      rxShortBytesPerSecond: estimate(SHORT_HALF_LIFE_MS, u.epoch, u.rxSum, 0, u.firstMs, u.lastMs),
-    }));
+  /** The fastest, of equals the busiest: what carries the pods' traffic. undefined: none was reported. */
+  mainUplink(): UplinkRate | undefined {
+    let main: [string, UplinkState] | undefined;
+    for (const entry of this.#uplinks) {
+      const more = main === undefined ? 1 : entry[1].speedBps - main[1].speedBps || entry[1].txBytes - main[1].txBytes;
+      if (more > 0) main = entry;
+    }
+    return main === undefined ? undefined : rateOf(main[0], main[1]);
   }
+
+  uplinks(): UplinkRate[] {
+    return [...this.#uplinks].map(([name, state]) => rateOf(name, state));
+  }
+}
+
+function rateOf(name: string, u: UplinkState): UplinkRate {
+  return {
+    name,
+    speedBps: u.speedBps,
+    speedSource: u.speedSource,
+    txBytes: u.txBytes,
+    rxBytes: u.rxBytes,
+    txBytesPerSecond: u.txLast,
+    rxBytesPerSecond: u.rxLast,
+    txShortBytesPerSecond: estimate(SHORT_HALF_LIFE_MS, u.epoch, u.txSum, 0, u.firstMs, u.lastMs),
+    rxShortBytesPerSecond: estimate(SHORT_HALF_LIFE_MS, u.epoch, u.rxSum, 0, u.firstMs, u.lastMs),
+  };
 }
 
 /** Every node that an agent reported from or a pod was found on. An id is a node's until it is retired. */

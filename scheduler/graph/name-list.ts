@@ -17,6 +17,10 @@ export class NameList {
     return this.#index.get(name);
   }
 
+  at(index: number): string {
+    return this.#names[index]!;
+  }
+
   add(name: string): number {
     const known = this.#index.get(name);
     if (known !== undefined) return known;

@@ -1,3 +1,6 @@
+import type { PeerRow } from '../placement/peer-row.ts';
+import { PINNED, RANDOM } from '../placement/routing.ts';
+
 /** Edges between workloads as they are collected: a pair may come several times (protocols, families). */
 export class PairList {
   n = 0;
@@ -5,12 +8,15 @@ export class PairList {
   server = new Int32Array(1024);
   bytesPerSecond = new Float64Array(1024);
   confidence = new Float64Array(1024);
+  /** A code of ROUTINGS. */
+  routing = new Uint8Array(1024);
 
-  push(client: number, server: number, bytesPerSecond: number, confidence: number): void {
+  push(client: number, server: number, bytesPerSecond: number, confidence: number, routing = RANDOM): void {
     if (this.n === this.client.length) this.#grow();
     this.client[this.n] = client;
     this.server[this.n] = server;
     this.bytesPerSecond[this.n] = bytesPerSecond;
+    this.routing[this.n] = routing;
     this.confidence[this.n++] = confidence;
   }
 
@@ -20,7 +26,7 @@ export class PairList {
 
   #grow(): void {
     const size = this.n * 2;
-    const wider = <T extends Int32Array | Float64Array>(to: T, from: T): T => {
+    const wider = <T extends Int32Array | Float64Array | Uint8Array>(to: T, from: T): T => {
       to.set(from);
       return to;
     };
@@ -28,6 +34,7 @@ export class PairList {
     this.server = wider(new Int32Array(size), this.server);
     this.bytesPerSecond = wider(new Float64Array(size), this.bytesPerSecond);
     this.confidence = wider(new Float64Array(size), this.confidence);
+    this.routing = wider(new Uint8Array(size), this.routing);
   }
 }
 
@@ -37,6 +44,8 @@ export interface PeerMatrix {
   readonly peerClient: Uint8Array;
   readonly peerBytesPerSecond: Float64Array;
   readonly peerConfidence: Float32Array;
+  readonly peerSource: Uint8Array;
+  readonly peerRouting: Uint8Array;
 }
 
 /**
@@ -64,6 +73,7 @@ export function buildPeerMatrix(
   const peerClient = new Uint8Array(2 * n);
   const rate = new Float64Array(2 * n);
   const weighted = new Float64Array(2 * n);
+  const routing = new Uint8Array(2 * n);
   let at = 0;
   for (let w = 0; w < workloads; w++) {
     peerStart[w] = at;
@@ -78,16 +88,22 @@ export function buildPeerMatrix(
         if (asClient === 0 && p === w) continue;
         let sum = 0;
         let product = 0;
+        let routed: number | undefined;
         for (let j = k; j < end; j++) {
           const half = byOwner.order[j]!;
           if ((half & 1) === asClient) continue;
           sum += pairs.bytesPerSecond[half >> 1]!;
+          const own = pairs.routing[half >> 1]!;
+          // What servers a pinned client found is its own matter; ways that differ are no way.
+          if (own === PINNED && asClient === 0) routed = RANDOM;
+          else routed = routed === undefined || routed === own ? own : RANDOM;
           product += pairs.bytesPerSecond[half >> 1]! * pairs.confidence[half >> 1]!;
         }
         if (sum <= 0) continue;
         peer[at] = p;
         peerClient[at] = asClient;
         rate[at] = sum;
+        routing[at] = routed ?? RANDOM;
         weighted[at++] = product / sum;
       }
       k = end;
@@ -101,6 +117,8 @@ export function buildPeerMatrix(
     peerClient: peerClient.slice(0, at),
     peerBytesPerSecond: rate.slice(0, at),
     peerConfidence: Float32Array.from(weighted.subarray(0, at)),
+    peerSource: new Uint8Array(at),
+    peerRouting: routing.slice(0, at),
   };
 
   function keepLargest(first: number, end: number, count: number, w: number): number {
@@ -115,10 +133,59 @@ export function buildPeerMatrix(
       peer[to] = peer[i]!;
       peerClient[to] = peerClient[i]!;
       rate[to] = rate[i]!;
+      routing[to] = routing[i]!;
       weighted[to++] = weighted[i]!;
     }
     return to;
   }
+}
+
+/** The matrix with rows of hints for workloads whose own rows are empty. */
+export function withRows(matrix: PeerMatrix, rows: ReadonlyMap<number, PeerRow>): PeerMatrix {
+  if (rows.size === 0) return matrix;
+  const workloads = matrix.peerStart.length - 1;
+  let size = matrix.peer.length;
+  for (const { start, end } of rows.values()) size += end - start;
+  const grown = {
+    peerStart: new Int32Array(workloads + 1),
+    peer: new Int32Array(size),
+    peerClient: new Uint8Array(size),
+    peerBytesPerSecond: new Float64Array(size),
+    peerConfidence: new Float32Array(size),
+    peerSource: new Uint8Array(size),
+    peerRouting: new Uint8Array(size),
+  };
+  let at = 0;
+  let from = 0;
+  const copyUpTo = (end: number): void => {
+    grown.peer.set(matrix.peer.subarray(from, end), at);
+    grown.peerClient.set(matrix.peerClient.subarray(from, end), at);
+    grown.peerBytesPerSecond.set(matrix.peerBytesPerSecond.subarray(from, end), at);
+    grown.peerConfidence.set(matrix.peerConfidence.subarray(from, end), at);
+    grown.peerSource.set(matrix.peerSource.subarray(from, end), at);
+    grown.peerRouting.set(matrix.peerRouting.subarray(from, end), at);
+    at += end - from;
+    from = end;
+  };
+  let shifted = 0;
+  for (let w = 0; w < workloads; w++) {
+    grown.peerStart[w] = matrix.peerStart[w]! + shifted;
+    const row = rows.get(w);
+    if (row === undefined) continue;
+    copyUpTo(matrix.peerStart[w + 1]!);
+    for (let e = row.start; e < row.end; e++) {
+      grown.peer[at] = row.peer[e]!;
+      grown.peerClient[at] = row.client[e]!;
+      grown.peerBytesPerSecond[at] = row.bytesPerSecond[e]!;
+      grown.peerConfidence[at] = row.confidence[e]!;
+      grown.peerSource[at] = row.source[e]!;
+      grown.peerRouting[at++] = row.routing[e]!;
+    }
+    shifted += row.end - row.start;
+  }
+  grown.peerStart[workloads] = matrix.peerStart[workloads]! + shifted;
+  copyUpTo(matrix.peer.length);
+  return grown;
 }
 
 function otherEnd(half: number, client: Int32Array, server: Int32Array): number {

@@ -1,20 +1,38 @@
-import type { Resources, ServiceRecord } from '../cluster/model.ts';
-import { kindOf } from '../placement/evaluate.ts';
-import { type NamesDelta, type ViewArrays, type ViewMessage, packNames } from '../placement/view-message.ts';
+import type { Egress, Resources, ServiceRecord } from '../cluster/model.ts';
+import { kindOf } from '../placement/workload-kind.ts';
+import {
+  type Lookups,
+  type LookupTable,
+  type NamesDelta,
+  type ViewArrays,
+  type ViewMessage,
+  packLookup,
+  packNames,
+} from '../placement/view-message.ts';
 import { confidenceOfRow } from './edge-views.ts';
 import { CLASS_SERVICE, CLASS_WORKLOAD, type Endpoint } from './endpoint-table.ts';
 import { endpointKey } from './file-traffic.ts';
+import { scarcitiesOf } from '../placement/scarcity.ts';
+import { PINNED, RANDOM, ROUTINGS } from '../placement/routing.ts';
+import { linkUse, type LinkColumns } from '../placement/link-use.ts';
+import type { UplinkRate } from './agents.ts';
+import type { Rates } from './edges.ts';
 import { NameList } from './name-list.ts';
 import { TargetResolver, type NamedTarget } from './named-target.ts';
-import { PairList, buildPeerMatrix } from './peer-matrix.ts';
+import { PairList, buildPeerMatrix, withRows, type PeerMatrix } from './peer-matrix.ts';
+import { commonRouting } from './common-routing.ts';
+import { ignoredDistributions, type IgnoredDistribution } from './ignored-distribution.ts';
+import type { RoutingSurvey } from './routing-survey.ts';
+import { StructureIndex, type StructureCluster } from './structure-index.ts';
 import type { TrafficGraph } from './traffic-graph.ts';
+import { WorkloadHints } from './workload-hints.ts';
 import { CLIENT, INTS, REPORTER, SERVER, STATE } from './traffic-rows.ts';
 
 export type { NamedTarget } from './named-target.ts';
 export { type ViewMessage, transferOf } from '../placement/view-message.ts';
 
 /** What of the cluster goes into a view; ClusterState is one. */
-export interface PlacementCluster {
+export interface PlacementCluster extends Partial<StructureCluster> {
   /** Changes whenever one of the others may answer otherwise. */
   readonly version: number;
   nodes(): Iterable<PlacementNode>;
@@ -23,6 +41,8 @@ export interface PlacementCluster {
   workloads(): Iterable<PlacementWorkload>;
   placementOff(namespace: string): boolean;
   ownerLinks(): Iterable<{ readonly ownerKey: string; readonly workloadKey: string }>;
+  /** Tenants by namespace, of those that have one (label netloom.io/tenant); left out: there are none. */
+  tenants?(): ReadonlyMap<string, string>;
   service(namespace: string, name: string): ServiceRecord | undefined;
   selectedBy(service: ServiceRecord): Iterable<{ readonly key: string }>;
 }
@@ -33,6 +53,10 @@ export interface PlacementNode {
   readonly region: string | undefined;
   /** Figures of 0: the node does not say. */
   readonly allocatable?: Resources;
+  /** Said of its link, each way; left out: nothing. */
+  readonly linkMbps?: number;
+  readonly avoided?: true;
+  readonly minor?: number;
 }
 
 export interface PlacementWorkload {
@@ -44,11 +68,14 @@ export interface PlacementWorkload {
   readonly placedByNode: ReadonlyMap<string, number>;
   readonly pending?: number;
   readonly requests?: Resources | undefined;
+  readonly egress?: Egress | undefined;
 }
 
 export interface ViewBuilderOptions {
   /** Peers of a workload in the view, by rate; the rest counts as other traffic. Each costs the extender time. */
   readonly maxPeers: number;
+  /** What a link carries each way of which neither its node nor an agent says anything; undefined: not known. */
+  readonly linkBytesPerSecond: number | undefined;
   /** Names of what is gone are kept until they outnumber the others by this much. */
   readonly maxGoneNames: number;
 }
@@ -59,10 +86,13 @@ export interface ViewStats {
   readonly fileEdgesUnknown: number;
   /** Measured edges with a workload that is gone. */
   readonly edgesGone: number;
+  /** Workloads without traffic of whose peers something is thought. */
+  readonly workloadsHinted: number;
 }
 
-const DEFAULTS: ViewBuilderOptions = { maxPeers: 256, maxGoneNames: 10_000 };
+const DEFAULTS: ViewBuilderOptions = { maxPeers: 256, linkBytesPerSecond: undefined, maxGoneNames: 10_000 };
 
+type PinColumn = 'pinStart' | 'pinNode' | 'pinShare';
 type RoomColumn = 'nodeMilliCpu' | 'nodeMemoryBytes' | 'freeMilliCpu' | 'freeMemoryBytes' | 'freePods';
 type PlacedColumn =
   | 'placementOff'
@@ -89,6 +119,9 @@ export class PlacementViewBuilder {
   readonly #cluster: PlacementCluster;
   readonly #options: ViewBuilderOptions;
   readonly #pairs = new PairList();
+  /** By workload, bytes per second of all its replicas. */
+  #sent = new Float64Array(0);
+  #received = new Float64Array(0);
   #version = 0;
   #namesSinceMs = Infinity;
   #nodes = new NameList();
@@ -101,15 +134,30 @@ export class PlacementViewBuilder {
   #resolved: number[] = [];
   #resolvedVersion = -1;
   #services = new Map<string, readonly number[]>();
+  /** By workload, 0: none; undefined: there are no tenants. */
+  #tenantOf: Int32Array | undefined;
   readonly #targets = new TargetResolver();
+  readonly #structure:
+    | { readonly index: StructureIndex; readonly hints: WorkloadHints; changed: boolean; minor: number | undefined }
+    | undefined;
+  /** By workload: how Services send their clients to it, a code of ROUTINGS. */
+  #declared = new Uint8Array(0);
+  #surveyed = new Map<number, { readonly code: number; readonly pins: ReadonlyMap<string, number> }>();
+  #notedSurvey: { readonly version: number; readonly names: NameList } | undefined;
+  /** Tells how connections really find their servers; undefined: nobody looks. */
+  survey: Pick<RoutingSurvey, 'version' | 'edges'> | undefined;
   /** Of the newest plan; views have it from the next one on. */
   target: NamedTarget | undefined;
-  stats: ViewStats = { edges: 0, fileEdgesUnknown: 0, edgesGone: 0 };
+  stats: ViewStats = { edges: 0, fileEdgesUnknown: 0, edgesGone: 0, workloadsHinted: 0 };
 
   constructor(graph: TrafficGraph, cluster: PlacementCluster, options: Partial<ViewBuilderOptions> = {}) {
     this.#graph = graph;
     this.#cluster = cluster;
     this.#options = { ...DEFAULTS, ...options };
+    if (isStructured(cluster)) {
+      const index = new StructureIndex(cluster);
+      this.#structure = { index, hints: new WorkloadHints(index), changed: true, minor: undefined };
+    }
   }
 
   /** Each message builds on the one before: all of them must reach the receiver, in order. */
@@ -141,21 +189,32 @@ export class PlacementViewBuilder {
       nodeZone[n] = zoneOf[i]!;
       nodeRegion[n] = regionOf[i]!;
     }
+    this.#refreshStructure(nodes);
+    this.#noteTenants();
+    this.#noteSurvey();
     const room = this.#room(nodes, nodeOf);
     const placed = this.#placed(workloads, live);
     const other = new Float64Array(this.#workloads.size);
+    this.#sent = new Float64Array(this.#workloads.size);
+    this.#received = new Float64Array(this.#workloads.size);
     this.#collect(placed.replicas, other);
-    const peers = buildPeerMatrix(this.#pairs, placed.replicas, this.#options.maxPeers, other);
+    const measured = buildPeerMatrix(this.#pairs, placed.replicas, this.#options.maxPeers, other);
+    const peers = this.#withHints(measured, placed.replicas, other);
+    const [nodeCount, workloadCount] = [this.#nodes.size, this.#workloads.size];
+    const flows = this.#flows(workloads, live, placed.replicas);
+    const links = this.#links(nodes, nodeOf, { nodeCount, workloadCount, ...placed, ...peers, ...flows });
     const arrays: ViewArrays = {
       nodeLive,
       nodeZone,
       nodeRegion,
       ...room,
+      nodeAvoided: this.#avoided(nodes, nodeOf),
+      ...links,
       ...placed,
+      ...flows,
       ...peers,
       otherBytesPerSecond: other,
     };
-    const [nodeCount, workloadCount] = [this.#nodes.size, this.#workloads.size];
     const target = this.#targets.resolve(this.target, this.#workloads, this.#nodes, {
       nodeCount,
       workloadCount,
@@ -177,14 +236,24 @@ export class PlacementViewBuilder {
       nodeCount,
       workloadCount,
       hasUnits: this.#graph.file.hasUnits,
+      scarcities: scarcitiesOf({ nodeCount, workloadCount, ...arrays }),
+      hasLinks: links.nodeLink.some((link) => link < Infinity),
       arrays,
       target,
+      lookups: this.#lookups(reset),
     };
   }
 
   /** "namespace/Kind/name" by index, as of the last message. */
   get workloadNames(): readonly string[] {
     return this.#workloads.names;
+  }
+
+  /** Services whose trafficDistribution kube-proxy does not heed, by what was measured. As of the last view. */
+  ignoredDistributions(): IgnoredDistribution[] {
+    const structure = this.#structure;
+    if (structure === undefined || this.survey === undefined) return [];
+    return ignoredDistributions(structure.index, this.survey.edges, structure.minor);
   }
 
   /** Index of a node in a view that was built then; undefined: it is not in its names, or they have started anew since. */
@@ -212,6 +281,109 @@ export class PlacementViewBuilder {
     return moved;
   }
 
+  /** Rows of what is thought of workloads without traffic. */
+  #withHints(
+    measured: PeerMatrix,
+    replicas: Int32Array,
+    otherBytesPerSecond: Float64Array,
+  ): PeerMatrix & Pick<ViewArrays, PinColumn> {
+    if (this.#structure === undefined) return { ...measured, ...this.#pins(measured) };
+    const pins = noPins(measured.peer.length);
+    const rows = this.#structure.hints.rows({ ...measured, ...pins, replicas, otherBytesPerSecond }, (a, b) =>
+      this.#areFriends(a, b),
+    );
+    this.stats = { ...this.stats, workloadsHinted: rows.size };
+    const matrix = withRows(measured, rows);
+    return { ...matrix, ...this.#pins(matrix) };
+  }
+
+  #lookups(reset: boolean): Lookups | undefined {
+    const structure = this.#structure;
+    if (structure === undefined || (!structure.changed && !reset)) return undefined;
+    const indices = (lists: Iterable<readonly [string, readonly string[]]>): LookupTable =>
+      packLookup(
+        [...lists].map(([key, keys]) => [
+          key,
+          keys.map((of) => this.#workloads.get(of)).filter((index) => index !== undefined),
+        ]),
+      );
+    return { services: indices(structure.index.services()), alike: indices(structure.index.likenesses()) };
+  }
+
+  /** Looks at Services, templates and tenants where they changed. */
+  #refreshStructure(nodes: readonly PlacementNode[]): void {
+    const structure = this.#structure;
+    if (structure === undefined) return;
+    structure.changed = structure.index.refresh();
+    structure.hints.refresh(structure.changed, this.#workloads);
+    let minor: number | undefined;
+    for (const node of nodes) if (node.minor !== undefined) minor = Math.min(minor ?? Infinity, node.minor);
+    if (!structure.changed && minor === structure.minor && this.#declared.length === this.#workloads.size) return;
+    structure.minor = minor;
+    this.#declared = new Uint8Array(this.#workloads.size);
+    for (let w = 0; w < this.#declared.length; w++) {
+      const key = this.#workloads.at(w);
+      const services = structure.index.before(key.slice(0, key.indexOf('/')), key);
+      this.#declared[w] = ROUTINGS.indexOf(commonRouting(services, minor));
+    }
+  }
+
+  /** What the survey found, by the names of now. */
+  #noteSurvey(): void {
+    const { survey } = this;
+    if (survey === undefined) return;
+    const noted = this.#notedSurvey;
+    if (noted?.version === survey.version && noted.names === this.#workloads) return;
+    this.#notedSurvey = { version: survey.version, names: this.#workloads };
+    this.#surveyed = new Map();
+    for (const edge of survey.edges) {
+      const [client, server] = [this.#workloads.get(edge.client), this.#workloads.get(edge.server)];
+      if (client === undefined || server === undefined) continue;
+      this.#surveyed.set(pairKey(client, server), { code: ROUTINGS.indexOf(edge.routing), pins: edge.pins });
+    }
+  }
+
+  /** Where the traffic of pinned edges is. */
+  #pins({ peerStart, peer, peerClient, peerRouting }: PeerMatrix): Pick<ViewArrays, PinColumn> {
+    const pinStart = new Int32Array(peer.length + 1);
+    if (!peerRouting.includes(PINNED)) return { ...noPins(peer.length), pinStart };
+    const nodes: number[] = [];
+    const shares: number[] = [];
+    for (let w = 0; w < peerStart.length - 1; w++) {
+      for (let e = peerStart[w]!; e < peerStart[w + 1]!; e++) {
+        const isPinned = peerRouting[e] === PINNED && peerClient[e] === 1;
+        for (const [name, share] of (isPinned ? this.#surveyed.get(pairKey(w, peer[e]!))?.pins : undefined) ?? []) {
+          const node = this.#nodes.get(name);
+          if (node === undefined) continue;
+          nodes.push(node);
+          shares.push(share);
+        }
+        pinStart[e + 1] = nodes.length;
+      }
+    }
+    return { pinStart, pinNode: Int32Array.from(nodes), pinShare: Float32Array.from(shares) };
+  }
+
+  /** Pods of different tenants are never drawn together; what has none is a tenant of its own. */
+  #areFriends(a: number, b: number): boolean {
+    return this.#tenantOf === undefined || a < 0 || b < 0 || this.#tenantOf[a] === this.#tenantOf[b];
+  }
+
+  #noteTenants(): void {
+    const tenants = this.#cluster.tenants?.();
+    if (tenants === undefined || tenants.size === 0) {
+      this.#tenantOf = undefined;
+      return;
+    }
+    const ids = new Map([...new Set(tenants.values())].map((tenant, i) => [tenant, i + 1]));
+    this.#tenantOf = new Int32Array(this.#workloads.size);
+    for (let w = 0; w < this.#tenantOf.length; w++) {
+      const key = this.#workloads.at(w);
+      const tenant = tenants.get(key.slice(0, key.indexOf('/')));
+      if (tenant !== undefined) this.#tenantOf[w] = ids.get(tenant)!;
+    }
+  }
+
   #room(nodes: readonly PlacementNode[], nodeOf: readonly number[]): Pick<ViewArrays, RoomColumn> {
     const unknown = (): Float64Array => new Float64Array(this.#nodes.size).fill(Infinity);
     const room = {
@@ -233,6 +405,60 @@ export class PlacementViewBuilder {
       if (pods > 0) room.freePods[n] = Math.max(0, pods - used.pods);
     }
     return room;
+  }
+
+  #avoided(nodes: readonly PlacementNode[], nodeOf: readonly number[]): Uint8Array {
+    const avoided = new Uint8Array(this.#nodes.size);
+    for (const [i, node] of nodes.entries()) if (node.avoided) avoided[nodeOf[i]!] = 1;
+    return avoided;
+  }
+
+  /** What one replica sends and receives: as it was seen, at least what it asks for, at most its limit. */
+  #flows(
+    workloads: readonly PlacementWorkload[],
+    live: readonly number[],
+    replicas: Int32Array,
+  ): Pick<ViewArrays, 'txBytesPerSecond' | 'rxBytesPerSecond'> {
+    const perReplica = (of: Float64Array): Float64Array => of.map((rate, w) => rate / Math.max(1, replicas[w]!));
+    const flows = { txBytesPerSecond: perReplica(this.#sent), rxBytesPerSecond: perReplica(this.#received) };
+    for (const [i, { egress }] of workloads.entries()) {
+      if (egress === undefined) continue;
+      const { requestBytesPerSecond = 0, limitBytesPerSecond = Infinity } = egress;
+      const w = live[i]!;
+      const wanted = Math.max(flows.txBytesPerSecond[w]!, requestBytesPerSecond);
+      flows.txBytesPerSecond[w] = Math.min(wanted, limitBytesPerSecond);
+    }
+    return flows;
+  }
+
+  /** The greater of what agents measure and what the graph says: that is slow to notice a pod, this knows pods only. */
+  #links(
+    nodes: readonly PlacementNode[],
+    nodeOf: readonly number[],
+    columns: Omit<LinkColumns, 'nodeLink'>,
+  ): Pick<ViewArrays, 'nodeLink' | 'nodeTx' | 'nodeRx'> {
+    const nodeLink = new Float64Array(this.#nodes.size).fill(Infinity);
+    const measured: (UplinkRate | undefined)[] = [];
+    let known = false;
+    for (const [i, { name, linkMbps }] of nodes.entries()) {
+      const uplink = this.#graph.nodes.find(name)?.mainUplink();
+      const speed = uplink === undefined || uplink.speedBps === 0 ? undefined : uplink.speedBps / 8;
+      const said = linkMbps === undefined ? undefined : (linkMbps * 1e6) / 8;
+      const link = said ?? speed ?? this.#options.linkBytesPerSecond;
+      if (link === undefined) continue;
+      known = true;
+      nodeLink[nodeOf[i]!] = link;
+      measured[nodeOf[i]!] = uplink;
+    }
+    if (!known)
+      return { nodeLink, nodeTx: new Float64Array(nodeLink.length), nodeRx: new Float64Array(nodeLink.length) };
+    const { nodeTx, nodeRx } = linkUse({ ...columns, nodeLink });
+    for (const [n, uplink] of measured.entries()) {
+      if (uplink === undefined) continue;
+      nodeTx[n] = Math.max(nodeTx[n]!, uplink.txShortBytesPerSecond);
+      nodeRx[n] = Math.max(nodeRx[n]!, uplink.rxShortBytesPerSecond);
+    }
+    return { nodeLink, nodeTx, nodeRx };
   }
 
   #placed(workloads: readonly PlacementWorkload[], live: readonly number[]): Pick<ViewArrays, PlacedColumn> {
@@ -317,10 +543,9 @@ export class PlacementViewBuilder {
       }
       if (file.size > 0 && said.has(`${endpointKey(endpoints.at(c))}>${endpointKey(endpoints.at(s))}`)) continue;
       const rates = edges.longRates(rows, row, this.#graph.watermarkOf(rows.ints[at + REPORTER]!));
-      const rate = rates.out + rates.in;
-      if (rate <= 0) continue;
+      if (rates.out + rates.in <= 0) continue;
       const servers = endpoints.classes[s] === CLASS_SERVICE ? this.#behind(endpoints.at(s), replicas) : undefined;
-      if (!this.#add(client, server, servers, rate, confidenceOfRow(this.#graph, rows, row), other, replicas)) gone++;
+      if (!this.#add(client, server, servers, rates, confidenceOfRow(this.#graph, rows, row), other, replicas)) gone++;
     }
     this.stats = { ...this.stats, edges: this.#pairs.n, edgesGone: gone };
   }
@@ -333,8 +558,8 @@ export class PlacementViewBuilder {
       const client = this.#named(edge.client);
       const server = this.#named(edge.server);
       const servers = edge.server.kind === 'Service' ? this.#behind(edge.server, replicas) : undefined;
-      const rate = edge.bytesPerSecondOut + edge.bytesPerSecondIn;
-      if (!this.#add(client, server, servers, rate, 1, other, replicas)) unknown++;
+      const rates = { out: edge.bytesPerSecondOut, in: edge.bytesPerSecondIn };
+      if (!this.#add(client, server, servers, rates, 1, other, replicas)) unknown++;
     }
     this.stats = { ...this.stats, fileEdgesUnknown: unknown };
     return said;
@@ -345,7 +570,7 @@ export class PlacementViewBuilder {
     client: number,
     server: number,
     servers: readonly number[] | undefined,
-    rate: number,
+    rates: Rates,
     confidence: number,
     other: Float64Array,
     replicas: Int32Array,
@@ -353,14 +578,35 @@ export class PlacementViewBuilder {
     if (client === GONE || server === GONE) return false;
     const live = (workload: number): boolean => workload < 0 || replicas[workload]! > 0;
     if (!live(client) && !live(server)) return false;
+    const rate = rates.out + rates.in;
+    const sends = (from: number, to: number, bytes: number): void => {
+      if (from >= 0) this.#sent[from]! += bytes;
+      if (to >= 0) this.#received[to]! += bytes;
+    };
     if (client >= 0 && servers !== undefined && servers.length > 0) {
-      for (const behind of servers) this.#pairs.push(client, behind, rate / servers.length, confidence);
+      for (const behind of servers) {
+        this.#pair(client, behind, rate / servers.length, confidence, other);
+        sends(client, behind, rates.out / servers.length);
+        sends(behind, client, rates.in / servers.length);
+      }
       return true;
     }
-    if (client >= 0 && server >= 0) this.#pairs.push(client, server, rate, confidence);
+    sends(client, server, rates.out);
+    sends(server, client, rates.in);
+    if (client >= 0 && server >= 0) this.#pair(client, server, rate, confidence, other);
     else if (client >= 0) other[client]! += rate;
     else if (server >= 0) other[server]! += rate;
     return true;
+  }
+
+  #pair(client: number, server: number, rate: number, confidence: number, other: Float64Array): void {
+    if (this.#areFriends(client, server)) {
+      const routing = this.#surveyed.get(pairKey(client, server))?.code ?? this.#declared[server] ?? RANDOM;
+      this.#pairs.push(client, server, rate, confidence, routing);
+      return;
+    }
+    other[client]! += rate;
+    other[server]! += rate;
   }
 
   #workloadOf(id: number): number {
@@ -394,4 +640,17 @@ export class PlacementViewBuilder {
     }
     return behind;
   }
+}
+
+function isStructured(cluster: PlacementCluster): cluster is PlacementCluster & StructureCluster {
+  return cluster.structure !== undefined;
+}
+
+function noPins(entries: number): Pick<ViewArrays, PinColumn> {
+  return { pinStart: new Int32Array(entries + 1), pinNode: new Int32Array(0), pinShare: new Float32Array(0) };
+}
+
+/** Names are fewer than 2^26. */
+function pairKey(client: number, server: number): number {
+  return client * 2 ** 26 + server;
 }

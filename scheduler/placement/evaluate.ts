@@ -1,8 +1,13 @@
-import { accumulateGains, knownTraffic, type Trace } from './gains.ts';
+import { accumulateGains, type AssumedPod, type Trace } from './gains.ts';
+import type { Hints } from './hints.ts';
+import { headroomWith, type Headroom } from './link-use.ts';
 import { floorFactor, replicaCap } from './min-marginal.ts';
+import { scarcityFactor } from './scarcity.ts';
 import type { Scratch } from './scratch.ts';
-import type { PlacementSettings } from './settings.ts';
+import type { LevelWeights, PlacementSettings } from './settings.ts';
+import { hintedSubject, subjectOf, type Subject } from './subject.ts';
 import type { PlacementView } from './view.ts';
+import { isOnePerNode } from './workload-kind.ts';
 
 export interface ScoreRequest {
   /** Index of the pod's workload in the view; undefined: not known. */
@@ -11,12 +16,18 @@ export interface ScoreRequest {
   readonly podUid: string;
   /** Node indices; -1 or an index outside the view: a node that is not known, scored 0. */
   readonly candidates: ArrayLike<number>;
+  /** Its owner states preferences that kube-scheduler weighs: the range shrinks by settings.softShare. */
+  readonly soft?: boolean;
+  /** Pods that were answered for and that the view does not show yet; not the pod itself. */
+  readonly assumed?: readonly AssumedPod[];
+  /** What is thought of the pod's peers where the view knows of no traffic. */
+  readonly hints?: Hints | undefined;
 }
 
 /**
  * Why there is no opinion:
  * switched-off: netloom.io/placement is "off" on the pod or its namespace; unknown-workload: not in the view; one-per-node: DaemonSet and static pods, which have no choice of node;
- * no-traffic: nothing measured with workloads that could be near, and no plan; no-difference: no candidate is better than another, or not by minGain.
+ * no-traffic: nothing measured with workloads that could be near, no plan, and no link that it could fill; no-difference: no candidate is better than another, or not by minGain.
  */
 export type Silence = 'switched-off' | 'unknown-workload' | 'one-per-node' | 'no-traffic' | 'no-difference';
 
@@ -32,12 +43,12 @@ export interface PlanBasis {
 
 /** The figures that hold for all candidates of a call. */
 export interface Basis {
-  readonly workload: number;
-  /** R_a, at least 1. */
-  readonly replicas: number;
-  /** V_a, bytes per second; 0: only the plan has an opinion. */
-  readonly knownBytesPerSecond: number;
+  readonly subject: Subject;
+  /** It has no known traffic that could be local anywhere: only plan and links have an opinion. */
+  readonly silent: boolean;
   readonly floorFactor: number;
+  /** What the pod's traffic counts for while room is scarce (scarcity.ts), 0..1. */
+  readonly scarcityFactor: number;
   /** Replicas from which on a node gets nothing more. */
   readonly cap: number;
   /** The same of a zone; Infinity: no limit, or all candidates lie in one zone. */
@@ -48,53 +59,48 @@ export interface Basis {
   readonly plan: PlanBasis | undefined;
 }
 
-/** Owner kinds whose pods stand where they must: DaemonSets; Node owns static (mirror) pods. */
-const ONE_PER_NODE_KINDS: ReadonlySet<string> = new Set(['DaemonSet', 'Node']);
-
 /** Looks up what the workload's traffic, replicas and target are, and sums the gains into `scratch`. */
 export function prepare(
   view: PlacementView,
-  { workload, candidates }: Pick<ScoreRequest, 'workload' | 'candidates'>,
+  request: Pick<ScoreRequest, 'workload' | 'candidates' | 'assumed' | 'hints'>,
   settings: PlacementSettings,
   scratch: Scratch,
   trace?: Trace,
 ): Basis | Silence {
-  if (workload === undefined || !(workload >= 0 && workload < view.workloadCount)) return 'unknown-workload';
-  if (view.placementOff[workload] === 1) return 'switched-off';
-  if (ONE_PER_NODE_KINDS.has(kindOf(view.names.workloads[workload]!))) return 'one-per-node';
-  const traffic = knownTraffic(view, workload);
-  const isSilent = traffic === 0 || view.peerStart[workload] === view.peerStart[workload + 1];
-  if (isSilent && view.target === undefined) return 'no-traffic';
-  // A workload that is gone and comes back under its name still has its traffic, though not yet its replicas.
-  const replicas = Math.max(1, view.replicas[workload]!);
-  const replaced = isReplaced(view, workload, replicas);
-  accumulateGains(view, workload, replicas, replaced, scratch, trace);
+  const { workload, candidates, assumed, hints } = request;
+  let subject: Subject;
+  if (workload !== undefined && workload >= 0 && workload < view.workloadCount) {
+    if (view.placementOff[workload] === 1) return 'switched-off';
+    if (isOnePerNode(view.names.workloads[workload]!)) return 'one-per-node';
+    subject = subjectOf(view, workload, hints);
+  } else if (hints !== undefined) subject = hintedSubject(hints);
+  else return 'unknown-workload';
+
+  const { peers, knownBytesPerSecond, replicas } = subject;
+  const silent = knownBytesPerSecond === 0 || peers.start === peers.end;
+  const fills = view.hasLinks && Math.max(subject.tx, subject.rx) > 0;
+  if (silent && view.target === undefined && !fills) return 'no-traffic';
+  accumulateGains(view, subject, scratch, trace, assumed);
   if (settings.lookAhead > 0) {
-    const ownNodes = view.placedNode.subarray(
-      view.placedStart[workload],
-      replaced ? view.placedStart[workload] : view.placedEnd[workload],
+    const { placedStart, placedEnd, placedNode } = view;
+    const ownNodes = placedNode.subarray(
+      placedStart[subject.workload] ?? 0,
+      subject.replaced ? (placedStart[subject.workload] ?? 0) : placedEnd[subject.workload],
     );
-    scratch.lookAhead.prepare(view, workload, replicas, scratch.own.node, ownNodes, settings.maxReplicaShare);
+    scratch.lookAhead.prepare(view, subject, scratch.own.node, ownNodes, settings.maxReplicaShare);
   }
   const zoneCap = replicaCap(replicas, settings.maxZoneReplicaShare);
+  const hasFloor = view.hasUnits && !silent;
   return {
-    workload,
-    replicas,
-    knownBytesPerSecond: isSilent ? 0 : traffic,
-    floorFactor: view.hasUnits && !isSilent ? floorFactor(traffic / replicas, settings.floorBytesPerSecond) : 1,
+    subject,
+    silent,
+    floorFactor: hasFloor ? floorFactor(knownBytesPerSecond / replicas, settings.floorBytesPerSecond) : 1,
+    scarcityFactor: silent ? 1 : scarcityFactor(view.scarcities, subject),
     cap: replicaCap(replicas, settings.maxReplicaShare),
     zoneCap: zoneCap < replicas && hasTwoZones(view, candidates) ? zoneCap : Infinity,
-    toShare: isSilent ? 0 : replicas / traffic,
-    plan: planBasis(view, workload, candidates, scratch),
+    toShare: silent ? 0 : replicas / knownBytesPerSecond,
+    plan: planBasis(view, subject.workload, candidates, scratch),
   };
-}
-
-/**
- * A Deployment of one replica gets a second pod only to replace the first (a rolling update, an eviction): the one that is
- * about to go is no reason to stand elsewhere. Of more replicas the old ones count like any other.
- */
-function isReplaced(view: PlacementView, workload: number, replicas: number): boolean {
-  return replicas === 1 && kindOf(view.names.workloads[workload]!) === 'Deployment';
 }
 
 /** Fills scratch.wanted. */
@@ -108,8 +114,8 @@ function planBasis(
   wanted.reset(view.nodeCount);
   if (target === undefined) return undefined;
   const { version, start, node, count } = target;
+  if (workload < 0 || start[workload] === start[workload + 1]) return { version, state: 'absent' };
   for (let t = start[workload]!; t < start[workload + 1]!; t++) wanted.add(node[t]!, count[t]!);
-  if (start[workload] === start[workload + 1]) return { version, state: 'absent' };
   for (let c = 0; c < candidates.length; c++) {
     const n = candidates[c]!;
     if (isKnownNode(view, n) && wanted.get(n) > own.node.get(n)) return { version, state: 'open' };
@@ -138,13 +144,13 @@ export function nodeValue(
   scratch: Scratch,
 ): number {
   if (basis.plan?.state === 'open') return intentValue(view, node, basis, scratch);
-  return nodeWorth(view, node, basis, settings, scratch) - deduction(view, node, basis);
+  return nodeWorth(view, node, basis, settings, scratch) - deduction(view, node, basis, settings, scratch);
 }
 
 /**
  * The share of the pod's own traffic that the node is worth, 0..1:
  * g_node·w_node + (g_zone − g_node)·w_zone + (g_region − g_zone)·w_region + future·(w_node − w_zone)·lookAhead,
- * times the floor factor; 0 for a node at its cap or in a zone at its cap, and for one that is not known.
+ * times floor and scarcity factor; 0 for a node that is barred, and for one that is not known.
  */
 export function nodeWorth(
   view: PlacementView,
@@ -153,16 +159,22 @@ export function nodeWorth(
   settings: PlacementSettings,
   scratch: Scratch,
 ): number {
-  if (!isKnownNode(view, node) || isCapped(view, node, basis, scratch)) return 0;
+  if (!isKnownNode(view, node) || isBarred(view, node, basis, scratch)) return 0;
   const gNode = nodeGain(node, basis, scratch);
   const gZone = zoneGain(view, node, basis, scratch);
   const gRegion = regionGain(view, node, basis, scratch);
   const weights = settings.levelWeights;
   const now = gNode * weights.node + (gZone - gNode) * weights.zone + (gRegion - gZone) * weights.region;
-  // What a node gains beyond its zone (or, that unknown, its region): a peer to come counts for less than one that has come.
-  const around = view.nodeZone[node]! >= 0 ? weights.zone : view.nodeRegion[node]! >= 0 ? weights.region : 0;
-  const future = futureGain(view, node, settings, scratch) * (weights.node - around) * settings.lookAhead;
-  return Math.min(1, (now + future) * basis.floorFactor);
+  const future = futureGain(view, node, settings, scratch) * nodeWeightBeyond(view, node, weights) * settings.lookAhead;
+  return Math.min(1, (now + future) * basis.floorFactor * basis.scarcityFactor);
+}
+
+/**
+ * What a share that becomes local on the node counts for beyond what it counts for in its zone (or, that unknown, its
+ * region): a peer to come counts for less than one that has come.
+ */
+export function nodeWeightBeyond(view: PlacementView, node: number, { node: own, zone, region }: LevelWeights): number {
+  return own - (view.nodeZone[node]! >= 0 ? zone : view.nodeRegion[node]! >= 0 ? region : 0);
 }
 
 /** A gain below minGain of the pod's traffic, at whichever level, moves nobody. */
@@ -174,14 +186,14 @@ export function isSlight(
   scratch: Scratch,
 ): boolean {
   if (basis.plan?.state === 'open' || !isKnownNode(view, node)) return false;
-  const onNode = nodeGain(node, basis, scratch) + settings.lookAhead * futureGain(view, node, settings, scratch);
-  const gain = Math.max(onNode, zoneGain(view, node, basis, scratch), regionGain(view, node, basis, scratch));
-  return gain < settings.minGain - 1e-9;
+  const least = settings.minGain - 1e-9;
+  if (zoneGain(view, node, basis, scratch) >= least || regionGain(view, node, basis, scratch) >= least) return false;
+  return nodeGain(node, basis, scratch) + settings.lookAhead * futureGain(view, node, settings, scratch) < least;
 }
 
 /**
- * The value, without the worth if that is slight. The least of all candidates stays what it was, and is not gone below: so
- * one more peer on a node never lowers it, not even by lifting the others over the bar.
+ * The value, without the worth if that is slight, and not below the least: that stays what it was, so that one more peer on
+ * a node never lowers it by lifting others over the bar.
  */
 export function heededValue(
   view: PlacementView,
@@ -193,7 +205,7 @@ export function heededValue(
   scratch: Scratch,
 ): number {
   if (!isSlight(view, node, basis, settings, scratch)) return value;
-  return Math.max(least, -deduction(view, node, basis));
+  return Math.max(least, -deduction(view, node, basis, settings, scratch));
 }
 
 /** What a share of its traffic counts for beside a plan's wish; more lets nearness fight the plan (placement-study.md §2.3). */
@@ -204,31 +216,51 @@ const NOW_BESIDE_PLAN = 0.3;
  * 0.3·g_node - 0.5·over, at least 0 (placement-study.md §2.3).
  */
 export function intentValue(view: PlacementView, node: number, basis: Basis, scratch: Scratch): number {
-  if (!isKnownNode(view, node) || isCapped(view, node, basis, scratch)) return 0;
+  if (!isKnownNode(view, node) || isBarred(view, node, basis, scratch)) return 0;
   const now = nodeGain(node, basis, scratch);
   if (scratch.wanted.get(node) > scratch.own.node.get(node)) {
-    return basis.knownBytesPerSecond === 0 ? 1 : 1 - NOW_BESIDE_PLAN * (1 - now);
+    return basis.silent ? 1 : 1 - NOW_BESIDE_PLAN * (1 - now);
   }
-  return Math.max(0, NOW_BESIDE_PLAN * now - 0.5 * overReserved(view, node, basis.workload));
+  return Math.max(0, NOW_BESIDE_PLAN * now - 0.5 * overReserved(view, node, basis.subject));
 }
 
 /** 0..1: how far a pod of the workload would take room on the node that a plan keeps for others; a tenth of the node counts in full. */
-export function overReserved(view: PlacementView, node: number, workload: number): number {
+export function overReserved(view: PlacementView, node: number, subject: Subject): number {
   const { target } = view;
   if (target === undefined || !isKnownNode(view, node)) return 0;
-  const of = (reserved: Float64Array, free: Float64Array, request: Float64Array, all: Float64Array): number => {
-    const left = free[node]! - request[workload]!;
+  const of = (reserved: Float64Array, free: Float64Array, request: number, all: Float64Array): number => {
+    const left = free[node]! - request;
     return left === Infinity ? 0 : (reserved[node]! - left) / (0.1 * all[node]!);
   };
-  const cpu = of(target.reservedMilliCpu, view.freeMilliCpu, view.milliCpu, view.nodeMilliCpu);
-  const memory = of(target.reservedMemoryBytes, view.freeMemoryBytes, view.memoryBytes, view.nodeMemoryBytes);
+  const cpu = of(target.reservedMilliCpu, view.freeMilliCpu, subject.milliCpu, view.nodeMilliCpu);
+  const memory = of(target.reservedMemoryBytes, view.freeMemoryBytes, subject.memoryBytes, view.nodeMemoryBytes);
   return Math.min(1, Math.max(0, cpu, memory));
 }
 
-/** What of a node's worth is taken off, 0..1. Not for pods that a plan places: it has seen to that itself. */
-export function deduction(view: PlacementView, node: number, { workload, plan }: Basis): number {
+/** What is taken off a node's worth, 0..1. Not for pods that a plan places: it has seen to that itself. */
+export function deduction(
+  view: PlacementView,
+  node: number,
+  basis: Basis,
+  settings: PlacementSettings,
+  scratch: Scratch,
+): number {
+  if (basis.plan?.state === 'open' || !isKnownNode(view, node)) return 0;
+  const full = settings.headroomPenalty * headroom(view, node, basis, scratch).penalty;
+  return Math.min(1, full + keptForPlan(view, node, basis));
+}
+
+/** Of the deduction: the plan keeps room on the node for others. */
+export function keptForPlan(view: PlacementView, node: number, { subject, plan }: Basis): number {
   if (plan === undefined || plan.state === 'open') return 0;
-  return (plan.state === 'full' ? 0.25 : 0.5) * overReserved(view, node, workload);
+  return (plan.state === 'full' ? 0.25 : 0.5) * overReserved(view, node, subject);
+}
+
+/** The node's link, were the pod there. */
+export function headroom(view: PlacementView, node: number, basis: Basis, scratch: Scratch): Headroom {
+  const { subject } = basis;
+  const local = basis.silent ? 0 : (nodeGain(node, basis, scratch) * subject.knownBytesPerSecond) / subject.replicas;
+  return headroomWith(view, subject, node, local);
 }
 
 /** Shares of the pod's own known traffic that become local, 0..1. A node whose zone (region) is not known is taken as alone in it. */
@@ -258,6 +290,11 @@ export function futureGain(
   return worth === 0 ? 0 : worth * lookAhead.room(view, node);
 }
 
+/** Nothing draws the pod there: the node or its zone has its fill, or it is tainted PreferNoSchedule. */
+export function isBarred(view: PlacementView, node: number, basis: Basis, scratch: Scratch): boolean {
+  return view.nodeAvoided[node] === 1 || isCapped(view, node, basis, scratch);
+}
+
 export function isCapped(view: PlacementView, node: number, basis: Basis, scratch: Scratch): boolean {
   return scratch.own.node.get(node) >= basis.cap || isZoneCapped(view, node, basis, scratch);
 }
@@ -271,16 +308,12 @@ export function isKnownNode(view: PlacementView, node: number): boolean {
   return node >= 0 && node < view.nodeCount && view.nodeLive[node] === 1;
 }
 
-/**
- * Nearest whole number in 0..scoreRange; the slack keeps float noise of equal sums on one side of a half.
- * @param span between the least and the greatest value; only one above 1 (with deductions) narrows the scale
- */
-export function toScore(value: number, least: number, span: number, scoreRange: number): number {
-  return Math.min(scoreRange, Math.floor(((value - least) / Math.max(1, span)) * scoreRange + 0.5 + 1e-9));
+/** The scores' range for a request. */
+export function rangeOf({ soft }: Pick<ScoreRequest, 'soft'>, { scoreRange, softShare }: PlacementSettings): number {
+  return soft === true ? Math.max(1, Math.round(scoreRange * softShare)) : scoreRange;
 }
 
-/** "namespace/Kind/name" -> Kind. */
-export function kindOf(workloadKey: string): string {
-  const start = workloadKey.indexOf('/') + 1;
-  return workloadKey.slice(start, workloadKey.indexOf('/', start));
+/** Nearest whole number, at most scoreRange; the slack keeps float noise of equal sums on one side of a half. */
+export function toScore(value: number, least: number, scoreRange: number): number {
+  return Math.min(scoreRange, Math.floor((value - least) * scoreRange + 0.5 + 1e-9));
 }

@@ -1,14 +1,16 @@
 import {
-  deduction,
   futureGain,
+  headroom,
   heededValue,
   isCapped,
   isKnownNode,
   isSlight,
   isZoneCapped,
+  keptForPlan,
   nodeGain,
   nodeValue,
   prepare,
+  rangeOf,
   regionGain,
   toScore,
   zoneGain,
@@ -16,10 +18,14 @@ import {
   type ScoreRequest,
   type Silence,
 } from './evaluate.ts';
-import { trafficOf, type Level } from './gains.ts';
-import { scoreOnScale } from './score.ts';
+import type { Level } from './gains.ts';
+import { PEER_SOURCES, type PeerSource } from './hints.ts';
+import { trafficOf } from './peer-row.ts';
+import { ROUTINGS, type RoutingClass } from './routing.ts';
+import { scoreNodes } from './score.ts';
 import { Scratch } from './scratch.ts';
 import type { LevelWeights, PlacementSettings } from './settings.ts';
+import type { Subject } from './subject.ts';
 import type { PlacementView } from './view.ts';
 
 /** Why an answer is what it is. Shares are of the pod's own known traffic, 0..1. */
@@ -29,9 +35,11 @@ export interface ScoreExplanation {
   readonly workload: string | undefined;
   readonly silence: Silence | undefined;
   readonly scoreRange: number;
+  /** The range is narrow, for the pod's owner states preferences of its own. */
+  readonly soft: boolean;
   readonly levelWeights: LevelWeights;
   readonly candidates: number;
-  /** The least value among all candidates, subtracted before scores are rounded. */
+  /** Subtracted from all values before scores are rounded: the least, or the greatest less 1 if that is more. */
   readonly least: number;
   readonly minGain: number;
   /** undefined: there is none. */
@@ -51,6 +59,8 @@ export interface BasisExplanation {
   /** undefined: the floor is off (the figures have no unit). */
   readonly floorBytesPerSecond: number | undefined;
   readonly floorFactor: number;
+  /** Below 1: room is scarce, and the pod has less traffic for its size than others that are to come. */
+  readonly scarcityFactor: number;
   /** A node with this many replicas of the workload gets 0. */
   readonly replicaCap: number;
   /** So does one in a zone with this many; undefined: no limit. */
@@ -64,6 +74,10 @@ export interface PeerExplanation {
   readonly bytesPerSecond: number;
   readonly shareOfTraffic: number;
   readonly confidence: number;
+  /** Where it is known from. */
+  readonly source: PeerSource;
+  /** How its connections find their server. */
+  readonly routing: RoutingClass;
   readonly replicas: number;
   /** Of these replicas, those that stand nowhere yet. */
   readonly toCome: number;
@@ -86,8 +100,12 @@ export interface NodeExplanation {
   readonly planned: number;
   /** Less than minGain of the pod's traffic becomes local here at any level: no reason to come. */
   readonly slight: boolean;
+  /** A taint PreferNoSchedule: nothing draws a pod there. */
+  readonly avoided: boolean;
   /** Taken off the value: the plan keeps the node's room for others. */
   readonly keptForPlan: number;
+  /** Utilisation of the node's link with the pod, and what is taken off for it; undefined: the link is not known. */
+  readonly link: { readonly used: number; readonly penalty: number } | undefined;
   /** The gains weighted by level and floor, or the plan's wish, before `least` is subtracted. */
   readonly value: number;
   readonly score: number;
@@ -120,7 +138,7 @@ export function explainScore(
   settings: PlacementSettings,
   nodes: readonly number[] = [],
 ): ScoreExplanation {
-  const { scores, span } = scoreOnScale(view, request, settings);
+  const scores = scoreNodes(view, request, settings);
   const named = new Set(scores.named.map((entry) => entry.node));
   const wanted = new Set([...named, ...nodes]);
   const terms = new TermCollector(view, wanted);
@@ -130,7 +148,8 @@ export function explainScore(
     viewVersion: view.version,
     workload: known ? view.names.workloads[request.workload] : undefined,
     silence: scores.silence,
-    scoreRange: settings.scoreRange,
+    scoreRange: rangeOf(request, settings),
+    soft: request.soft === true,
     levelWeights: settings.levelWeights,
     candidates: request.candidates.length,
     least: scores.least,
@@ -139,20 +158,26 @@ export function explainScore(
   };
   if (typeof basis === 'string') return { ...common, basis: undefined, peers: [], nodes: [] };
 
-  const firstPeer = view.peerStart[basis.workload]!;
+  const { subject } = basis;
+  const linkOf = (node: number): NodeExplanation['link'] => {
+    if (!view.hasLinks || view.nodeLink[node] === Infinity) return undefined;
+    const { used, penalty } = headroom(view, node, basis, scratch);
+    return { used, penalty: basis.plan?.state === 'open' ? 0 : settings.headroomPenalty * penalty };
+  };
   return {
     ...common,
     basis: {
-      replicas: basis.replicas,
-      knownBytesPerSecond: basis.knownBytesPerSecond,
-      otherBytesPerSecond: trafficOf(view.otherBytesPerSecond[basis.workload]),
-      bytesPerSecondPerReplica: basis.knownBytesPerSecond / basis.replicas,
+      replicas: subject.replicas,
+      knownBytesPerSecond: subject.knownBytesPerSecond,
+      otherBytesPerSecond: subject.peers.otherBytesPerSecond,
+      bytesPerSecondPerReplica: subject.knownBytesPerSecond / subject.replicas,
       floorBytesPerSecond: view.hasUnits ? settings.floorBytesPerSecond : undefined,
       floorFactor: basis.floorFactor,
+      scarcityFactor: basis.scarcityFactor,
       replicaCap: basis.cap,
       zoneReplicaCap: basis.zoneCap === Infinity ? undefined : basis.zoneCap,
     },
-    peers: explainPeers(view, basis.workload, basis.knownBytesPerSecond),
+    peers: explainPeers(view, subject),
     nodes: [...wanted].map((node) => {
       const isKnown = isKnownNode(view, node);
       const own = nodeValue(view, node, basis, settings, scratch);
@@ -173,28 +198,33 @@ export function explainScore(
         future: isKnown ? futureGain(view, node, settings, scratch) : 0,
         planned: isKnown ? scratch.wanted.get(node) : 0,
         slight: isSlight(view, node, basis, settings, scratch),
-        keptForPlan: deduction(view, node, basis),
+        avoided: isKnown && view.nodeAvoided[node] === 1,
+        keptForPlan: isKnown ? keptForPlan(view, node, basis) : 0,
+        link: isKnown ? linkOf(node) : undefined,
         value,
-        score: isKnown ? Math.max(0, toScore(value, scores.least, span, settings.scoreRange)) : 0,
+        score: isKnown ? Math.max(0, toScore(value, scores.least, rangeOf(request, settings))) : 0,
         named: named.has(node),
-        terms: isKnown ? terms.of(node, firstPeer, basis.toShare) : [],
+        terms: isKnown ? terms.of(node, subject.peers.start, basis.toShare) : [],
       };
     }),
   };
 }
 
-function explainPeers(view: PlacementView, workload: number, knownBytesPerSecond: number): PeerExplanation[] {
+function explainPeers(view: PlacementView, { peers: row, knownBytesPerSecond }: Subject): PeerExplanation[] {
   const peers: PeerExplanation[] = [];
-  for (let e = view.peerStart[workload]!; e < view.peerStart[workload + 1]!; e++) {
-    const bytesPerSecond = trafficOf(view.peerBytesPerSecond[e]);
+  for (let e = row.start; e < row.end; e++) {
+    const bytesPerSecond = trafficOf(row.bytesPerSecond[e]);
+    const peer = row.peer[e]!;
     peers.push({
-      workload: view.names.workloads[view.peer[e]!] ?? '',
-      role: view.peerClient[e] === 1 ? 'client' : 'server',
+      workload: view.names.workloads[peer] ?? '',
+      role: row.client[e] === 1 ? 'client' : 'server',
       bytesPerSecond,
       shareOfTraffic: bytesPerSecond / knownBytesPerSecond,
-      confidence: view.peerConfidence[e]!,
-      replicas: view.replicas[view.peer[e]!] ?? 0,
-      toCome: view.toCome[view.peer[e]!] ?? 0,
+      confidence: row.confidence[e]!,
+      source: PEER_SOURCES[row.source[e]!] ?? 'traffic',
+      routing: ROUTINGS[row.routing[e]!] ?? 'random',
+      replicas: view.replicas[peer] ?? 0,
+      toCome: view.toCome[peer] ?? 0,
     });
   }
   return peers;

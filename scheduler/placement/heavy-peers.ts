@@ -1,4 +1,4 @@
-import { movable, weightOf } from './gains.ts';
+import { isMovable, weightOf, type PeerRow } from './peer-row.ts';
 import type { PlacementView } from './view.ts';
 
 /** The peers of a workload with the most traffic, heaviest first (of equals the smaller index); reused by the next call. */
@@ -13,15 +13,21 @@ export class HeavyPeers {
     this.weights = new Float64Array(most);
   }
 
-  /** @param admits says which peers count */
-  collect(view: PlacementView, workload: number, admits: (peer: number) => boolean): void {
+  /**
+   * @param workload whose row it is; -1: not in the view
+   * @param admits says which entries count
+   */
+  collect(view: PlacementView, workload: number, row: PeerRow, admits: (peer: number, entry: number) => boolean): void {
     this.count = 0;
-    const { peer } = view;
-    const end = view.peerStart[workload + 1]!;
-    for (let first = view.peerStart[workload]!, next = first; first < end; first = next) {
+    const { peer, end } = row;
+    for (let first = row.start, next = first; first < end; first = next) {
       let weight = 0;
-      for (next = first; next < end && peer[next] === peer[first]; next++) weight += weightOf(view, next);
-      if (weight > 0 && movable(view, workload, first) && admits(peer[first]!)) this.#insert(peer[first]!, weight);
+      for (next = first; next < end && peer[next] === peer[first]; next++) {
+        if (admits(peer[next]!, next)) weight += weightOf(row, next);
+      }
+      if (weight > 0 && isMovable(view, workload, row, first)) {
+        this.#insert(peer[first]!, weight);
+      }
     }
   }
 

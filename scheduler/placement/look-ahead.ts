@@ -1,6 +1,8 @@
-import { knownTraffic } from './gains.ts';
 import { HeavyPeers } from './heavy-peers.ts';
 import { minMarginal, replicaCap } from './min-marginal.ts';
+import { knownTraffic, rowOf } from './peer-row.ts';
+import { RANDOM } from './routing.ts';
+import type { Subject } from './subject.ts';
 import { Tally } from './tally.ts';
 import type { PlacementView } from './view.ts';
 
@@ -20,7 +22,7 @@ import type { PlacementView } from './view.ts';
  *         b's heaviest peers; most_b its largest value on a node with room for both, without a.
  *   future(n) = R_a * room(n) * sum k_b (u_r + u_o open) draw
  *   room(n)   = min over cpu, memory of 0.12 * (free - own request) / sum over b of request_b * peers needed * min(1, 4 k_b), at most 1
- * Local shares are those of balanced-local routing, as in minMarginal. Derived from placement-study.md §2.3; a marginal
+ * Local shares are those of balanced-local routing, as in minMarginal; edges with another routing (routing.ts) are left out. Derived from placement-study.md §2.3; a marginal
  * gain instead of its cumulative one, and `draw`, gained 0-5 points (random) and 1-15 (rollout) over it on M3 and 14 generated
  * clusters (random on M3: 0.6 less). With lookAhead of at most 3/4, a peer that comes to a node never lowers it. Visits only nodes that host the workload, its heaviest peers, or theirs.
  */
@@ -44,35 +46,23 @@ export class LookAhead {
    * @param own placed replicas of the workload by node
    * @param ownNodes where they stand; empty if they are about to go
    */
-  prepare(
-    view: PlacementView,
-    workload: number,
-    replicas: number,
-    own: Tally,
-    ownNodes: Int32Array,
-    maxReplicaShare: number,
-  ): void {
+  prepare(view: PlacementView, subject: Subject, own: Tally, ownNodes: Int32Array, maxReplicaShare: number): void {
     const peers = this.#peers;
-    peers.collect(view, workload, (peer) => view.toCome[peer]! > 0);
+    const { routing } = subject.peers;
+    peers.collect(
+      view,
+      subject.workload,
+      subject.peers,
+      (peer, entry) => view.toCome[peer]! > 0 && routing[entry] === RANDOM,
+    );
     this.active = peers.count > 0;
     if (!this.active) return;
     for (const tally of [this.#worth, this.#cpu, this.#memory]) tally.reset(view.nodeCount);
     this.#base = { worth: 0, milliCpu: 0, memoryBytes: 0 };
-    this.#ownMilliCpu = view.milliCpu[workload]!;
-    this.#ownMemoryBytes = view.memoryBytes[workload]!;
-    const known = knownTraffic(view, workload);
+    this.#ownMilliCpu = subject.milliCpu;
+    this.#ownMemoryBytes = subject.memoryBytes;
     for (let i = 0; i < peers.count; i++) {
-      this.#addPeer(
-        view,
-        workload,
-        replicas,
-        own,
-        ownNodes,
-        peers.peers[i]!,
-        peers.weights[i]!,
-        known,
-        maxReplicaShare,
-      );
+      this.#addPeer(view, subject, own, ownNodes, peers.peers[i]!, peers.weights[i]!, maxReplicaShare);
     }
   }
 
@@ -93,13 +83,11 @@ export class LookAhead {
 
   #addPeer(
     view: PlacementView,
-    workload: number,
-    replicas: number,
+    { workload, replicas, knownBytesPerSecond }: Subject,
     own: Tally,
     ownNodes: Int32Array,
     peer: number,
     weight: number,
-    known: number,
     maxReplicaShare: number,
   ): void {
     const { placedStart, placedEnd, placedNode, placedCount } = view;
@@ -122,7 +110,7 @@ export class LookAhead {
     const peerKnown = knownTraffic(view, peer);
     const toShare = peerReplicas / peerKnown;
     const most = this.#sumPulls(view, workload, peer, peerKnown);
-    const k = weight / known;
+    const k = weight / knownBytesPerSecond;
 
     const at = (ownCount: number, there: number, pull: number): Contribution => {
       const u = coverable(ownCount, replicas, there, peerReplicas, Math.min(toCome, Math.max(0, cap - there)));
@@ -165,7 +153,12 @@ export class LookAhead {
     const second = this.#second;
     const peerReplicas = view.replicas[peer]!;
     pull.reset(view.nodeCount);
-    second.collect(view, peer, (of) => of !== workload && placedEnd[of]! - placedStart[of]! <= MAX_ROW);
+    second.collect(
+      view,
+      peer,
+      rowOf(view, peer),
+      (of) => of !== workload && placedEnd[of]! - placedStart[of]! <= MAX_ROW,
+    );
     for (let i = 0; i < second.count; i++) {
       const of = second.peers[i]!;
       const gain = (second.weights[i]! * peerReplicas) / peerKnown;

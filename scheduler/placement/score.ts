@@ -1,4 +1,5 @@
-import { heededValue, isKnownNode, nodeValue, prepare, toScore, type ScoreRequest, type Silence } from './evaluate.ts';
+import { fillValues } from './candidate-values.ts';
+import { heededValue, isKnownNode, prepare, rangeOf, toScore, type ScoreRequest, type Silence } from './evaluate.ts';
 import { Ranking } from './rank.ts';
 import { Scratch } from './scratch.ts';
 import type { PlacementSettings } from './settings.ts';
@@ -16,7 +17,7 @@ export interface Scores {
   readonly named: readonly NamedNode[];
   /** Why `named` is empty. */
   readonly silence: Silence | undefined;
-  /** The least value among the candidates, -1..1, which was subtracted from all. */
+  /** What was subtracted from all values: the least among the candidates, or the greatest less 1 if that is more. */
   readonly least: number;
   /** Of the plan that the answer follows, or whose room it keeps free. */
   readonly planVersion?: number | undefined;
@@ -31,29 +32,23 @@ const scratch = new Scratch();
  * Pure: the same arguments give the same answer, in whichever order the candidates come. O(candidates + placed peers).
  */
 export function scoreNodes(view: PlacementView, request: ScoreRequest, settings: PlacementSettings): Scores {
-  return scoreOnScale(view, request, settings).scores;
-}
-
-/** @returns the scores, and the greatest value among the candidates less the least */
-export function scoreOnScale(
-  view: PlacementView,
-  request: ScoreRequest,
-  settings: PlacementSettings,
-): { readonly scores: Scores; readonly span: number } {
   const basis = prepare(view, request, settings, scratch);
-  if (typeof basis === 'string') return { scores: { named: [], silence: basis, least: 0 }, span: 0 };
+  if (typeof basis === 'string') return { named: [], silence: basis, least: 0 };
   const { candidates } = request;
   if (scratch.values.length < candidates.length) scratch.values = new Float64Array(candidates.length);
   const { values } = scratch;
   let least = candidates.length === 0 ? 0 : Infinity;
   let most = candidates.length === 0 ? 0 : -Infinity;
+  fillValues(view, candidates, basis, settings, scratch, values);
   for (let c = 0; c < candidates.length; c++) {
-    const value = (values[c] = nodeValue(view, candidates[c]!, basis, settings, scratch));
+    const value = values[c]!;
     if (value < least) least = value;
     if (value > most) most = value;
   }
-  const span = most - least;
+  // With deductions values lie further apart than the range: who is that far behind the best is as good as out of question.
+  least = Math.max(least, most - 1);
 
+  const range = rangeOf(request, settings);
   const ranking = new Ranking(settings.maxNamed);
   const nodeHashes = nodeNameHashes(view.names.nodes);
   const podHash = hashText(request.podUid);
@@ -61,9 +56,10 @@ export function scoreOnScale(
   seen.reset(view.nodeCount);
   for (let c = 0; c < candidates.length; c++) {
     const node = candidates[c]!;
-    if (toScore(values[c]!, least, span, settings.scoreRange) <= 0) continue;
+    // What is heeded is never more.
+    if (toScore(values[c]!, least, range) <= 0 || !ranking.admits(Math.round(values[c]! * 1e9))) continue;
     const value = heededValue(view, node, values[c]!, least, basis, settings, scratch);
-    const score = toScore(value, least, span, settings.scoreRange);
+    const score = toScore(value, least, range);
     if (score <= 0) continue;
     const fineValue = Math.round(value * 1e9);
     if (!ranking.admits(fineValue)) continue;
@@ -73,7 +69,7 @@ export function scoreOnScale(
     ranking.offer({ node, score, fineValue, tie: tieHash(podHash, nodeHashes[node]!) });
   }
   const named = ranking.result().map(({ node, score }) => ({ node, score }));
-  const silent = basis.knownBytesPerSecond === 0 ? 'no-traffic' : 'no-difference';
+  const silent = basis.silent ? 'no-traffic' : 'no-difference';
   const silence = named.length === 0 ? silent : undefined;
-  return { scores: { named, silence, least, planVersion: basis.plan?.version }, span };
+  return { named, silence, least, planVersion: basis.plan?.version };
 }

@@ -32,6 +32,18 @@ export interface PlacementSettings {
   readonly lookAhead: number;
   /** A node where less of the pod's traffic than this becomes local, 0..1, now or with peers to come, is not named for it (scheduler.md §8.7). */
   readonly minGain: number;
+  /**
+   * What a full link is worth against the pod's traffic, 0..1, on a node where it would go over 60 % of the link's capacity (0.9: in full).
+   * 0: off. Not for pods that a plan places (placement-study.md §7: 0.5 to 1).
+   */
+  readonly headroomPenalty: number;
+  /**
+   * Share of scoreRange for pods whose owners state soft preferences (soft-preferences.ts), (0, 1]: what people wrote down
+   * beats what was measured. An eighth is kube-scheduler's own 0..100.
+   */
+  readonly softShare: number;
+  /** /filter refuses nodes whose link a pod would take beyond this utilisation, above 0; undefined: it refuses none. */
+  readonly maxLinkUse: number | undefined;
   /** Most nodes in a reply: each costs kube-scheduler 4 us (control-plane.md §5). Whole number, at least 1. */
   readonly maxNamed: number;
 }
@@ -44,6 +56,9 @@ export const DEFAULT_PLACEMENT_SETTINGS: PlacementSettings = {
   maxZoneReplicaShare: 0.85,
   lookAhead: 0.75,
   minGain: 0.05,
+  headroomPenalty: 1,
+  softShare: 0.125,
+  maxLinkUse: undefined,
   maxNamed: 32,
 };
 
@@ -68,12 +83,18 @@ export function placementSettings(given: Partial<PlacementSettings> = {}): Place
     'bytes per second, 0 or more',
     floorBytesPerSecond,
   );
-  for (const name of ['maxReplicaShare', 'maxZoneReplicaShare'] as const) {
+  for (const name of ['maxReplicaShare', 'maxZoneReplicaShare', 'softShare'] as const) {
     require_(settings[name] > 0 && settings[name] <= 1, name, 'a share above 0, up to 1', settings[name]);
   }
-  for (const name of ['lookAhead', 'minGain'] as const) {
+  for (const name of ['lookAhead', 'minGain', 'headroomPenalty'] as const) {
     require_(settings[name] >= 0 && settings[name] <= 1, name, 'a number in 0..1', settings[name]);
   }
+  require_(
+    settings.maxLinkUse === undefined || (settings.maxLinkUse > 0 && settings.maxLinkUse < Infinity),
+    'maxLinkUse',
+    'a number above 0',
+    settings.maxLinkUse,
+  );
   require_(isWhole(maxNamed, 1, 1_000_000), 'maxNamed', 'a whole number, at least 1', maxNamed);
   return settings;
 }

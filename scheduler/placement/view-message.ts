@@ -1,3 +1,4 @@
+import type { Scarcities } from './scarcity.ts';
 import type { PlacementTarget } from './view.ts';
 
 /** How a PlacementView crosses from the ingest thread to the extender's: arrays are transferred, names packed. */
@@ -29,11 +30,17 @@ export interface ViewArrays {
   readonly freeMilliCpu: Float64Array;
   readonly freeMemoryBytes: Float64Array;
   readonly freePods: Float64Array;
+  readonly nodeAvoided: Uint8Array;
+  readonly nodeLink: Float64Array;
+  readonly nodeTx: Float64Array;
+  readonly nodeRx: Float64Array;
   readonly placementOff: Uint8Array;
   readonly replicas: Int32Array;
   readonly toCome: Int32Array;
   readonly milliCpu: Float64Array;
   readonly memoryBytes: Float64Array;
+  readonly txBytesPerSecond: Float64Array;
+  readonly rxBytesPerSecond: Float64Array;
   readonly placedStart: Int32Array;
   readonly placedEnd: Int32Array;
   readonly placedNode: Int32Array;
@@ -43,7 +50,27 @@ export interface ViewArrays {
   readonly peerClient: Uint8Array;
   readonly peerBytesPerSecond: Float64Array;
   readonly peerConfidence: Float32Array;
+  readonly peerSource: Uint8Array;
+  readonly peerRouting: Uint8Array;
+  readonly pinStart: Int32Array;
+  readonly pinNode: Int32Array;
+  readonly pinShare: Float32Array;
   readonly otherBytesPerSecond: Float64Array;
+}
+
+/** What finds workloads for pods that the view does not know: list i of a table is workload[start[i] .. start[i+1]-1]. */
+export interface LookupTable {
+  readonly keys: PackedNames;
+  readonly start: Int32Array;
+  readonly workload: Int32Array;
+}
+
+/** Replaces what was there before. */
+export interface Lookups {
+  /** By "namespace/name" of a Service. */
+  readonly services: LookupTable;
+  /** By likeness (cluster/likeness.ts). */
+  readonly alike: LookupTable;
 }
 
 export interface ViewMessage {
@@ -55,8 +82,23 @@ export interface ViewMessage {
   readonly nodeCount: number;
   readonly workloadCount: number;
   readonly hasUnits: boolean;
+  readonly hasLinks: boolean;
+  readonly scarcities: Scarcities;
   readonly arrays: ViewArrays;
   readonly target: PlacementTarget | undefined;
+  /** undefined: as before. */
+  readonly lookups: Lookups | undefined;
+}
+
+export function packLookup(lists: Iterable<readonly [key: string, workloads: readonly number[]]>): LookupTable {
+  const all = [...lists];
+  const start = new Int32Array(all.length + 1);
+  for (const [i, [, workloads]] of all.entries()) start[i + 1] = start[i]! + workloads.length;
+  return {
+    keys: packNames(all.map(([key]) => key)),
+    start,
+    workload: Int32Array.from(all.flatMap(([, workloads]) => workloads)),
+  };
 }
 
 export function packNames(names: readonly string[]): PackedNames {
@@ -79,7 +121,10 @@ export function unpackName(names: PackedNames, i: number): string {
 export function transferOf(message: ViewMessage): ArrayBuffer[] {
   const { nodes, workloads, zones, regions, owners, ownerWorkload } = message.names;
   const packed = [nodes, workloads, zones, regions, owners].flatMap((names) => [names.bytes, names.ends]);
-  const columns = [message.arrays, message.target ?? {}].flatMap((of): unknown[] => Object.values(of));
+  const tables =
+    message.lookups === undefined ? [] : Object.values(message.lookups as unknown as Record<string, LookupTable>);
+  const lookups = tables.flatMap(({ keys, start, workload }) => [keys.bytes, keys.ends, start, workload]);
+  const columns = [message.arrays, message.target ?? {}, lookups].flatMap((of): unknown[] => Object.values(of));
   const views = [...packed, ownerWorkload, ...columns.filter((column) => ArrayBuffer.isView(column))];
   return views.map((view) => view.buffer as ArrayBuffer);
 }

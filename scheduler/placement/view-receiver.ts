@@ -12,6 +12,8 @@ interface Tables extends NameTables {
   readonly ownerIndex: Map<string, number>;
   readonly zones: string[];
   readonly regions: string[];
+  services: ReadonlyMap<string, readonly number[]>;
+  alike: ReadonlyMap<string, readonly number[]>;
 }
 
 /**
@@ -62,8 +64,17 @@ export class PlacementViewReceiver {
   }
 
   #show(message: ViewMessage): void {
-    const { version, builtAtMs, nodeCount, workloadCount, hasUnits, arrays, target } = message;
-    const common = { version, builtAtMs, names: this.#tables, nodeCount, workloadCount, hasUnits };
+    const { version, builtAtMs, nodeCount, workloadCount, hasUnits, hasLinks, scarcities, arrays, target } = message;
+    const common = {
+      version,
+      builtAtMs,
+      names: this.#tables,
+      nodeCount,
+      workloadCount,
+      hasUnits,
+      hasLinks,
+      scarcities,
+    };
     this.#current = { ...common, ...arrays, target };
     this.#onView(this.#current);
   }
@@ -78,11 +89,13 @@ function newTables(): Tables {
     ownerIndex: new Map(),
     zones: [],
     regions: [],
+    services: new Map(),
+    alike: new Map(),
   };
 }
 
 /** Yields where the turn should end. */
-function* enter(tables: Tables, { names }: ViewMessage): Generator<undefined, void> {
+function* enter(tables: Tables, { names, lookups }: ViewMessage): Generator<undefined, void> {
   let left = NAMES_PER_TURN;
   const lists: [PackedNames, (name: string, i: number) => void][] = [
     [names.zones, (name) => tables.zones.push(name)],
@@ -91,6 +104,11 @@ function* enter(tables: Tables, { names }: ViewMessage): Generator<undefined, vo
     [names.workloads, (name) => tables.workloadIndex.set(name, tables.workloads.push(name) - 1)],
     [names.owners, (name, i) => tables.ownerIndex.set(name, names.ownerWorkload[i]!)],
   ];
+  const found = { services: new Map<string, readonly number[]>(), alike: new Map<string, readonly number[]>() };
+  for (const name of lookups === undefined ? [] : (['services', 'alike'] as const)) {
+    const { keys, start, workload } = lookups![name];
+    lists.push([keys, (key, i) => found[name].set(key, [...workload.subarray(start[i], start[i + 1])])]);
+  }
   for (const [packed, add] of lists) {
     for (let i = 0; i < packed.ends.length; i++) {
       add(unpackName(packed, i), i);
@@ -99,4 +117,7 @@ function* enter(tables: Tables, { names }: ViewMessage): Generator<undefined, vo
       yield;
     }
   }
+  if (lookups === undefined) return;
+  tables.services = found.services;
+  tables.alike = found.alike;
 }

@@ -1,3 +1,5 @@
+import type { Scarcities } from './scarcity.ts';
+
 /**
  * The state that scoring reads: immutable and columnar. The ingest thread builds one whenever something
  * changed, and hands its arrays over to the extender's thread without copying; name tables only grow,
@@ -27,6 +29,12 @@ export interface PlacementView {
   readonly freeMilliCpu: Float64Array;
   readonly freeMemoryBytes: Float64Array;
   readonly freePods: Float64Array;
+  /** 1: it has a taint PreferNoSchedule, so somebody would rather not have pods there. */
+  readonly nodeAvoided: Uint8Array;
+  /** What a node's link carries each way, bytes per second, Infinity: not known; and what goes over it, sent and received. */
+  readonly nodeLink: Float64Array;
+  readonly nodeTx: Float64Array;
+  readonly nodeRx: Float64Array;
   /** R_w: the larger of the wanted and the placed replicas, at least 1 for a live workload; 0: gone. */
   readonly replicas: Int32Array;
   /** Replicas that stand nowhere yet: wanted by the controller, or pending. 0 for DaemonSets, whose pods have no choice. */
@@ -34,6 +42,9 @@ export interface PlacementView {
   /** What one replica asks of a node; 0: nothing, or not known. */
   readonly milliCpu: Float64Array;
   readonly memoryBytes: Float64Array;
+  /** What one replica sends and receives, bytes per second, wherever its peers are; at least what it asks for, at most its limit. */
+  readonly txBytesPerSecond: Float64Array;
+  readonly rxBytesPerSecond: Float64Array;
   /**
    * Placed replicas, a sparse matrix workload x node: entries placedStart[w] .. placedEnd[w]-1 of
    * placedNode (ascending) and placedCount. Bound pods that are neither Succeeded nor Failed.
@@ -52,10 +63,25 @@ export interface PlacementView {
   readonly peerClient: Uint8Array;
   readonly peerBytesPerSecond: Float64Array;
   readonly peerConfidence: Float32Array;
+  /** Where it is known from: a code of PEER_SOURCES (hints.ts). Others than 0 stand only at the end of which no traffic is known. */
+  readonly peerSource: Uint8Array;
+  /** How connections find their server: a code of ROUTINGS (routing.ts). */
+  readonly peerRouting: Uint8Array;
+  /**
+   * Of pinned entries: on which nodes how much of the edge's traffic is, shares 0..1; entries pinStart[e] .. pinStart[e+1]-1 of pinNode and
+   * pinShare. pinStart has one element more than peer.
+   */
+  readonly pinStart: Int32Array;
+  readonly pinNode: Int32Array;
+  readonly pinShare: Float32Array;
   /** Known traffic with nodes, Services without workloads, outside and unknown peers, bytes per second both ways. */
   readonly otherBytesPerSecond: Float64Array;
   /** false: the figures have no unit (imported data); the traffic floor is off then. */
   readonly hasUnits: boolean;
+  /** How scarce room is, in all. */
+  readonly scarcities: Scarcities;
+  /** false: no node's link is known. */
+  readonly hasLinks: boolean;
   /** Where a plan wants the replicas; undefined: there is none. */
   readonly target: PlacementTarget | undefined;
 }
@@ -84,4 +110,7 @@ export interface NameTables {
   readonly ownerIndex: ReadonlyMap<string, number>;
   readonly zones: readonly string[];
   readonly regions: readonly string[];
+  /** For pods that no view knows: workloads by "namespace/name" of a Service that selects them, and by likeness. */
+  readonly services?: ReadonlyMap<string, readonly number[]>;
+  readonly alike?: ReadonlyMap<string, readonly number[]>;
 }

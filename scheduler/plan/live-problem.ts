@@ -34,6 +34,8 @@ export interface PlannedTraffic {
   readonly peer: Int32Array;
   readonly peerBytesPerSecond: Float64Array;
   readonly peerConfidence: Float32Array;
+  /** Above 0: not measured but thought, of a workload without traffic; no ground to plan on. */
+  readonly peerSource?: Uint8Array;
 }
 
 /** kubelet's maxPods where a node does not say. */
@@ -124,7 +126,7 @@ export function countsOf(workloadCount: number, entries: [w: number, n: number, 
 }
 
 function pairsOf(
-  { names, peerStart, peer, peerBytesPerSecond, peerConfidence }: PlannedTraffic,
+  { names, peerStart, peer, peerBytesPerSecond, peerConfidence, peerSource }: PlannedTraffic,
   workloads: readonly string[],
   replicas: Int32Array,
 ): Pick<PlacementProblem, 'edgeA' | 'edgeB' | 'edgeWeight'> {
@@ -138,7 +140,7 @@ function pairsOf(
       // Entries of one peer, as client and as server, stand side by side.
       let weight = 0;
       for (; next < peerStart[v + 1]! && peer[next] === peer[e]; next++) {
-        weight += peerBytesPerSecond[next]! * peerConfidence[next]!;
+        if ((peerSource?.[next] ?? 0) === 0) weight += peerBytesPerSecond[next]! * peerConfidence[next]!;
       }
       const b = own[peer[e]!] ?? -1;
       if (b > a && replicas[b]! > 0 && weight > 0 && weight < Infinity) pairs.push([a, b, weight]);

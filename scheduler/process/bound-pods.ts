@@ -12,6 +12,9 @@ import { newlyBound } from './newly-bound.ts';
 export const FATES = ['followed', 'overruled', 'no_opinion', 'late', 'not_asked', 'never_asked'] as const;
 export type Fate = (typeof FATES)[number];
 
+/** What became of a pod; given: it had its node when it was first seen, though Netloom was watching. */
+export type Outcome = Fate | 'given' | 'settling';
+
 export interface BoundPodsDeps {
   /** The answer about the node where the pod stands. */
   readonly decisionOf: (podUid: string, node: string) => Decision | undefined;
@@ -43,6 +46,7 @@ const SETTLE_MS = 2_000;
 const MOST_WAITING = 10_000;
 const MOST_WORKLOADS = 10_000;
 const MOST_LATE = 10_000;
+const MOST_OUTCOMES = 10_000;
 /**
  * kube-scheduler rightly does not ask when one node is left, or nominated by a preemption. That happens to many pods
  * in a row where nodes come one by one (an autoscaler's), so a run says something only if it is long, went to several
@@ -69,6 +73,8 @@ export class BoundPods {
   readonly #asked = new Set<string>();
   /** Pods that were answered too late, the last ones at the end. */
   readonly #late = new Set<string>();
+  /** By UID, the last ones at the end. */
+  readonly #outcomes = new Map<string, Fate | 'given'>();
   readonly counts: Record<Fate, number> = {
     followed: 0,
     overruled: 0,
@@ -90,11 +96,20 @@ export class BoundPods {
       this.#waiting.set(pod.uid, { pod, sinceMs: nowMs });
       if (this.#waiting.size > MOST_WAITING) this.#judgeFirst(nowMs);
     }
+    for (const { op, record } of events) {
+      if (op !== 'upsert' || record.type !== 'pod' || record.node === undefined) continue;
+      if (this.#deps.podOf(record.uid) === undefined && !this.#waiting.has(record.uid)) this.#came(record.uid, 'given');
+    }
   }
 
   /** kube-scheduler had gone when the answer about this pod was written. */
   late(podUid: string): void {
     addLast(this.#late, podUid, MOST_LATE);
+  }
+
+  /** undefined: it was bound before this watched, long ago, or not at all. */
+  outcomeOf(podUid: string): Outcome | undefined {
+    return this.#waiting.has(podUid) ? 'settling' : this.#outcomes.get(podUid);
   }
 
   /** To be called now and then. */
@@ -143,6 +158,7 @@ export class BoundPods {
     const workload = workloadKey(this.#deps.workloadOf(pod));
     const fate = this.#fateOf(pod, workload);
     this.counts[fate]++;
+    this.#came(pod.uid, fate);
     if (fate === 'never_asked') return;
     if (fate === 'late' || fate === 'not_asked') {
       this.#missed(pod, fate, nowMs);
@@ -153,6 +169,13 @@ export class BoundPods {
       this.#deps.logger.info('kube-scheduler asks and gets answers again', { withoutThem: this.#run.pods });
     }
     this.#run = undefined;
+  }
+
+  #came(podUid: string, outcome: Fate | 'given'): void {
+    this.#outcomes.set(podUid, outcome);
+    if (this.#outcomes.size <= MOST_OUTCOMES) return;
+    const [oldest] = this.#outcomes.keys();
+    this.#outcomes.delete(oldest!);
   }
 
   #fateOf({ uid, node }: PodRecord, workload: string): Fate {

@@ -9,6 +9,7 @@ import type { TrafficGraph } from '../graph/traffic-graph.ts';
 import type { KubeSourceStatus } from '../kubernetes/kube-source.ts';
 import type { ReportServerStats } from '../ingest/report-server.ts';
 import type { StoreStatus } from '../store/store.ts';
+import type { RoutingClass } from '../placement/routing.ts';
 import type { Fate } from './bound-pods.ts';
 import type { PlannerStatus } from './planner.ts';
 
@@ -25,6 +26,10 @@ export interface IngestState {
   readonly sourceFaults: Readonly<Record<'cluster' | 'traffic', number>>;
   readonly decisions: { readonly size: number; readonly forgotten: number };
   readonly ready: boolean;
+  /** Edges whose connections were seen to find their servers in a way. */
+  readonly routings: Readonly<Record<RoutingClass, number>>;
+  readonly distributionsIgnored: number;
+  readonly workloadsHinted: number;
   readonly viewBuildSeconds: number;
   readonly viewAgeSeconds: number;
 }
@@ -92,6 +97,22 @@ function families({ graph, cluster, book, server, store, kube, events, bound, pl
       'state',
     ],
     ['netloom_address_conflicts_total', 'Times that two living pods showed one address.', addresses.conflicts],
+    [
+      'netloom_edge_routing',
+      'Workload edges by how their connections were seen to find their servers; of the others too little is known.',
+      { ...rest.routings },
+      'routing',
+    ],
+    [
+      'netloom_services_distribution_ignored',
+      'Services whose trafficDistribution their proxy does not heed, by what was measured.',
+      rest.distributionsIgnored,
+    ],
+    [
+      'netloom_workloads_hinted',
+      'Workloads without known traffic that are placed by what is said or thought of their peers.',
+      rest.workloadsHinted,
+    ],
     ['netloom_view_build_seconds', 'What building the last placement view took.', rest.viewBuildSeconds],
     ['netloom_view_age_seconds', 'Age of the placement view; it is built anew on change only.', rest.viewAgeSeconds],
     ['netloom_decisions_kept', 'Answers that explain can show.', rest.decisions.size],

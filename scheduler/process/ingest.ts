@@ -6,6 +6,7 @@ import { Decisions } from '../api/decisions.ts';
 import { Explainer } from '../api/explain.ts';
 import { listenForApi } from '../api/listener.ts';
 import type { Problem } from '../api/replies.ts';
+import { nearLevels } from '../api/near-levels.ts';
 import { placementSentence } from '../api/placement-notes.ts';
 import { apiRoutes } from '../api/routes.ts';
 import { AddressBook } from '../cluster/address-book.ts';
@@ -17,13 +18,17 @@ import { ClusterState } from '../cluster/state.ts';
 import { TrafficSource } from '../cluster/traffic-source.ts';
 import { resolveTraffic, type TrafficRow } from '../cluster/traffic.ts';
 import type { Answer } from '../extender/decision.ts';
+import { NAMED_KINDS } from '../graph/cold-start.ts';
 import { ClusterResolver } from '../graph/cluster-resolver.ts';
 import { GraphSink } from '../graph/graph-sink.ts';
 import { PlacementViewBuilder, type ViewMessage } from '../graph/placement-view-builder.ts';
+import { ignoredText } from '../graph/ignored-distribution.ts';
+import { RoutingSurvey } from '../graph/routing-survey.ts';
 import { TrafficGraph } from '../graph/traffic-graph.ts';
 import { connectKube } from '../kubernetes/credentials.ts';
 import { KubeSource } from '../kubernetes/kube-source.ts';
 import { staleSentence } from '../kubernetes/staleness.ts';
+import type { RoutingClass } from '../placement/routing.ts';
 import { startReportServer, type ReportServer } from '../ingest/report-server.ts';
 import { liveProblem } from '../plan/live-problem.ts';
 import { createStore, type GraphStore } from '../store/store.ts';
@@ -31,6 +36,7 @@ import { CERTIFICATE_POLL_MS, CertificateReloader, notAfter } from '../tls/certi
 import { readTlsMaterial, type TlsFiles, type TlsMaterial } from '../tls/material.ts';
 import { BoundPods } from './bound-pods.ts';
 import { newlyBound } from './newly-bound.ts';
+import { PeerHintCheck } from './peer-hint-check.ts';
 import { ingestMetrics } from './ingest-metrics.ts';
 import { DECISIONS_EVERY_MS, type Readiness } from './messages.ts';
 import type { SchedulerOptions } from './options.ts';
@@ -96,6 +102,8 @@ class IngestProcess implements Ingest {
   readonly decisions = new Decisions((node, viewBuiltAtMs) => this.#views.nodeIndexOf(node, viewBuiltAtMs));
   readonly #resolver: ClusterResolver;
   readonly #views: PlacementViewBuilder;
+  readonly #peerHints: PeerHintCheck;
+  readonly #survey: RoutingSurvey;
   readonly #startedMs = now();
   readonly #closers: (() => unknown)[] = [];
   #server: ReportServer | undefined;
@@ -129,8 +137,27 @@ class IngestProcess implements Ingest {
     this.#deps = deps;
     this.#resolver = new ClusterResolver(this.cluster, this.book);
     this.graph = new TrafficGraph(this.#resolver, { coverGraceMs: options.clientGraceMs });
-    this.#views = new PlacementViewBuilder(this.graph, this.cluster);
-    this.#explainer = new Explainer(this.graph, this.cluster, options.placement, this.decisions);
+    const viewOptions = { linkBytesPerSecond: options.linkBytesPerSecond };
+    this.#views = new PlacementViewBuilder(this.graph, this.cluster, viewOptions);
+    this.#survey = new RoutingSurvey(this.graph, this.cluster);
+    this.#views.survey = this.#survey;
+    this.#explainer = new Explainer(this.graph, this.cluster, options.placement, this.decisions, () => {
+      const builder = new PlacementViewBuilder(this.graph, this.cluster, viewOptions);
+      builder.target = this.#views.target;
+      builder.survey = this.#survey;
+      return builder;
+    });
+    if (options.kubernetes !== undefined) this.#explainer.history = (uid) => this.#bound.outcomeOf(uid);
+    this.#peerHints = new PeerHintCheck({
+      exists: (namespace, name) =>
+        this.cluster.service(namespace, name) !== undefined ||
+        NAMED_KINDS.some((kind) => this.cluster.findWorkload(namespace, kind, name) !== undefined),
+      tell: ({ namespace, name, uid }, message) => {
+        if (this.#events?.admit() !== true) return;
+        void this.#events.write({ namespace, name, uid, type: 'Warning', reason: 'InvalidPeersAnnotation', message });
+      },
+      logger: deps.logger,
+    });
     this.#bound = new BoundPods({
       decisionOf: (uid, node) => this.decisions.ofUid(uid, node)?.decision,
       podOf: (uid) => this.cluster.pod(uid),
@@ -222,6 +249,9 @@ class IngestProcess implements Ingest {
       },
       decisions: this.decisions,
       ready: this.#readiness.ready,
+      routings: routingCounts(this.#survey.edges),
+      distributionsIgnored: this.#views.ignoredDistributions().length,
+      workloadsHinted: this.#views.stats.workloadsHinted,
       viewBuildSeconds: this.#shown.costMs / 1000,
       viewAgeSeconds: (now() - this.#shown.atMs) / 1000,
     });
@@ -274,6 +304,7 @@ class IngestProcess implements Ingest {
         if (this.#kube !== undefined && this.#resolver.ready) this.#bound.changes(events, now());
         this.#notePlaced(events);
         this.#resolver.apply(events, now());
+        this.#peerHints.changes(events);
         for (const { op, record } of events) if (op === 'upsert' && record.type === 'pod') this.#settleSoon(record);
         this.#showSoon();
       },
@@ -298,7 +329,10 @@ class IngestProcess implements Ingest {
       const api = await connectKube(kubernetes);
       this.#kube = new KubeSource({ api, logger, now });
       this.#eventsUpToNodes = kubernetes.eventsUpToNodes;
-      this.#events = new EventWriter({ api, source: EVENT_SOURCE, logger, now });
+      // 0: never, and then it may lack the right.
+      if (kubernetes.eventsUpToNodes > 0) {
+        this.#events = new EventWriter({ api, source: EVENT_SOURCE, logger, now });
+      }
       return this.#kube;
     }
     if (snapshot === undefined) return undefined;
@@ -381,11 +415,8 @@ class IngestProcess implements Ingest {
     if (events === undefined || this.cluster.nodeCount > this.#eventsUpToNodes) return;
     const decision = this.decisions.ofUid(pod.uid, node)?.decision;
     if (decision === undefined || decision.top.length === 0 || !events.admit()) return;
-    const explanation = this.#explainer.atNode(decision.workload, pod.uid, node, now());
-    const message = placementSentence(decision, node, explanation, (key) => {
-      const workload = this.cluster.workload(key);
-      return workload === undefined ? 0 : (workload.placedByNode.get(node) ?? 0) / Math.max(1, workload.placed);
-    });
+    const explanation = this.#explainer.atNode(decision.workload, pod.uid, node, now(), pod.soft === true);
+    const message = placementSentence(decision, node, explanation, nearLevels(this.cluster, node));
     if (message === undefined) return;
     const { namespace, name, uid } = pod;
     void events.write({ namespace, name, uid, type: 'Normal', reason: 'NetworkAwarePlacement', message });
@@ -394,6 +425,7 @@ class IngestProcess implements Ingest {
   #tick(): void {
     this.book.expire(now());
     this.#bound.tick(now());
+    if (this.#resolver.ready) this.#survey.step(now());
     this.#server?.rangesChanged();
     // An old state grows older without anything happening.
     this.#setReadiness();
@@ -497,8 +529,24 @@ class IngestProcess implements Ingest {
       })),
       ...(this.#snapshot?.summary === undefined ? [] : snapshotProblems(this.#snapshot.summary)),
       ...this.#trafficProblems,
+      ...this.#peerHints.problems(),
+      ...this.#routingProblems(),
       ...this.#bound.problems(now()),
     ];
+  }
+
+  #routingProblems(): Problem[] {
+    const ignored = this.#views.ignoredDistributions();
+    const [first] = ignored;
+    return first === undefined
+      ? []
+      : [
+          {
+            what: "Services' trafficDistribution is not heeded: their proxy sends clients anywhere",
+            count: ignored.length,
+            sample: ignoredText(first),
+          },
+        ];
   }
 
   #currentRanges(): readonly AddressRange[] {
@@ -527,4 +575,10 @@ function snapshotProblems({ nodes, pods, unusable, odd, repeated }: SnapshotSumm
     ...odd.map(({ what, count, sample }) => ({ what: `objects are used but for a field: ${what}`, count, sample })),
     ...(repeated > 0 ? [{ what: 'objects stand in the snapshot more than once', count: repeated, sample: '' }] : []),
   ];
+}
+
+function routingCounts(edges: RoutingSurvey['edges']): Record<RoutingClass, number> {
+  const counts = { random: 0, 'same-zone': 0, 'same-node': 0, pinned: 0 };
+  for (const { routing } of edges) counts[routing]++;
+  return counts;
 }

@@ -37,6 +37,8 @@ export interface SchedulerOptions {
   readonly store?: string;
   /** Placement plans are made in the background; undefined: none. */
   readonly plan?: PlannerOptions;
+  /** What links carry each way of which nobody tells it. */
+  readonly linkBytesPerSecond?: number;
   readonly clientGraceMs: number;
   readonly placement: PlacementSettings;
   readonly bodyLimitBytes: number;

@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import { NetloomError } from '../../lib/errors.ts';
 import type { LogFormat, LogLevel, Logger } from '../../lib/log.ts';
 import type { Answer } from '../extender/decision.ts';
-import { startExtender, UnseenPods } from '../extender/index.ts';
+import { AssumedPods, startExtender, UnseenPods } from '../extender/index.ts';
 import { PlacementViewReceiver } from '../placement/view-receiver.ts';
 import { DECISIONS_EVERY_MS, type FromIngest, type IngestData, type Readiness, type ToIngest } from './messages.ts';
 import type { SchedulerOptions } from './options.ts';
@@ -44,10 +44,13 @@ export async function startScheduler(options: SchedulerOptions, deps: SchedulerD
   const firstView = Promise.withResolvers<void>();
   // A file is written when somebody writes it: waiting for that would be in vain.
   const unseen = new UnseenPods(options.kubernetes?.peerWaitMs ?? 0);
+  const assumed = options.kubernetes === undefined ? undefined : new AssumedPods();
   const placed: string[] = [];
   const receiver = new PlacementViewReceiver(() => {
     firstView.resolve();
-    unseen.seen(placed.splice(0));
+    const seen = placed.splice(0);
+    assumed?.seen(seen);
+    unseen.seen(seen);
   });
   const registry = new Registry();
   const ingest = new IngestThread(options, deps, receiver, (uids) => placed.push(...uids));
@@ -67,6 +70,7 @@ export async function startScheduler(options: SchedulerOptions, deps: SchedulerD
         metricsText: async () => (await registry.metrics()) + (await ingest.metrics()),
         registry,
         unseen,
+        ...(assumed === undefined ? {} : { assumed }),
         onDecision: (answer) => ingest.noteDecision(answer),
         onLate: (podUid) => ingest.noteLate(podUid),
         logger,

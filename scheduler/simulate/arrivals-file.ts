@@ -45,12 +45,18 @@ async function readList(path: string): Promise<readonly unknown[]> {
   try {
     value = JSON.parse(await readFile(path, 'utf8'));
   } catch (error) {
-    throw invalid('the list of arrivals cannot be read', path, 'a JSON list of "namespace/pod"', messageOf(error), error);
+    throw invalid(
+      'the list of arrivals cannot be read',
+      path,
+      'a JSON list of "namespace/pod"',
+      messageOf(error),
+      error,
+    );
   }
   if (!Array.isArray(value)) {
     throw invalid('this is no list of arrivals', path, 'a JSON list of "namespace/pod"', excerpt(value));
   }
-  return value;
+  return value as unknown[];
 }
 
 function invalid(message: string, place: string, expected: string, found: string, cause?: unknown): NetloomError {

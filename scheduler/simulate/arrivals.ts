@@ -2,8 +2,9 @@ import type { PodColumns, SimulatedCluster } from './cluster.ts';
 import { shuffle, type Random } from './random.ts';
 
 /**
- * random: all pods in random order; rollout: workload after workload in random order, the pods of each one after the other;
- * churn: every pod stands where it is, and in random order each is taken away and placed anew; as-is: as the snapshot lists them.
+ * random: all pods in random order; rollout: workload after workload in random order, the pods of each one after the
+ * other; churn: every pod stands where it is, and in random order each is taken away and placed anew; as-is: as the
+ * snapshot lists them.
  */
 export const ORDERS = ['random', 'rollout', 'churn', 'as-is'] as const;
 export type Order = (typeof ORDERS)[number];

@@ -7,6 +7,7 @@ import { replicaCap } from '../placement/min-marginal.ts';
 import { baseView } from './base-view.ts';
 import { scoredRequests } from '../cluster/requests.ts';
 import { byText } from './by-text.ts';
+import { closedNodes, nodeClasses, type NodeClasses } from './node-classes.ts';
 import { spreadGroups, type SpreadGroups } from './spread-groups.ts';
 import { collectTraffic, type Traffic } from './traffic.ts';
 
@@ -31,9 +32,9 @@ export interface PodColumns {
 }
 
 /**
- * A cluster before its pods arrive: nodes, workloads, traffic, and what stands where it must. Pods of DaemonSets and mirror pods
- * are fixed, finished pods are gone, all others are to be placed. Nodes and workloads are in the order of their names, so that the
- * order of the input changes nothing.
+ * A cluster before its pods arrive: nodes, workloads, traffic, and what stands where it must. Pods of DaemonSets and
+ * mirror pods are fixed, finished pods are gone, all others are to be placed. Nodes and workloads are in the order of
+ * their names, so that the order of the input changes nothing.
  */
 export interface SimulatedCluster {
   readonly nodes: readonly string[];
@@ -53,6 +54,7 @@ export interface SimulatedCluster {
   /** What LeastAllocated counts of fixed pods, by node. */
   readonly fixedScored: { readonly milliCpu: Float64Array; readonly memoryBytes: Float64Array };
   readonly spread: SpreadGroups;
+  readonly nodeClasses: NodeClasses;
   readonly traffic: Traffic;
   readonly unknownTraffic: UnknownTraffic;
   /** Whether traffic is bytes per second; else it has no unit. */
@@ -112,6 +114,7 @@ export function simulatedCluster(
   const nodeMilliCpu = allocatableMilliCpu.slice();
   const nodeMemoryBytes = allocatableMemoryBytes.slice();
   const nodePods = Int32Array.from(nodeRecords, (node) => node.allocatable.pods || DEFAULT_MAX_PODS);
+  const fixedOn = nodes.map(() => ({ milliCpu: 0, memoryBytes: 0, pods: 0 }));
   const fixedScored = { milliCpu: new Float64Array(nodes.length), memoryBytes: new Float64Array(nodes.length) };
   for (const [i, pod] of fixed.entries()) {
     const w = workloadIndex.get(fixedKeys[i]!)!;
@@ -121,10 +124,21 @@ export function simulatedCluster(
     nodeMilliCpu[n]! -= pod.requests.milliCpu;
     nodeMemoryBytes[n]! -= pod.requests.memoryBytes;
     nodePods[n]! -= 1;
+    fixedOn[n]!.milliCpu += pod.requests.milliCpu;
+    fixedOn[n]!.memoryBytes += pod.requests.memoryBytes;
+    fixedOn[n]!.pods += 1;
     const scored = scoredRequests(pod);
     fixedScored.milliCpu[n]! += scored.milliCpu;
     fixedScored.memoryBytes[n]! += scored.memoryBytes;
   }
+  const classes = nodeClasses(
+    free.map(({ pod }) => pod),
+    nodeRecords,
+  );
+  // Whoever plans for all pods at once does not know which pod may go where: nodes for nobody have no room.
+  closedNodes(classes, nodes.length).forEach((closed, n) => {
+    if (closed === 1) nodePods[n] = 0;
+  });
   const milliCpu = new Float64Array(workloads.length);
   const memoryBytes = new Float64Array(workloads.length);
   const pods: PodColumns = {
@@ -149,7 +163,20 @@ export function simulatedCluster(
   }
 
   const { traffic, edges, unknown } = collectTraffic(rows, state, workloadIndex, workloads.length);
-  const view = baseView({ state, nodeRecords, workloads, replicas, fixedByNode, edges, hasUnits: options.hasUnits });
+  const view = baseView({
+    state,
+    nodeRecords,
+    workloads,
+    replicas,
+    toPlace,
+    milliCpu,
+    memoryBytes,
+    fixedByNode,
+    fixedOn,
+    edges,
+    hasUnits: options.hasUnits,
+    linkMbps: options.linkMbps,
+  });
   const movable = traffic.pairs.filter(({ a, b }) => toPlace[a]! > 0 && toPlace[b]! > 0);
   return {
     nodes,
@@ -159,12 +186,15 @@ export function simulatedCluster(
     replicas,
     pods,
     otherPods,
-    linkBytesPerSecond: Float64Array.from(
-      nodeRecords,
-      (node) => ((node.linkMbps ?? options.linkMbps ?? 0) * 1e6) / 8,
-    ),
+    linkBytesPerSecond: Float64Array.from(nodeRecords, (node) => ((node.linkMbps ?? options.linkMbps ?? 0) * 1e6) / 8),
     fixedScored,
-    spread: spreadGroups(free.map(({ pod }) => pod), fixed, state, nodeIndex),
+    nodeClasses: classes,
+    spread: spreadGroups(
+      free.map(({ pod }) => pod),
+      fixed,
+      state,
+      nodeIndex,
+    ),
     traffic,
     unknownTraffic: unknown,
     hasUnits: options.hasUnits,

@@ -1,7 +1,10 @@
 import type { SimulatedCluster } from './cluster.ts';
 import type { LiveView } from './live-view.ts';
 
-/** Use of the nodes' links by traffic that leaves or enters the node, as shares of their speed: over nodes whose speed is known. */
+/**
+ * Use of the nodes' links by traffic that leaves or enters the node, as shares of their speed: over nodes whose speed
+ * is known.
+ */
 export interface LinkUse {
   readonly mean: number;
   readonly p95: number;
@@ -9,8 +12,8 @@ export interface LinkUse {
 }
 
 /**
- * Under balanced-local routing: of each pair what min(x_a/R_a, x_b/R_b) does not keep local, and all traffic with what is no
- * workload. Each direction by itself; the busier one counts. undefined: no node's speed is known.
+ * Under balanced-local routing: of each pair what min(x_a/R_a, x_b/R_b) does not keep local, and all traffic with
+ * what is no workload. Each direction by itself; the busier one counts. undefined: no node's speed is known.
  */
 export function linkUse(cluster: SimulatedCluster, live: LiveView): LinkUse | undefined {
   const { linkBytesPerSecond } = cluster;

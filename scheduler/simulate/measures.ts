@@ -1,7 +1,10 @@
 import type { SimulatedCluster } from './cluster.ts';
 import type { LiveView } from './live-view.ts';
 
-/** Shares of the traffic between workloads, 0..1. A node without a zone counts as alone in it, a zone without a region too. */
+/**
+ * Shares of the traffic between workloads, 0..1. A node without a zone counts as alone in it, a zone without a region
+ * too.
+ */
 export interface LocalShare {
   readonly node: number;
   readonly zone: number;
@@ -12,8 +15,9 @@ export interface LocalShare {
 type Meeting = (shareA: number, shareB: number, byA: number, byB: number) => number;
 
 /**
- * balanced: min(x_a/R_a, x_b/R_b), what could be local if replicas carried equal loads (RASA's gained affinity); random: the product, what
- * kube-proxy's choice among all replicas gives; same-node: each client whose domain has a server stays in it.
+ * balanced: min(x_a/R_a, x_b/R_b), what could be local if replicas carried equal loads (RASA's gained affinity);
+ * random: the product, what kube-proxy's choice among all replicas gives; same-node: each client whose domain has a
+ * server stays in it.
  */
 export const ROUTINGS = ['random', 'balanced', 'same-node'] as const;
 export type Routing = (typeof ROUTINGS)[number];
@@ -87,7 +91,10 @@ function domainOf({ problem }: SimulatedCluster, level: 'node' | 'zone' | 'regio
 }
 
 export interface Spread {
-  /** Largest share of a workload's replicas on one node, over workloads with at least two replicas to place; 0 without any. */
+  /**
+   * Largest share of a workload's replicas on one node, over workloads with at least two replicas to place; 0 without
+   * any.
+   */
   readonly mean: number;
   readonly max: number;
 }

@@ -1,5 +1,5 @@
 import type { SimulatedCluster } from './cluster.ts';
-import { LiveView } from './live-view.ts';
+import { LiveView, type TargetColumns } from './live-view.ts';
 import { peersOf, type Peers } from './peers.ts';
 
 /** The cluster at the moment in which a pod arrives: what is placed, what room is left, and where this pod could go. */
@@ -23,11 +23,12 @@ export class Moment {
   readonly candidates: Int32Array;
   candidateCount = 0;
 
-  constructor(cluster: SimulatedCluster) {
+  /** @param target where a plan wants the replicas */
+  constructor(cluster: SimulatedCluster, target?: TargetColumns) {
     const { nodeCount, workloadCount } = cluster.problem;
     this.cluster = cluster;
     this.peers = peersOf(cluster);
-    this.live = new LiveView(cluster.view);
+    this.live = new LiveView(cluster.view, target);
     this.freeMilliCpu = new Float64Array(nodeCount);
     this.freeMemoryBytes = new Float64Array(nodeCount);
     this.freePods = new Int32Array(nodeCount);
@@ -54,10 +55,13 @@ export class Moment {
     }
   }
 
-  /** The pod arrives. Requests, pod count and the replica cap decide where it can go; kube-scheduler's own check of a request of 0 is none. */
+  /**
+   * The pod arrives. Taints and selectors, requests, pod count and the replica cap decide where it can go. A request
+   * of 0 always fits, as for kube-scheduler.
+   */
   arrive(pod: number): void {
     this.#forgetOwn();
-    const { pods, problem } = this.cluster;
+    const { pods, problem, nodeClasses } = this.cluster;
     const workload = pods.workload[pod]!;
     this.pod = pod;
     this.workload = workload;
@@ -66,8 +70,10 @@ export class Moment {
     const milliCpu = pods.milliCpu[pod]!;
     const memoryBytes = pods.memoryBytes[pod]!;
     const cap = problem.cap[workload]!;
+    const allowed = nodeClasses.allowed[nodeClasses.of[pod]!];
     let count = 0;
     for (let n = 0; n < problem.nodeCount; n++) {
+      if (allowed?.[n] === 0) continue;
       if (this.freePods[n]! < 1 || this.own[n]! >= cap) continue;
       if (milliCpu > 0 && milliCpu > this.freeMilliCpu[n]!) continue;
       if (memoryBytes > 0 && memoryBytes > this.freeMemoryBytes[n]!) continue;
@@ -77,16 +83,16 @@ export class Moment {
   }
 
   place(pod: number, node: number): void {
-    this.#change(pod, node, 1);
     this.live.place(this.cluster.pods.workload[pod]!, node);
+    this.#change(pod, node, 1);
     this.nodeOf[pod] = node;
   }
 
   remove(pod: number): void {
     const node = this.nodeOf[pod]!;
-    this.#change(pod, node, -1);
     this.own[node] = 0;
     this.live.remove(this.cluster.pods.workload[pod]!, node);
+    this.#change(pod, node, -1);
     this.nodeOf[pod] = -1;
   }
 
@@ -96,6 +102,7 @@ export class Moment {
     this.freeMemoryBytes[node]! -= sign * pods.memoryBytes[pod]!;
     this.freePods[node]! -= sign;
     this.placed[pods.workload[pod]!]! += sign;
+    this.live.setRoom(node, this.freeMilliCpu[node]!, this.freeMemoryBytes[node]!, this.freePods[node]!);
   }
 
   #forgetOwn(): void {

@@ -1,6 +1,9 @@
 import type { SimulatedCluster } from './cluster.ts';
 
-/** Who talks with whom, both ways: entries start[w] .. start[w+1]-1 of `peer` (ascending) and `weight`; V_w in `total`. */
+/**
+ * Who talks with whom, both ways: entries start[w] .. start[w+1]-1 of `peer` (ascending) and `weight`; V_w in
+ * `total`.
+ */
 export interface Peers {
   readonly start: Int32Array;
   readonly peer: Int32Array;

@@ -10,11 +10,15 @@ export interface Random {
 
 /** Seed i is the first 8 bytes of SHA-256("netloom/i"): neighbours have nothing in common (placement-study.md §1). */
 export function seedWords(i: number): readonly [number, number] {
-  const digest = createHash('sha256').update(`netloom/${String(i)}`).digest();
+  const digest = createHash('sha256')
+    .update(`netloom/${String(i)}`)
+    .digest();
   return [digest.readUInt32BE(0), digest.readUInt32BE(4)];
 }
 
-/** xoshiro128** (Blackman, Vigna 2018), its state filled by splitmix32. @param stream tells apart streams of one seed */
+/**
+ * xoshiro128** (Blackman, Vigna 2018), its state filled by splitmix32. @param stream tells apart streams of one seed
+ */
 export function randomOf([high, low]: readonly [number, number], stream: number): Random {
   let fill = (high ^ Math.imul(stream + 1, 0x9e3779b9)) >>> 0;
   const next32 = (): number => {

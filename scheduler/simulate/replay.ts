@@ -56,8 +56,8 @@ export function placeAsTheyAre(moment: Moment, defaults?: DefaultScores): void {
 }
 
 /**
- * The candidate with the highest total. Of equals one that an extender named, at random; if it named none of them, the first
- * of the list, as kube-scheduler has it. The study's model breaks all ties at random.
+ * The candidate with the highest total. Of equals one that an extender named, at random; if it named none of them,
+ * the first of the list, as kube-scheduler has it. The study's model breaks all ties at random.
  */
 function choose(
   moment: Moment,

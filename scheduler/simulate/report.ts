@@ -76,9 +76,12 @@ export function runSimulations(
   options: Omit<SimulationOptions, 'policy' | 'placement'> & { readonly placement: PlacementSettings },
 ): Run {
   const simulations = policies.map((policy) => simulate(cluster, { ...options, policy }));
-  const reports = simulations.map(
-    ({ policy, seeds, mean, standardDeviation }): PolicyReport => ({ policy, seeds, mean, standardDeviation }),
-  );
+  const reports = simulations.map(({ policy, seeds, mean, standardDeviation }): PolicyReport => ({
+    policy,
+    seeds,
+    mean,
+    standardDeviation,
+  }));
   const { firstSeed, seeds, defaultModel, routing } = options;
   const report: SimulationReport = {
     netloom: 'simulation',

@@ -1,4 +1,6 @@
 import type { PlacementSettings } from '../placement/index.ts';
+import { worthwhileIterations } from '../plan/iterations.ts';
+import { planPlacement } from '../plan/plan.ts';
 import { arrivals, type Order } from './arrivals.ts';
 import type { SimulatedCluster } from './cluster.ts';
 import type { DefaultScores } from './default-scores/default-scores.ts';
@@ -6,6 +8,7 @@ import { KubeScores } from './default-scores/kube.ts';
 import { STUDY_SCORES } from './default-scores/study.ts';
 import { linkUse, type LinkUse } from './link-use.ts';
 import { localShare, spread, type LocalShare, type Routing, type Spread } from './measures.ts';
+import type { TargetColumns } from './live-view.ts';
 import { Moment } from './moment.ts';
 import { policyOf, type PolicyName } from './policies/index.ts';
 import { randomOf, seedWords } from './random.ts';
@@ -26,14 +29,17 @@ export interface SimulationOptions {
   readonly defaultModel: DefaultModel;
   readonly routing: Routing;
   readonly placement?: Partial<PlacementSettings>;
+  /** Proposals of the plan of netloom-plan; undefined: as many as the scheduler would take. */
+  readonly planIterations?: number;
   readonly progress?: (done: Progress) => void;
 }
 
 export interface Progress {
   readonly policy: PolicyName;
-  /** Of all seeds together. */
-  readonly arrived: number;
-  readonly arrivals: number;
+  /** planning: proposals of the plan; placing: arrivals of all seeds together. */
+  readonly doing: 'planning' | 'placing';
+  readonly done: number;
+  readonly of: number;
 }
 
 /** What a placement is worth. */
@@ -46,7 +52,10 @@ export interface Outcome {
   readonly spread: Spread;
   /** null: the speed of no node's link is known. */
   readonly linkUse: LinkUse | null;
-  /** Bytes per second between nodes of different zones, balanced-local; null: not all nodes have a zone, or traffic has no unit. */
+  /**
+   * Bytes per second between nodes of different zones, balanced-local; null: not all nodes have a zone, or traffic
+   * has no unit.
+   */
   readonly crossZoneBytesPerSecond: number | null;
 }
 
@@ -65,7 +74,8 @@ export interface Simulation {
 
 /** Replays the arrivals of all pods once for each seed. The same arguments give the same result. */
 export function simulate(cluster: SimulatedCluster, options: SimulationOptions): Simulation {
-  const moment = new Moment(cluster);
+  const { progress } = options;
+  const moment = new Moment(cluster, options.policy === 'netloom-plan' ? planOf(cluster, options) : undefined);
   const defaults = defaultScores(options.defaultModel, cluster);
   const policy = policyOf(options.policy, cluster, defaults.whole, options.placement);
   const seeds: SeedOutcome[] = [];
@@ -73,7 +83,6 @@ export function simulate(cluster: SimulatedCluster, options: SimulationOptions):
   for (let i = 0; i < options.seeds; i++) {
     const seed = options.firstSeed + i;
     const words = seedWords(seed);
-    const { progress } = options;
     replay(moment, {
       order: options.arrivals ?? arrivals(cluster, options.order, randomOf(words, 0)),
       churn: options.arrivals === undefined && options.order === 'churn',
@@ -84,7 +93,7 @@ export function simulate(cluster: SimulatedCluster, options: SimulationOptions):
         ? {}
         : {
             progress: (arrived: number) =>
-              progress({ policy: options.policy, arrived: i * all + arrived, arrivals: options.seeds * all }),
+              progress({ policy: options.policy, doing: 'placing', done: i * all + arrived, of: options.seeds * all }),
           }),
     });
     seeds.push({ seed, ...outcomeOf(moment, options.routing) });
@@ -112,6 +121,16 @@ export function outcomeOf(moment: Moment, routing: Routing): Outcome {
     linkUse: linkUse(cluster, live) ?? null,
     crossZoneBytesPerSecond: zoned && hasUnits ? traffic.total * (1 - balanced.zone) : null,
   };
+}
+
+/** The plan that the scheduler would make for a cluster whose pods are all to come; the same for all seeds. */
+function planOf(cluster: SimulatedCluster, { policy, planIterations, progress }: SimulationOptions): TargetColumns {
+  const { problem } = cluster;
+  const iterations = planIterations ?? worthwhileIterations(problem);
+  const plan = planPlacement(problem, { seed: 1, iterations }, ({ done, of }) =>
+    progress?.({ policy, doing: 'planning', done, of }),
+  );
+  return { version: 1, start: plan.targetStart, node: plan.targetNode, count: plan.targetCount };
 }
 
 function defaultScores(model: DefaultModel, cluster: SimulatedCluster): DefaultScores {

@@ -36,8 +36,8 @@ export interface Traffic {
 }
 
 /**
- * What the rows mean between the workloads that have pods. A Service means the workloads behind it, in equal parts. Rows are taken
- * in the order of what they say, so that sums do not depend on the order of the file.
+ * What the rows mean between the workloads that have pods. A Service means the workloads behind it, in equal parts.
+ * Rows are taken in the order of what they say, so that sums do not depend on the order of the file.
  */
 export function collectTraffic(
   rows: readonly TrafficRow[],

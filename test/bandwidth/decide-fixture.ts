@@ -88,6 +88,7 @@ export function view({ pods, uplinks = ['kernel'], roots = {}, fq: hasFq = false
     pods: pods.map(wishingPod),
     places,
     uplinks: uplinks.map((_, i) => uplinkOf(i)),
+    warnings: [],
     devices: [
       ...uplinks.map((root, i) => device(2 + i, `eth${i}`, root)),
       ...pods.flatMap(({ at = [] }) => at.map((ifindex) => device(ifindex, `veth${ifindex}`, roots[ifindex]))),

@@ -46,8 +46,18 @@ describe('what passes just now', () => {
     meter.add({ atMs: 0, stat: stat({ bytes: 2000n }) });
     expect(meter.reading()).toEqual({ measuredBps: undefined, throttledShare: undefined });
     meter.add({ atMs: 1000, stat: stat({}) });
-    expect(meter.reading()).toEqual({ measuredBps: 0, throttledShare: 0 });
+    expect(meter.reading()).toEqual({ measuredBps: 8000, throttledShare: 0 });
     expect(meter.seconds).toBe(1);
+  });
+
+  it('was counted for a moment though it is dropped at an uplink: no counter falls', () => {
+    const meter = new Meter();
+    meter.add({ atMs: 0, stat: stat({ packets: 10n, bytes: 1000n, throttledNs: 50n }) });
+    meter.add({ atMs: 1000, stat: stat({ packets: 9n, bytes: 900n, throttledNs: 40n, droppedPackets: 1n }) });
+    expect(meter.latest).toMatchObject({ packets: 10n, bytes: 1000n, throttledNs: 50n, droppedPackets: 1n });
+    expect(meter.reading()).toEqual({ measuredBps: 0, throttledShare: 0 });
+    meter.add({ atMs: 2000, stat: stat({ packets: 12n, bytes: 1200n, throttledNs: 60n }) });
+    expect(meter.latest).toMatchObject({ packets: 12n, bytes: 1200n, throttledNs: 60n });
   });
 });
 

@@ -20,6 +20,10 @@ describe('the Event on a pod', () => {
     [{ state: 'shaped-htb', bps: 8_500_000n }, `Normal BandwidthLimited ${KEY}: held to 8500 kbit/s.`],
     [{ state: 'shaped-htb', bps: 8_500_001n }, `Normal BandwidthLimited ${KEY}: held to 8500001 bit/s.`],
     [
+      { state: 'shaped-htb', inPart: true, reason: 'held only where it leaves by eth0; bypassed by policy' },
+      `Warning BandwidthInPart ${KEY}: held to 8 Mbit/s in part: held only where it leaves by eth0; bypassed by policy.`,
+    ],
+    [
       { state: 'policed', reason: "tbf 7: is another's", bps: 10n ** 15n },
       `Warning BandwidthPoliced ${KEY}: what exceeds 1000 Tbit/s is dropped, not delayed: tbf 7: is another's.`,
     ],
@@ -45,6 +49,9 @@ describe('the Event on a pod', () => {
     );
     expect(note({ state: 'unsupported', reason: 'bypassed by policy' }, { egress: 'much' })).toBe(
       `Warning BandwidthUnsupported ${KEY} is not enforced: bypassed by policy.`,
+    );
+    expect(note({ state: 'shaped-htb', reason: 'below 64k; the last valid limit stays' }, { egress: '63k' })).toBe(
+      `Warning BandwidthInvalid ${KEY}: below 64k; the last valid limit stays.`,
     );
     expect(note({ state: 'unsupported', reason: 'below 64k' }, { egress: '63k' })).toBe(
       `Warning BandwidthUnsupported ${KEY} is not enforced: below 64k.`,

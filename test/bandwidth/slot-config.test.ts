@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LIMIT_CONFIG, LIMIT_INTERFACE, LIMIT_STAT } from '../../bandwidth/bpf/layout.ts';
-import { encodeInterface, encodeSlotConfig, slotConfig, type LimitMode } from '../../bandwidth/slot-config.ts';
+import {
+  encodeInterface,
+  encodeSlotConfig,
+  isShadowConfig,
+  slotConfig,
+  type LimitMode,
+} from '../../bandwidth/slot-config.ts';
 import { decodeSlotStat, queueBucketStartNs } from '../../bandwidth/slot-stat.ts';
 
 const MS = 1_000_000;
@@ -23,6 +29,7 @@ describe('the configuration of a slot', () => {
         const superPackets = rate === 0n ? 0n : (BigInt(cpus + 1) * 524_280n * 1_000_000_000n) / rate;
         expect(config.maxAheadNs).toBe(BigInt(config.hardNs) + superPackets);
         expect(config.maxAheadNs).toBeLessThan(U64_MAX / 2n);
+        expect(config.policeMaxAheadNs).toBe(BigInt(config.policeNs) + superPackets);
       }),
     );
   });
@@ -39,6 +46,8 @@ describe('the configuration of a slot', () => {
       dropNs,
       hardNs: dropNs,
     });
+    // The same of all that a pod sends, where HTB holds back some of it.
+    expect(slotConfig({ rateBps: bps, mode: 'htb', cpus: 2 })).toMatchObject({ dropNs: 20 * MS, policeNs: dropNs });
   });
 
   it('is laid out as the programs read it', () => {
@@ -56,6 +65,8 @@ describe('the configuration of a slot', () => {
       sparsePriority: 9,
       smallBytes: 256,
       sparseShift: 2,
+      policeMaxAheadNs: 10n,
+      policeNs: 11,
     });
     const view = new DataView(bytes.buffer);
     const { fields, size } = LIMIT_CONFIG;
@@ -69,6 +80,9 @@ describe('the configuration of a slot', () => {
     expect(view.getUint16(fields.small_bytes.offset, true)).toBe(256);
     expect([bytes[fields.sparse_shift.offset], bytes[fields.mode.offset]]).toEqual([2, 1]);
     expect(view.getUint16(fields.flags.offset, true)).toBe(3);
+    expect(isShadowConfig(bytes)).toBe(true);
+    expect(view.getBigUint64(fields.police_max_ahead_ns.offset, true)).toBe(10n);
+    expect(view.getUint32(fields.police_ns.offset, true)).toBe(11);
   });
 });
 
@@ -83,12 +97,16 @@ it('an interface without a slot has slot 0', () => {
 describe('the counters of a slot', () => {
   it('are summed over CPUs; what was last judged is of the CPU that judged last', () => {
     const cpus = 3;
+    const valueAt = (name: string, offset: number): bigint => BigInt(name.startsWith('recalled') ? 5 : offset);
     const value = Buffer.alloc(cpus * LIMIT_STAT.size);
     for (let cpu = 0; cpu < cpus; cpu++) {
       const at = cpu * LIMIT_STAT.size;
       for (const [name, { offset, size }] of Object.entries(LIMIT_STAT.fields)) {
         if (size === 8)
-          value.writeBigUInt64LE(name === 'last_ns' ? [5n, 9n, 7n][cpu]! : BigInt(offset + cpu), at + offset);
+          value.writeBigUInt64LE(
+            name === 'last_ns' ? [5n, 9n, 7n][cpu]! : valueAt(name, offset) + BigInt(cpu),
+            at + offset,
+          );
       }
       value.writeUInt32LE(100 + cpu, at + LIMIT_STAT.fields.last_random.offset);
       for (let i = 0; i < 24; i++) value.writeBigUInt64LE(BigInt(i), at + LIMIT_STAT.fields.queue.offset + 8 * i);
@@ -99,7 +117,10 @@ describe('the counters of a slot', () => {
       offeredPackets: sum('offered_packets'),
       droppedBytes: sum('dropped_bytes'),
       exemptBytes: sum('exempt_bytes'),
-      throttledNs: sum('throttled_ns'),
+      // Less what was taken back.
+      packets: sum('packets') - 18n,
+      bytes: sum('bytes') - 18n,
+      throttledNs: sum('throttled_ns') - 18n,
       lastNs: 9n,
       lastRandom: 101,
     });

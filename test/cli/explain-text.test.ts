@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { explainText } from '../../cli/explain-text.ts';
 import { plainPaint } from '../../lib/output/index.ts';
 import type { ExplainReply } from '../../scheduler/api/replies.ts';
-import type { ScoreExplanation } from '../../scheduler/placement/index.ts';
+import { explainScore, placementSettings, type ScoreExplanation } from '../../scheduler/placement/index.ts';
+import { buildView, type ViewSpec } from '../support/view-fixture.ts';
 
 const decision = {
   atMs: Date.parse('2026-11-23T10:00:00Z'),
@@ -22,7 +23,9 @@ const decision = {
 function told(asked: number, lastDecision: ExplainReply['lastDecision'], node?: string, gone = false): string[] {
   const pod = { namespace: 'shop', name: 'cart', node, gone };
   const explanation = { silence: 'no-traffic', basis: undefined, nodes: [], peers: [] } as unknown as ScoreExplanation;
-  const reply: ExplainReply = { pod, workload: 'shop/Pod/cart', explanation, asked, lastDecision, warnings: [] };
+  const unasked = asked > 0 ? undefined : ({ reason: 'given', scheduler: undefined } as const);
+  const workload = 'shop/Pod/cart';
+  const reply: ExplainReply = { pod, workload, explanation, asked, lastDecision, unasked, warnings: [] };
   const text = explainText(reply, { width: undefined, wide: false, paint: plainPaint });
   return text
     .split('\n')
@@ -63,7 +66,59 @@ describe('what was answered', () => {
     ]);
   });
 
-  test('to nobody, is not mentioned', () => {
-    expect(told(0, undefined, 'node-1')).toEqual([]);
+  test('to nobody, is said with the reason', () => {
+    expect(told(0, undefined, 'node-1')).toEqual([expect.stringMatching(/^kube-scheduler did not ask: .*nodeName/)]);
+  });
+});
+
+describe('why a node has its score', () => {
+  const MBIT = 125_000;
+  const WEB = 'shop/Deployment/web';
+  const spec: ViewSpec = {
+    nodes: [
+      { name: 'n1', zone: 'a', link: [1000 * MBIT, 0, 0] },
+      { name: 'n2', zone: 'a', link: [1000 * MBIT, 850 * MBIT, 0] },
+      { name: 'n3', zone: 'b', avoided: true },
+      { name: 'n4', zone: 'c' },
+    ],
+    workloads: [
+      { key: WEB, replicas: 4, placed: { n1: 1 }, tx: 50 * MBIT, otherBytesPerSecond: MBIT },
+      { key: 'shop/Deployment/api', replicas: 4, placed: { n1: 1, n2: 1 } },
+    ],
+    edges: [{ client: WEB, server: 'shop/Deployment/api', bytesPerSecond: 200 * MBIT }],
+  };
+  const explained = (more: Partial<ViewSpec>, soft = false): string => {
+    const view = buildView({ ...spec, ...more });
+    const request = { workload: 0, podUid: 'u', candidates: [0, 1, 2, 3], soft };
+    const explanation = explainScore(view, request, placementSettings(), [0, 1, 2, 3]);
+    const nothing = { asked: 0, lastDecision: undefined, unasked: undefined, warnings: [] };
+    const reply = { pod: undefined, workload: WEB, explanation, ...nothing };
+    return explainText(reply, { width: 160, wide: true, paint: plainPaint });
+  };
+
+  test('is said of peers to come, links and taints', () => {
+    const text = explained({});
+    expect(text).toMatch(/api +client .* 4 \(2 to come\)/);
+    expect(text).toMatch(/NODE +SCORE +ON NODE +IN ZONE +TO COME +LINK/);
+    expect(text).toMatch(/n2 .* api 99.5 %/);
+    expect(text).toMatch(/n3 .* has a taint PreferNoSchedule/);
+  });
+
+  test('is said of full links', () => {
+    const [first, ...rest] = spec.workloads;
+    const text = explained({ workloads: [{ ...first!, tx: 300 * MBIT }, ...rest] });
+    expect(text).toMatch(/n2 .* api 99.5 %; its link would be 110 % full/);
+  });
+
+  test('is said of plans', () => {
+    const workloads = spec.workloads.map((w) => (w.key === WEB ? { ...w, target: { n1: 1, n4: 3 } } : w));
+    const text = explained({ workloads, planVersion: 17 });
+    expect(text).toContain('Plan 17 says where it goes; what becomes local counts beside that.');
+    expect(text).toMatch(/n4 .* planned 3, has 0/);
+    expect(explained({ planVersion: 17 })).toContain('Plan 17 does not place it');
+  });
+
+  test("is said of owners' preferences", () => {
+    expect(explained({}, true)).toContain('they go first, scores reach 10 at most');
   });
 });

@@ -33,7 +33,12 @@ const metadata = fc.record(
     uid: text,
     labels,
     ownerReferences: owners,
-    annotations: fc.constantFrom({ 'kubernetes.io/config.mirror': 'x' }, { 'netloom.io/placement': 'off' }),
+    annotations: fc.constantFrom(
+      { 'kubernetes.io/config.mirror': 'x' },
+      { 'netloom.io/placement': 'off' },
+      { 'netloom.io/link-mbps': '1000', 'netloom.io/egress-mbps': '5', 'netloom.io/peers': 'a/b=1Mi/s' },
+      { 'kubernetes.io/egress-bandwidth': '10M' },
+    ),
   },
   { requiredKeys: ['name', 'namespace'] },
 );
@@ -62,12 +67,22 @@ const object = fc.oneof(
   }),
   fc.record({
     kind: fc.constant('Namespace'),
-    metadata: fc.record({ name: text, annotations: fc.constantFrom({}, { 'netloom.io/placement': 'off' }) }),
+    metadata: fc.record(
+      {
+        name: text,
+        annotations: fc.constantFrom({}, { 'netloom.io/placement': 'off' }),
+        labels: fc.constant({ 'netloom.io/tenant': 'blue' }),
+      },
+      { requiredKeys: ['name'] },
+    ),
   }),
   fc.record({
     kind: fc.constant('Node'),
     metadata,
-    spec: fc.record({ podCIDRs: fc.array(fc.tuple(address, fc.nat(40)).map(([ip, bits]) => `${ip}/${bits}`)) }),
+    spec: fc.record({
+      podCIDRs: fc.array(fc.tuple(address, fc.nat(40)).map(([ip, bits]) => `${ip}/${bits}`)),
+      taints: fc.array(fc.record({ effect: fc.constantFrom('NoSchedule', 'PreferNoSchedule') }), { maxLength: 2 }),
+    }),
     status: fc.record({
       addresses: fc.array(address.map((ip) => ({ type: 'InternalIP', address: ip }))),
       allocatable: amounts,
@@ -76,12 +91,29 @@ const object = fc.oneof(
   fc.record({
     kind: fc.constant('Service'),
     metadata,
-    spec: fc.record({ clusterIPs: fc.array(address), selector: labels }),
+    spec: fc.record(
+      {
+        clusterIPs: fc.array(address),
+        selector: labels,
+        trafficDistribution: fc.constantFrom('PreferClose', 'PreferSameNode'),
+        internalTrafficPolicy: fc.constantFrom('Local', 'Cluster'),
+      },
+      { requiredKeys: ['clusterIPs', 'selector'] },
+    ),
   }),
   fc.record({
     kind: fc.constantFrom('Deployment', 'ReplicaSet', 'Job', 'CronJob', 'DaemonSet'),
     metadata,
-    spec: fc.record({ replicas: fc.oneof(fc.nat(), fc.constant(1.5)) }, { requiredKeys: [] }),
+    spec: fc.record(
+      {
+        replicas: fc.oneof(fc.nat(), fc.constant(1.5)),
+        template: fc.record({
+          metadata: fc.record({ labels }),
+          spec: fc.record({ containers: fc.array(fc.record({ image: text }), { maxLength: 2 }) }),
+        }),
+      },
+      { requiredKeys: [] },
+    ),
   }),
 );
 

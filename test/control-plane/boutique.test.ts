@@ -64,7 +64,7 @@ describe('Online Boutique on three nodes, by the real kube-scheduler without and
     for (const message of await events())
       expect(message).toMatch(/^Netloom scored node-\d (best of \d nodes: )?\d+ of 80/);
     expect((await events()).join('\n')).toMatch(
-      /Of its traffic, that with shop\/Deployment\/\w+.* stays on the node\./,
+      /Of its traffic, that with shop\/Deployment\/\w+.* stays on the node[.,]/,
     );
     console.log((await events())[0]);
     await cluster.copies.leave();

@@ -1,8 +1,12 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
+import { agentSection } from '../../cli/options/agent.ts';
+import { schedulerSection } from '../../cli/options/scheduler.ts';
+import type { OptionSpec, OptionSpecs } from '../../lib/config/types.ts';
+import { formatValue, parseValue } from '../../lib/config/value.ts';
 import { RESOURCES } from '../../scheduler/kubernetes/resources.ts';
 import { Processes, until } from '../support/netloom.ts';
 import { binaries } from './binaries.ts';
@@ -225,7 +229,7 @@ describe('every object', () => {
     [
       "the cluster's own scheduler",
       { ...PLAIN, kubeScheduler: { schedulerName: 'default-scheduler' } },
-      /schedulerName/,
+      /schedulerName: default-scheduler is the name of your cluster's own/,
     ],
     ['no choice how to report', {}, /choose how agents report.*reports.insecure=true/],
     ['both choices', { reports: { ...TLS.reports, insecure: true } }, /contradicts/],
@@ -236,16 +240,132 @@ describe('every object', () => {
       /needs/,
     ],
     ['TLS to oneself', { ...SECOND, extender: { tls: { secret: 'x' } } }, /127.0.0.1 in plain HTTP/],
+    ['an address that nobody reaches', { ...PLAIN, scheduler: { bindHost: '127.0.0.1' } }, /bindHost.*0\.0\.0\.0/s],
+    ['one port twice', { ...PLAIN, scheduler: { service: { extenderPort: 9753 } } }, /two ports of one Service/],
+    ...['scheduler', 'agent'].flatMap((component): [string, object, RegExp][] => [
+      [
+        `a label of the chart's own (${component})`,
+        { ...PLAIN, [component]: { podLabels: { 'app.kubernetes.io/name': 'x' } } },
+        /podLabels: the chart itself sets app.kubernetes.io.name/,
+      ],
+      [
+        `an annotation of the chart's own (${component})`,
+        { ...PLAIN, [component]: { podAnnotations: { 'checksum/config': 'x' } } },
+        /podAnnotations: the chart itself sets/,
+      ],
+      [`no label (${component})`, { ...PLAIN, [component]: { podLabels: { a: 'b c' } } }, /podLabels.*pattern/s],
+    ]),
+    [
+      "the host's whole /sys/fs",
+      { ...PLAIN, agent: { pins: { hostPath: '/sys/fs/bpf' } } },
+      /hostPath.*all of .sys.fs/,
+    ],
+    ["the host's whole /run", { ...PLAIN, agent: { pins: { stateHostPath: '/run' } } }, /stateHostPath.*pattern/s],
+    ['a volume of nothing', { ...PLAIN, scheduler: { persistence: { size: '0Gi' } } }, /size must be above 0/],
+    ['no address of a Service', { ...PLAIN, scheduler: { service: { clusterIP: '10.1' } } }, /clusterIP.*pattern/s],
+    ['a name that a Service cannot have', { ...PLAIN, fullnameOverride: '1st' }, /begin with a letter/],
     ['a profile without a name', { ...PLAIN, agent: { seccomp: { type: 'Localhost' } } }, /localhostProfile/],
   ])('%s is refused', async (_what, values, message) => {
     await expect(render(values)).rejects.toThrow(message);
   });
 });
 
+/** By `--set`, which passes fractions as text. */
+const rendersWith = (...sets: string[]): Promise<string> =>
+  plane.helm(
+    ...['template', 'net', CHART, ...inNamespace, '--kube-version', 'v1.37.2', '--set', 'reports.insecure=true'],
+    ...sets.flatMap((set) => ['--set', set]),
+  );
+
+describe('options of the program', () => {
+  /** Set by the chart itself, or not offered by it. */
+  const APART: Readonly<Record<string, readonly string[]>> = {
+    scheduler: [
+      ...['listen', 'listenAgents', 'listenApi', 'tls.cert', 'tls.key', 'tls.clientCa', 'agentsTls.cert'],
+      ...['agentsTls.key', 'agentsTls.clientCa', 'insecure', 'snapshot', 'kubeconfig', 'inCluster', 'traffic', 'store'],
+    ],
+    agent: [
+      ...['node', 'scheduler', 'tls.ca', 'tls.cert', 'tls.key', 'tls.serverName', 'insecure', 'scope', 'pins', 'state'],
+      ...['uplinkNetns', 'enforce', 'shadow', 'dryRun', 'snapshot', 'kubeconfig', 'inCluster', 'limitSlots'],
+      'metricsListen',
+    ],
+  };
+  const sections = [schedulerSection, agentSection].map(({ name, options }) => {
+    const given = Object.entries(options as OptionSpecs).filter(([key]) => APART[name]!.includes(key) === false);
+    return { name, given };
+  });
+
+  test('can be set, all of them', async () => {
+    const schema = JSON.parse(await readFile(join(CHART, 'values.schema.json'), 'utf8'));
+    for (const { name, given } of sections) {
+      const offered = Object.keys(schema.properties[name].properties.config.properties as object);
+      expect(offered.sort()).toEqual(given.map(([key]) => key).sort());
+    }
+  });
+
+  /** The next value beyond a bound, in the option's notation. */
+  const beyond = (spec: OptionSpec, bound: string | number, by: 1 | -1): string => {
+    const value = parseValue(spec, { kind: 'text', text: String(bound) }, '/') as { value: number };
+    const step = spec.type === 'number' || spec.type === 'numbers' ? by / 1000 : by;
+    return spec.type === 'numbers' ? String(Number(bound) + step) : formatValue(spec, value.value + step);
+  };
+  const bounds = sections.flatMap(({ name, given }) =>
+    given.flatMap(([key, spec]) =>
+      (['min', 'max'] as const).flatMap((end) => {
+        const bound = spec[end];
+        if (bound === undefined) return [];
+        const place = `${name}.config.${key}${spec.type === 'numbers' ? '.node' : ''}`;
+        // Below 0 there is no notation.
+        const out =
+          end === 'min' && Number.parseFloat(String(bound)) === 0 ? '-1' : beyond(spec, bound, end === 'min' ? -1 : 1);
+        return [{ place, bound: String(bound), out, spec }];
+      }),
+    ),
+  );
+
+  test.each(bounds)('$place is taken to $bound, and $out is refused', async ({ place, bound, out, spec }) => {
+    await expect(rendersWith(`${place}=${out}`)).rejects.toThrow(place.split('.').at(-1)!);
+    if (spec.type !== 'numbers') expect(await rendersWith(`${place}=${bound}`)).toContain('kind: StatefulSet');
+  });
+
+  test.each(['scheduler.config.levelWeights.node=0.2', 'scheduler.config.levelWeights.region=0.4'])(
+    'weights may not grow with the distance: %s',
+    async (set) => {
+      await expect(rendersWith(set)).rejects.toThrow(/none above the one before it/);
+    },
+  );
+
+  test('fractions may be text, as --set passes them, and the program reads them', async () => {
+    const text = await rendersWith('scheduler.config.replicaCap=0.6', 'scheduler.config.levelWeights.zone=.5');
+    const config = await file(
+      find(objectsOf(text), 'ConfigMap', 'net-netloom-scheduler').data['netloom.yaml'] as string,
+    );
+    const { stdout, status } = await processes.run(['scheduler', '--config', config, '--print-config']);
+    expect(status).toBe(0);
+    expect(parse(stdout).scheduler).toMatchObject({
+      replicaCap: 0.6,
+      levelWeights: { node: 1, zone: 0.5, region: 0.1 },
+    });
+  });
+
+  test('without Events there is no right to create them', async () => {
+    const rolesOf = async (...sets: string[]) =>
+      JSON.stringify(find(objectsOf(await rendersWith(...sets)), 'ClusterRole'));
+    expect(await rolesOf()).toContain('"events"');
+    expect(await rolesOf('scheduler.config.eventsUpToNodes=0')).not.toContain('events');
+  });
+});
+
 describe('the entry for kube-scheduler', () => {
+  test('has an address of IPv6 in brackets', async () => {
+    const values = { ...PLAIN, scheduler: { service: { clusterIP: 'fd00::10' } } };
+    expect(await helm('install', values, '--dry-run=client')).toContain('urlPrefix: http://[fd00::10]:9750');
+  });
+
   const tls = ['--tls-cert', 'x', '--tls-key', 'x'];
   test.each([
     ['plain', PLAIN, []],
+    ['nodes refused', { ...PLAIN, scheduler: { config: { maxLinkUse: 0.9 } } }, ['--max-link-use', '0.9']],
     ['scores of 0..10', { ...PLAIN, scheduler: { config: { scoreRange: 10 } } }, ['--score-range', '10']],
     ['TLS', { ...PLAIN, extender: { tls: { secret: 'x' } } }, tls],
     [

@@ -245,6 +245,10 @@ describe('a fault of the extender never keeps the real kube-scheduler from sched
     await install(0);
     const tls = ['--tls-cert', cert, '--tls-key', key, '--tls-client-ca', plane.caFile];
     const secure = await processes.scheduler([...netloomArgs, ...tls]);
+    await until('it knows the cluster', async () => {
+      const { nodes, pods, services } = (await secure.get<StatusReply>('/v1/status')).cluster;
+      return nodes === NODES && pods > 0 && services > 0;
+    });
     const client = await plane.issue('kube-scheduler-client', '/CN=kube-scheduler');
     const served = () => servedName(secure.ports.extender, client);
     const tlsConfig = { caFile: plane.caFile, certFile: client.cert, keyFile: client.key };
@@ -268,9 +272,14 @@ describe('a fault of the extender never keeps the real kube-scheduler from sched
       by: expect.stringContaining('Go-http-client'),
     });
     let fates: Fates = {};
-    await until('each pod is known', async () => {
+    const known = async (): Promise<boolean> => {
       fates = (await secure.get<StatusReply>('/v1/status')).kubeScheduler.bound;
       return Object.values(fates).reduce((sum, count) => sum + count, 0) === pods;
+    };
+    await until('each pod is known', known).catch((error: unknown) => {
+      throw new Error(`of ${pods} pods are known: ${JSON.stringify(fates)}; ${secure.process.stderr}`, {
+        cause: error,
+      });
     });
     // Each was asked about and answered in time, whatever the answer was.
     expect(fates).toMatchObject({ late: 0, not_asked: 0, never_asked: 0 });

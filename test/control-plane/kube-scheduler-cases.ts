@@ -171,6 +171,14 @@ export function kubeSchedulerCases(options: {
       await shop.deploy(web, 1, name, { nodeSelector: { 'kubernetes.io/hostname': 'node-0' } });
       expect(await shop.placed(web, 1)).toEqual(['node-0']);
       expect(shop.recorder.prioritized(`^${web}-`)).toEqual([]);
+      const [pod] = await shop.pods(web);
+      const target = `shop/${pod!.metadata.name}`;
+      await until('it is known why', async () => {
+        const { unasked } = await shop.explain({ pod: target });
+        return unasked?.reason === 'one-node' && unasked.scheduler === name;
+      });
+      const { stdout } = await shop.processes.run(['explain', '--api', shop.netloom.api, target]);
+      expect(stdout).toContain('it fits on node-0 only, and where one node is left kube-scheduler does not ask.');
       await shop.remove(web);
     });
 

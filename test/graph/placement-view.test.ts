@@ -206,6 +206,47 @@ describe('placement view', () => {
     expect([...view.milliCpu]).toEqual([100, 100]);
   });
 
+  test('has the links of nodes: said, measured or assumed, and what goes over them', () => {
+    const graph = new TrafficGraph(pods());
+    graph.agentConnected(agent('n1'), T);
+    const uplink = { speedSource: 'device', txBytes: 9_000, rxBytes: 100 } as const;
+    const uplinks = [
+      { ...uplink, name: 'eth0', speedBps: 8e6 },
+      { ...uplink, name: 'wlan0', speedBps: 1e6 },
+    ];
+    graph.record('n1', { ...report({ seq: 1 }, []), uplinks }, T + 10_000);
+    const deployment = (name: string) => ({ kind: 'Deployment', namespace: 'shop', name });
+    graph.setFileTraffic([
+      { client: deployment('web'), server: deployment('cart'), bytesPerSecondOut: 1000, bytesPerSecondIn: 400 },
+      {
+        client: deployment('cart'),
+        server: { kind: 'External', namespace: '', name: '203.0.113.0/24' },
+        bytesPerSecondOut: 50_000,
+        bytesPerSecondIn: 0,
+      },
+    ]);
+    const base = cluster(['n1', 'n2', 'n3'], { web: { placed: { n1: 1, n2: 1 } }, cart: { placed: { n2: 1 } } });
+    const linked: PlacementCluster = {
+      ...base,
+      nodes: () => [...base.nodes()].map((node) => (node.name === 'n2' ? { ...node, linkMbps: 0.4 } : node)),
+      workloads: () =>
+        [...base.workloads()].map((w) =>
+          w.key.endsWith('cart') ? { ...w, egress: { limitBytesPerSecond: 40_000 } } : w,
+        ),
+    };
+    const view = shown(new PlacementViewBuilder(graph, linked, { linkBytesPerSecond: 7e7 }).build(T + 10_000));
+    expect(view.hasLinks).toBe(true);
+    expect([...view.nodeLink]).toEqual([1e6, 5e4, 7e7]);
+    expect([...view.txBytesPerSecond]).toEqual([500, 40_000]);
+    expect([...view.rxBytesPerSecond]).toEqual([200, 1000]);
+    // n1's agent measured 900 and 10 a second; on n2, half of web's traffic with cart stays.
+    expect([...view.nodeTx].map(Math.round)).toEqual([900, 40_500 - 700, 0]);
+    expect([...view.nodeRx].map(Math.round)).toEqual([200, 1200 - 700, 0]);
+    const without = shown(new PlacementViewBuilder(new TrafficGraph(pods()), base).build(T));
+    expect(without.hasLinks).toBe(false);
+    expect([...without.nodeLink]).toEqual([Infinity, Infinity, Infinity]);
+  });
+
   test('has the target of a plan, whose names may come later, and the room that it still needs', () => {
     const parts = { cluster: cluster(['n1', 'n2'], { web: { desired: 3, placed: { n1: 1 } } }) };
     const live = new Proxy(parts.cluster, { get: (_, key) => Reflect.get(parts.cluster, key) as unknown });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { findPodInterfaces } from '../../bandwidth/interfaces/find.ts';
 import type { NodeNetwork, NodePod, PodPlace } from '../../bandwidth/interfaces/types.ts';
 import type { Link, Route } from '../../lib/netlink/types.ts';
-import { findUplinks } from '../../bandwidth/interfaces/uplinks.ts';
+import { findUplinks, namedUplinks } from '../../bandwidth/interfaces/uplinks.ts';
 import { host, link, network, pod, route, veth, type Parts } from './fixture.ts';
 
 const find = (parts: Parts, pods: readonly NodePod[], known?: Parameters<typeof findPodInterfaces>[2]) =>
@@ -101,7 +101,7 @@ describe('a pod is not found, and it is said why', () => {
   it('when nothing leads there yet', () => {
     const place = find({ links: [veth(10, 1)], netns: { 1: [] } }, [pod()]).get('uid')!;
     expect(place).toMatchObject({ found: false, reason: 'not-found' });
-    expect(place.found ? '' : place.detail).toContain('10.0.0.2: not there yet, or macvlan');
+    expect(place.found ? '' : place.detail).toBe('no veth or netkit of the node leads to 10.0.0.2');
   });
 
   it('when namespaces could not be looked into', () => {
@@ -171,6 +171,25 @@ describe('an address that was given to another pod', () => {
     const parts = { links: [veth(10, 1), veth(11, 2)], netns: { 1: [at], 2: [at] }, routes: [host('10.0.0.2', 11)] };
     const places = find(parts, [young]);
     expect(show(places.get('young'))).toBe('veth11:route');
+  });
+
+  it('that is another one, but behind the same interface, is told so', () => {
+    const other = pod({ uid: 'other', name: 'other', ips: ['10.0.0.3'] });
+    const beside = { ifindex: 2, address: '10.0.0.3' };
+    const places = find({ links: [veth(11, 2)], netns: { 2: [at, beside] } }, [young, other]);
+    expect(places.get('other')).toEqual({
+      found: false,
+      reason: 'taken',
+      detail: 'its address is behind the interface of shop/young: one network namespace, or one veth, for both',
+    });
+  });
+
+  it('that cannot be read is told as it is', () => {
+    const places = find({ links: [veth(11, 2)], netns: { 2: [at] } }, [pod({ uid: 'x', ips: ['"10.55.0.999"'] })]);
+    expect(places.get('x')).toMatchObject({
+      reason: 'bad-address',
+      detail: 'its address cannot be read: "10.55.0.999"',
+    });
   });
 
   it('is the younger pod’s when there is one namespace', () => {
@@ -252,6 +271,41 @@ describe('uplinks', () => {
     const inContainer = veth(9, 1);
     expect(names([inContainer], [route('10.0.0.0', 16, 9)])).toEqual([]);
     expect(names([inContainer], [route('10.1.0.0', 16, 9, { viaGateway: true })])).toEqual(['veth9: veth9']);
+  });
+
+  it('are also a bond without default route, and a VLAN on what leads off the node', () => {
+    const links = [veth(2, 1), link(3, 'bond1', 'bond'), link(4, 'veth2.7', 'vlan', { link: 2 })];
+    const vlanOfPods = [link(5, 'cni0', 'bridge'), link(6, 'cni0.7', 'vlan', { link: 5 })];
+    const routes = [defaultBy(2), ...[3, 4, 6].map((ifindex) => route(`10.${ifindex}.0.0`, 16, ifindex))];
+    expect(names([...links, ...vlanOfPods], routes)).toEqual(['veth2*: veth2', 'bond1: bond1', 'veth2.7: veth2']);
+  });
+
+  it('that are named are of any kind, and no others are; what cannot be one is told', () => {
+    const links = [
+      eth0,
+      { ...link(1, 'lo'), loopback: true },
+      link(5, 'br0', 'bridge'),
+      link(6, 'eth6', undefined, { master: 5 }),
+      veth(10, 1),
+      veth(11, 2),
+      link(7, 'wg0', 'wireguard'),
+    ];
+    const { uplinks, warnings } = namedUplinks(
+      ['wg0', 'veth10', 'br0', 'br0', 'eth9', 'lo', 'veth11'],
+      links,
+      [defaultBy(2), defaultBy(10)],
+      new Set([11]),
+    );
+    expect(uplinks.map(({ name, isDefault, queueing }) => [name, isDefault, queueing.map((at) => at.name)])).toEqual([
+      ['br0', false, ['br0', 'eth6']],
+      ['wg0', false, ['wg0']],
+      ['veth10', true, ['veth10']],
+    ]);
+    expect(warnings).toEqual([
+      '--uplink eth9: there is no such device',
+      '--uplink lo: nothing leaves the node through loopback',
+      "--uplink veth11: it is a pod's",
+    ]);
   });
 
   it('are not loopback, bridges of pods, tunnels, or devices of pods', () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { LAYOUTS } from '../../bandwidth/bpf/layout.ts';
+import { CARRIED_JUDGED, LAYOUTS } from '../../bandwidth/bpf/layout.ts';
 import { slotConfig, type SlotConfig } from '../../bandwidth/slot-config.ts';
 import { bpfObjectPath, checkLayout, loadBpf } from '../../lib/bpf/index.ts';
 import { buildBpf } from '../support/bpf.ts';
@@ -177,7 +177,7 @@ describe('with a queue that fq holds', () => {
 
 describe('as a shadow', () => {
   beforeAll(async () => {
-    limit = await LimitObject.load({ judgeSenders: true });
+    limit = await LimitObject.load();
   });
   afterAll(() => limit.close());
 
@@ -224,7 +224,7 @@ describe('as a shadow', () => {
 
 describe('where HTB holds packets back', () => {
   beforeAll(async () => {
-    limit = await LimitObject.load({ judgeSenders: true });
+    limit = await LimitObject.load();
   });
   afterAll(() => limit.close());
   beforeEach(() => {
@@ -239,7 +239,15 @@ describe('where HTB holds packets back', () => {
     limit.setInterface(LOOPBACK, {});
   });
 
-  it('the pod interface only counts, and gives the packet its slot', () => {
+  /** How far the backstop's clock is ahead of now. */
+  const policeAhead = (): bigint => limit.clock(EGRESS).policeNs - monotonicNs();
+  const setPolice = (ahead: bigint): bigint => {
+    const policeNs = monotonicNs() + ahead;
+    limit.setClock(EGRESS, { ...limit.clock(EGRESS), policeNs });
+    return policeNs;
+  };
+
+  it('the pod interface holds nothing back, and gives the packet its slot', () => {
     limit.setInterface(LOOPBACK, { egressSlot: EGRESS });
     const before = limit.stat(EGRESS);
     for (let i = 0; i < 40; i++) {
@@ -251,8 +259,73 @@ describe('where HTB holds packets back', () => {
     const after = limit.stat(EGRESS);
     expect(after.offeredPackets - before.offeredPackets).toBe(40n);
     expect(after.stampsCleared - before.stampsCleared).toBe(40n);
-    expect(after.packets).toBe(before.packets);
+    expect(after.packets - before.packets).toBe(40n);
     expect(limit.clock(EGRESS).limitNs).toBe(0n);
+    expect(policeAhead()).toBeGreaterThan(20n * MS);
+  });
+
+  it('but for the backstop, which drops what finds 250 ms, small packets of its credit excepted', () => {
+    limit.setInterface(LOOPBACK, { egressSlot: EGRESS });
+    limit.setClock(EGRESS, { limitNs: 0n, sparseNs: 0n });
+    setPolice(240n * MS);
+    expect(limit.run('from_pod', frame)).toMatchObject({ retval: NEXT, tstamp: BigInt(EGRESS) });
+    const policeNs = setPolice(400n * MS);
+    const before = limit.stat(EGRESS);
+    expect(limit.run('from_pod', frame).retval).toBe(DROP);
+    expect(limit.clock(EGRESS).policeNs).toBe(policeNs);
+    expect(limit.run('from_pod', small)).toMatchObject({ retval: NEXT, tstamp: BigInt(EGRESS) });
+    expect(limit.clock(EGRESS).policeNs).toBe(policeNs + 80_000n);
+    // A quarter of the rate, and 2 ms of it saved up.
+    const from = monotonicNs();
+    let passed = 0n;
+    while (limit.run('from_pod', small).retval === NEXT) passed++;
+    expect(passed).toBeLessThanOrEqual((monotonicNs() - from + 2n * MS) / (4n * 80_000n) + 1n);
+    const after = limit.stat(EGRESS);
+    expect(after.packets - before.packets).toBe(1n + passed);
+    expect(after.droppedPackets - before.droppedPackets).toBe(2n);
+    expect(after.offeredPackets - before.offeredPackets).toBe(3n + passed);
+    const multicast = udpFrame(200, { destination: '224.1.2.3' });
+    expect(limit.run('from_pod', multicast)).toMatchObject({ retval: NEXT, tstamp: 0n });
+  });
+
+  it('a clock of the backstop that is garbage lets the first packet pass', () => {
+    limit.setInterface(LOOPBACK, { egressSlot: EGRESS });
+    for (const policeNs of [1n << 63n, (1n << 64n) - 1n, monotonicNs() + 3600n * SECOND]) {
+      limit.setClock(EGRESS, { limitNs: 0n, sparseNs: 0n, policeNs });
+      expect(limit.run('from_pod', frame).retval).toBe(NEXT);
+      expect(limit.clock(EGRESS).policeNs - limit.stat(EGRESS).lastNs).toBe(1_211_200n);
+    }
+  });
+
+  it('what the uplink drops is given back to the backstop, if it was charged there', () => {
+    limit.setInterface(LOOPBACK, { egressSlot: EGRESS });
+    queueUp(EGRESS, 245n * MS);
+    const policeNs = setPolice(245n * MS);
+    const before = limit.stat(EGRESS);
+    const stamped = limit.run('from_pod', frame).tstamp;
+    expect(limit.clock(EGRESS).policeNs).toBe(policeNs + 1_211_200n);
+    expect(limit.stat(EGRESS).packets - before.packets).toBe(1n);
+    expect(limit.runStamped('leave', frame, stamped, { ingressIfindex: POD }).retval).toBe(DROP);
+    expect(limit.clock(EGRESS).policeNs).toBe(policeNs);
+    const after = limit.stat(EGRESS);
+    expect([after.packets, after.bytes, after.throttledNs]).toEqual([before.packets, before.bytes, before.throttledNs]);
+    expect(after.droppedPackets - before.droppedPackets).toBe(1n);
+    // One that another program kept from from_pod was not: it is counted at the uplink alone.
+    expect(limit.run('leave', frame, { ingressIfindex: POD }).retval).toBe(DROP);
+    expect(limit.clock(EGRESS).policeNs).toBe(policeNs);
+    expect(limit.stat(EGRESS).packets).toBe(before.packets);
+    queueUp(EGRESS, 0n);
+    expect(limit.run('leave', frame, { ingressIfindex: POD }).retval).toBe(NEXT);
+    expect(limit.stat(EGRESS).packets - before.packets).toBe(1n);
+  });
+
+  it('slot 0 counts all that the uplinks were offered', () => {
+    const before = limit.stat(0);
+    limit.run('leave', frame, { ingressIfindex: POD });
+    limit.run('leave', small);
+    const after = limit.stat(0);
+    expect(after.offeredPackets - before.offeredPackets).toBe(2n);
+    expect(after.offeredBytes - before.offeredBytes).toBe(1614n);
   });
 
   it('the uplink sorts packets into the classes of their pod, and drops what is too much', () => {
@@ -261,7 +334,10 @@ describe('where HTB holds packets back', () => {
     limit.setClock(EGRESS, { limitNs, sparseNs: 0n });
     expect(limit.run('leave', small, { ingressIfindex: POD })).toMatchObject({ retval: NEXT, priority: SPARSE });
     queueUp(EGRESS, 15n * MS);
-    expect(limit.run('leave', frame, { ingressIfindex: POD })).toMatchObject({ priority: BULK, tstamp: 0n });
+    expect(limit.run('leave', frame, { ingressIfindex: POD })).toMatchObject({
+      priority: BULK,
+      tstamp: BigInt(CARRIED_JUDGED),
+    });
     queueUp(EGRESS, 45n * MS);
     expect(limit.run('leave', frame, { ingressIfindex: POD }).retval).toBe(DROP);
   });
@@ -283,42 +359,35 @@ describe('where HTB holds packets back', () => {
     expect(limit.run('leave', frame)).toMatchObject({ retval: NEXT, priority: 0 });
   });
 
-  it('at another pod of the node the same clock drops what is too much, and names no class', () => {
-    expect(limit.run('to_pod', frame, { ingressIfindex: POD, priority: 6 })).toMatchObject({
-      retval: NEXT,
-      priority: 6,
-    });
-    expect(limit.clock(EGRESS).limitNs).toBeGreaterThan(0n);
+  it('at another pod only that pod’s own limit is judged, in its classes', () => {
     queueUp(EGRESS, 45n * MS);
-    expect(limit.run('to_pod', frame, { ingressIfindex: POD }).retval).toBe(DROP);
-    expect(limit.run('leave', frame, { ingressIfindex: POD }).retval).toBe(DROP);
-  });
-
-  it('the sender pays for its limit and the receiver for its own, in the classes of the receiver', () => {
+    const context = { ingressIfindex: POD, priority: 6 };
+    expect(limit.runStamped('to_pod', frame, BigInt(EGRESS), context)).toMatchObject({ retval: NEXT, priority: 6 });
     limit.setInterface(LOOPBACK, { ingressSlot: INGRESS });
-    const outcome = limit.run('to_pod', frame, { ingressIfindex: POD });
-    expect(outcome).toMatchObject({ retval: NEXT, priority: BULK + 16 });
-    expect(limit.clock(EGRESS).limitNs).toBeGreaterThan(0n);
+    const before = limit.clock(EGRESS);
+    expect(limit.runStamped('to_pod', frame, BigInt(EGRESS), context)).toMatchObject({
+      retval: NEXT,
+      priority: BULK + 16,
+    });
+    expect(limit.clock(EGRESS)).toEqual(before);
     expect(limit.clock(INGRESS).limitNs).toBeGreaterThan(0n);
-    // What the sender's limit drops is not charged to the receiver.
-    const { limitNs } = limit.clock(INGRESS);
-    queueUp(EGRESS, 45n * MS);
-    expect(limit.run('to_pod', frame, { ingressIfindex: POD }).retval).toBe(DROP);
-    expect(limit.clock(INGRESS).limitNs).toBe(limitNs);
   });
 
-  it('both ways out together carry no more than the limit', () => {
-    queueUp(EGRESS, 0n);
+  it('all ways out together carry no more than the limit', () => {
+    limit.setInterface(LOOPBACK, { egressSlot: EGRESS });
     const from = monotonicNs();
-    const { bytes } = limit.stat(EGRESS);
-    let turn = 0;
-    while (monotonicNs() - from < 100n * MS) {
-      limit.run(turn++ % 2 === 0 ? 'leave' : 'to_pod', frame, { ingressIfindex: POD });
+    const { bytes, offeredPackets } = limit.stat(EGRESS);
+    for (let turn = 0; monotonicNs() - from < 600n * MS; turn++) {
+      const { retval, tstamp } = limit.run('from_pod', frame);
+      // Every second one leaves where HTB is.
+      if (retval === NEXT && turn % 2 === 0) limit.runStamped('leave', frame, tstamp, { ingressIfindex: POD });
     }
     const seconds = Number(monotonicNs() - from) / 1e9;
-    // The queue's 20 ms, 40 ms for a flow's first packet, and one packet.
-    expect(Number(limit.stat(EGRESS).bytes - bytes)).toBeLessThanOrEqual(1_250_000 * (seconds + 0.04) + 1514);
-    expect(turn).toBeGreaterThan(150);
+    const after = limit.stat(EGRESS);
+    // The backstop's 250 ms, and one packet.
+    expect(Number(after.bytes - bytes)).toBeLessThanOrEqual(1_250_000 * (seconds + 0.25) + 1514);
+    expect(Number(after.bytes - bytes)).toBeGreaterThan(1_250_000 * seconds);
+    expect(after.offeredPackets - offeredPackets).toBeGreaterThan(1000n);
   });
 
   it('senders with other modes, exempt packets and shadows are left alone', () => {

@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { LIMIT_FLOWS, SLOT_END } from '../../bandwidth/bpf/layout.ts';
-import { judge, queueBucket, type QueueState, type Verdict } from '../../bandwidth/model/virtual-queue.ts';
+import { CARRIED_JUDGED, LIMIT_FLOWS, SLOT_END } from '../../bandwidth/bpf/layout.ts';
+import {
+  judge,
+  emptyQueue,
+  judgeAtUplink,
+  mayLeavePod,
+  queueBucket,
+  type QueueState,
+  type Verdict,
+} from '../../bandwidth/model/virtual-queue.ts';
 import { slotConfig, type SlotConfig } from '../../bandwidth/slot-config.ts';
 import type { SlotStat } from '../../bandwidth/slot-stat.ts';
 import { buildBpf } from '../support/bpf.ts';
@@ -31,7 +39,7 @@ interface Step {
   readonly tos: number;
   /** The packet's own departure time. */
   readonly own: bigint | undefined;
-  readonly clock: { readonly limit: bigint; readonly sparse: bigint } | undefined;
+  readonly clock: { readonly limit: bigint; readonly sparse: bigint; readonly police: bigint } | undefined;
   readonly flowDeparture: bigint | undefined;
 }
 
@@ -46,7 +54,14 @@ const step: fc.Arbitrary<Step> = fc.record({
   length: fc.oneof(fc.integer({ min: 60, max: 300 }), fc.integer({ min: 60, max: 1514 })),
   tos: fc.integer({ min: 0, max: 3 }),
   own: fc.option(fc.oneof(offset, fc.constant(8_000n * MS)), { nil: undefined, freq: 2 }),
-  clock: fc.option(fc.record({ limit: fc.oneof(offset, fc.constant(1n << 63n)), sparse: offset }), { nil: undefined }),
+  clock: fc.option(
+    fc.record({
+      limit: fc.oneof(offset, fc.constant(1n << 63n)),
+      sparse: offset,
+      police: fc.oneof(offset, fc.bigInt(240n * MS, 260n * MS), fc.constant(1n << 63n)),
+    }),
+    { nil: undefined },
+  ),
   flowDeparture: fc.option(offset, { nil: undefined, freq: 1 }),
 });
 
@@ -74,7 +89,12 @@ const config = (modes: readonly SlotConfig['mode'][]): fc.Arbitrary<SlotConfig> 
     })
     .map(({ rateBps: bps, mode, shadow, thresholds, ...rest }) => ({
       ...slotConfig({ rateBps: bps, mode, shadow, cpus: 2, classes: { bulk: 0x4e4c_0010, sparse: 0x4e4c_0011 } }),
-      ...(thresholds && { ceNs: thresholds[0]!, dropNs: thresholds[1]!, hardNs: thresholds[2]! }),
+      ...(thresholds && {
+        ceNs: thresholds[0]!,
+        dropNs: thresholds[1]!,
+        hardNs: thresholds[2]!,
+        policeNs: thresholds[2]!,
+      }),
       ...rest,
     }));
 
@@ -142,10 +162,27 @@ function expectedStat(
   };
 }
 
+/** Puts clocks and flows where the step wants them. */
+function arrange(state: QueueState, { clock, flowDeparture }: Step, hash: number, sentNs: bigint): void {
+  if (clock !== undefined) {
+    state.limitNs = clampU64(sentNs + clock.limit);
+    state.sparseNs = clampU64(sentNs + clock.sparse);
+    state.policeNs = clampU64(sentNs + clock.police);
+    limit.setClock(SLOT, state);
+  }
+  if (flowDeparture !== undefined) {
+    state.flows.set(hash % LIMIT_FLOWS, { hash, departureNs: clampU64(sentNs + flowDeparture) });
+    limit.setFlows(SLOT, [...state.flows.values()]);
+  }
+}
+
+const notNegative = (value: bigint): bigint => (value < 0n ? 0n : value);
+const clocksOf = ({ limitNs, sparseNs, policeNs }: QueueState): unknown => ({ limitNs, sparseNs, policeNs });
+
 /** Runs the packets through the program and through the twin, and compares after each. */
 function compare(hook: Hook, cfg: SlotConfig, steps: readonly Step[]): Set<Verdict['kind'] | 'marked' | 'reset'> {
   const kinds = new Set<Verdict['kind'] | 'marked' | 'reset'>();
-  const state: QueueState = { limitNs: 0n, sparseNs: 0n, flows: new Map() };
+  const state = emptyQueue();
   limit.setConfig(SLOT, cfg);
   limit.setClock(SLOT, state);
   limit.setFlows(SLOT, []);
@@ -153,15 +190,7 @@ function compare(hook: Hook, cfg: SlotConfig, steps: readonly Step[]): Set<Verdi
     const frame = frameOf(current);
     const hash = hashOf(frame, current.flow);
     const sentNs = monotonicNs();
-    if (current.clock !== undefined) {
-      state.limitNs = clampU64(sentNs + current.clock.limit);
-      state.sparseNs = clampU64(sentNs + current.clock.sparse);
-      limit.setClock(SLOT, state);
-    }
-    if (current.flowDeparture !== undefined) {
-      state.flows.set(hash % LIMIT_FLOWS, { hash, departureNs: clampU64(sentNs + current.flowDeparture) });
-      limit.setFlows(SLOT, [...state.flows.values()]);
-    }
+    arrange(state, current, hash, sentNs);
     const own = current.own === undefined ? 0n : clampU64(sentNs + current.own);
     const context = { priority: PRIORITY_BEFORE };
     const before = limit.stat(SLOT);
@@ -181,7 +210,7 @@ function compare(hook: Hook, cfg: SlotConfig, steps: readonly Step[]): Set<Verdi
     });
     const marked = (verdict.kind === 'delay' || verdict.kind === 'pass') && verdict.marked;
     expect(outcome.frame[15]! & 3).toBe(marked && !cfg.shadow ? 3 : current.tos);
-    expect(limit.clock(SLOT)).toEqual({ limitNs: state.limitNs, sparseNs: state.sparseNs });
+    expect(limit.clock(SLOT)).toEqual(clocksOf(state));
     const reset = limitBefore > after.lastNs + cfg.maxAheadNs;
     expect(after).toMatchObject(expectedStat(before, frame.length, verdict, packet.cleared, reset));
     kinds.add(verdict.kind);
@@ -190,6 +219,90 @@ function compare(hook: Hook, cfg: SlotConfig, steps: readonly Step[]): Set<Verdi
   }
   expect(limit.flows(SLOT)).toEqual(new Map([...state.flows].filter(([, { departureNs }]) => departureNs !== 0n)));
   return kinds;
+}
+
+/** The same where HTB holds packets back: out of the pod, and what passes there to the uplink. */
+function compareToUplink(cfg: SlotConfig, steps: readonly Step[]): Set<string> {
+  const met = new Set<string>();
+  const state = emptyQueue();
+  let throttledNs = 0n;
+  limit.clearStat(SLOT);
+  limit.setConfig(SLOT, cfg);
+  limit.setClock(SLOT, state);
+  limit.setFlows(SLOT, []);
+  for (const current of steps) {
+    const frame = frameOf(current);
+    const hash = hashOf(frame, current.flow);
+    const bytes = BigInt(frame.length);
+    const one = (condition: boolean): bigint => (condition ? 1n : 0n);
+    const sentNs = monotonicNs();
+    arrange(state, current, hash, sentNs);
+    const own = current.own === undefined ? 0n : clampU64(sentNs + current.own);
+    const before = limit.stat(SLOT);
+    const policeBefore = state.policeNs;
+
+    const outcome = own === 0n ? limit.run('from_pod', frame) : limit.runStamped('from_pod', frame, own);
+    const atPod = limit.stat(SLOT);
+    const {
+      passes,
+      aheadNs,
+      throttledNs: someNs,
+    } = mayLeavePod(cfg, state, { nowNs: atPod.lastNs, wireBytes: frame.length });
+    expect(outcome).toMatchObject(passes ? { retval: NEXT, tstamp: BigInt(SLOT) } : { retval: DROP, tstamp: own });
+    expect(limit.clock(SLOT)).toEqual(clocksOf(state));
+    throttledNs += someNs;
+    const reset = policeBefore > atPod.lastNs + cfg.policeMaxAheadNs;
+    expect(atPod).toMatchObject({
+      offeredPackets: before.offeredPackets + 1n,
+      packets: before.packets + one(passes),
+      bytes: before.bytes + (passes ? bytes : 0n),
+      droppedPackets: before.droppedPackets + one(!passes),
+      droppedBytes: before.droppedBytes + (passes ? 0n : bytes),
+      throttledNs: notNegative(throttledNs),
+      clockResets: before.clockResets + one(reset),
+      delayed: before.delayed,
+      queue: before.queue,
+    });
+    if (!passes) {
+      met.add('dropped at the pod');
+      continue;
+    }
+    if (aheadNs > cfg.policeNs) met.add('bypassed at the pod');
+    if (reset) met.add('reset at the pod');
+
+    const left = limit.runStamped('leave', frame, BigInt(SLOT), { priority: PRIORITY_BEFORE });
+    const after = limit.stat(SLOT);
+    const arrival = { nowNs: after.lastNs, wireBytes: frame.length, hash, ecn: current.tos !== 0 };
+    const verdict = judgeAtUplink(cfg, state, { ...arrival, random: after.lastRandom });
+    const dropped = verdict.kind === 'drop';
+    expect(left).toMatchObject({
+      retval: dropped ? DROP : NEXT,
+      tstamp: BigInt(dropped ? SLOT : CARRIED_JUDGED),
+      priority: dropped ? PRIORITY_BEFORE : verdict.kind === 'bypass' ? cfg.sparsePriority : cfg.bulkPriority,
+    });
+    expect(limit.clock(SLOT)).toEqual(clocksOf(state));
+    const durationNs = (bytes * 1_000_000_000n + cfg.rateBytesPerSecond - 1n) / cfg.rateBytesPerSecond;
+    if (dropped) throttledNs -= verdict.aheadNs < durationNs ? verdict.aheadNs : durationNs;
+    expect(after).toMatchObject({
+      offeredPackets: atPod.offeredPackets,
+      packets: dropped ? before.packets : atPod.packets,
+      bytes: dropped ? before.bytes : atPod.bytes,
+      droppedPackets: atPod.droppedPackets + one(dropped),
+      droppedBytes: atPod.droppedBytes + (dropped ? bytes : 0n),
+      droppedAtUplinks: atPod.droppedAtUplinks + one(dropped),
+      delayed: before.delayed + one(verdict.kind === 'delay'),
+      bypassed: before.bypassed + one(verdict.kind === 'bypass'),
+      throttledNs: notNegative(throttledNs),
+    });
+    // Whichever of several uplinks comes first has judged it.
+    if (!dropped) {
+      const again = limit.runStamped('leave', frame, left.tstamp, { ingressIfindex: LOOPBACK });
+      expect(again).toMatchObject({ retval: NEXT, tstamp: left.tstamp });
+      expect(limit.stat(SLOT)).toEqual(after);
+    }
+    met.add(verdict.kind);
+  }
+  return met;
 }
 
 describe('the limit program and its twin', () => {
@@ -206,6 +319,25 @@ describe('the limit program and its twin', () => {
     );
     // Else the property has shown nothing.
     expect([...met].sort()).toEqual(['bypass', 'delay', 'drop', 'marked', 'pass', 'reset']);
+  });
+
+  it('out of the pod and through an uplink with HTB: all three clocks and every counter alike', () => {
+    const met = new Set<string>();
+    fc.assert(
+      fc.property(config(['htb']), fc.array(step, { minLength: 1, maxLength: 12 }), (cfg, steps) => {
+        for (const kind of compareToUplink({ ...cfg, shadow: false }, steps)) met.add(kind);
+      }),
+      { numRuns: 400 },
+    );
+    expect([...met].sort()).toEqual([
+      'bypass',
+      'bypassed at the pod',
+      'delay',
+      'drop',
+      'dropped at the pod',
+      'pass',
+      'reset at the pod',
+    ]);
   });
 
   it('agree over a long run of one queue that nobody touches', () => {

@@ -20,7 +20,7 @@ beforeAll(buildBpf);
 
 beforeEach(async () => {
   node = new Node();
-  limit = await LimitObject.load({ judgeSenders: true });
+  limit = await LimitObject.load();
 });
 afterEach(() => {
   limit.close();

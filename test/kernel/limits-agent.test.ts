@@ -1,9 +1,11 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { askLimits } from '../../cli/limits-client.ts';
 import { bpfObjectPath, loadBpf, type BpfObject } from '../../lib/bpf/index.ts';
 import { buildBpf, temporaryDir } from '../support/bpf.ts';
 import { until } from '../support/netloom.ts';
 import { anotherObject } from './limit-support/another-object.ts';
+import { anotherVersion } from './limit-support/another-version.ts';
 import { LimitsRig } from './limit-support/limits-rig.ts';
 import { seenAt, watch } from './limit-support/look.ts';
 import type { Pod } from './limit-support/pods.ts';
@@ -26,7 +28,7 @@ async function detachedWithoutTrace(before: string): Promise<void> {
   expect(rig.tc()).toBe(before);
   expect(await rig.leftInKernel()).toEqual([]);
   expect(readdirSync(rig.bpffs)).not.toContain('netloom');
-  expect(readdirSync(rig.state)).toEqual([]);
+  expect(existsSync(rig.state)).toBe(false);
 }
 
 describe('limits outlive the agent', () => {
@@ -39,7 +41,7 @@ describe('limits outlive the agent', () => {
     const first = rig.start('--enforce');
     await rig.stands('p1', 'egress', { state: 'shaped-htb', configuredBps: limit });
     await rig.stands('p2', 'ingress', { state: 'shaped-htb', configuredBps: limit });
-    expect(rig.note()).toEqual({ programs: 3, maps: 6, links: 5 });
+    expect(rig.note()).toEqual({ programs: 3, maps: 6, links: 4 });
     const slots = await rig.owners();
 
     const out = await UdpStream.start(sender, rig.outside, 3 * limit);
@@ -83,12 +85,85 @@ describe('limits outlive the agent', () => {
     // Taken over: the same slots, classes and qdiscs, and counters that went on.
     expect(rig.tc()).toBe(tcDead);
     expect(await rig.owners()).toEqual(slots);
-    expect(rig.note()).toEqual({ programs: 3, maps: 6, links: 5 });
+    expect(rig.note()).toEqual({ programs: 3, maps: 6, links: 4 });
     const sentBytes = (termMs - killedMs) * (limit / 8000) * 0.8;
     expect(counted.passedBytes).toBeGreaterThan(sentBytes);
     expect(second.log().find(({ msg }) => msg === 'limits')).toMatchObject({ takenUp: 2 });
     for (const agent of [first, second]) expect(agent.log().filter(({ level }) => level === 'error')).toEqual([]);
 
+    await detachedWithoutTrace(before);
+  });
+
+  it('without --pins they are on a bpffs of their own, which --detach takes away too', async () => {
+    rig.withoutPins();
+    rig.addPod(1, { egress: '20M' });
+    const before = rig.tc();
+    rig.publish();
+    const first = rig.start('--enforce');
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    const counts = rig.note();
+    expect(counts.links).toBe(2);
+    await first.end('SIGKILL');
+    const second = rig.start('--enforce');
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    expect(second.log().find(({ msg }) => msg === 'limits')).toMatchObject({ takenUp: 1 });
+    expect(rig.note()).toEqual(counts);
+    await second.end('SIGKILL');
+    expect(await rig.detach()).toMatchObject({ status: 0, stderr: '' });
+    expect(rig.tc()).toBe(before);
+    expect(await rig.leftInKernel()).toEqual([]);
+    expect(existsSync(rig.state)).toBe(false);
+    // A second time there is nothing to be done, and that is no fault.
+    expect(await rig.detach()).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it('while it is not known which pods there are, they stay, and that is told; metrics tell of them then', async () => {
+    rig.addPod(1, { egress: '20M' });
+    rig.publish();
+    const first = rig.startChild();
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    await first.end('SIGKILL');
+    const tc = rig.tc();
+    rmSync(rig.snapshot);
+    const second = rig.start('--enforce', '--metrics-listen', '127.0.0.1:9760');
+    await second.says('limits of pods');
+    await sleep(1000);
+    expect(rig.tc()).toBe(tc);
+    const report = await askLimits(rig.socket);
+    expect(report.rows).toEqual([]);
+    expect(report.warnings).toEqual([
+      expect.stringContaining('nothing is known of the pods yet'),
+      'limits of the agent before stay in force (1); which pods they are of is not known yet',
+    ]);
+    rig.publish();
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    expect((await askLimits(rig.socket)).warnings).toEqual([]);
+    const metrics = rig.node.run(
+      'python3 -c "import urllib.request as u; print(u.urlopen(\'http://127.0.0.1:9760/metrics\').read().decode())"',
+    );
+    expect(metrics).toContain(
+      'netloom_limit_state{namespace="default",pod="p1",direction="egress",state="shaped-htb"} 1',
+    );
+    expect(metrics).toContain('netloom_limit_slots{kind="used"} 1');
+    await second.end();
+  });
+
+  it('--detach with another folder of pins leaves them in force, and says so', async () => {
+    rig.addPod(1, { egress: '20M' });
+    const before = rig.tc();
+    rig.publish();
+    const agent = rig.startChild();
+    await rig.stands('p1', 'egress', { state: 'shaped-htb' });
+    await agent.end('SIGKILL');
+    const held = rig.tc();
+    const right = rig.pinsArgs;
+    rig.pinsArgs = ['--pins', `${rig.bpffs}/elsewhere`];
+    const wrong = await rig.detach();
+    expect(wrong.status).toBe(1);
+    expect(wrong.stdout).toContain('Limits are in force at 2 interfaces, and are not pinned in');
+    expect(wrong.stdout).toContain(`netloom agent --detach --pins ${rig.pins}`);
+    expect(rig.tc()).toBe(held);
+    rig.pinsArgs = right;
     await detachedWithoutTrace(before);
   });
 
@@ -177,6 +252,43 @@ describe('an upgrade', () => {
     await detachedWithoutTrace(before);
   });
 
+  it('from a version whose maps have another layout leaves no packet unlimited; slots and last valid limits stay', async () => {
+    const dir = temporaryDir();
+    try {
+      const { child, bpfObject } = anotherVersion(dir.path);
+      // The first slots are free by then: who comes later would have them, were they given anew.
+      rig.addPod(3, { egress: '30M', ingress: '30M' });
+      rig.publish();
+      const first = rig.startChild({ bpfObject }, child);
+      await rig.stands('p3', 'ingress', { state: 'shaped-htb' });
+      rig.forget('p3');
+      rig.tell({ name: 'p4', ips: [rig.node.addPod(4).address], egress: '40M' });
+      rig.annotate('p1', { egress: 'lots' });
+      rig.publish();
+      await rig.stands('p4', 'egress', { state: 'shaped-htb' });
+      await rig.settles();
+      const slots = await rig.owners();
+      const [counts, maps, tc] = [rig.note(), rig.mapsDirs(), rig.tc()];
+      await whileSending(async () => {
+        await first.end('SIGKILL');
+        rig.startChild();
+        await rig.stands('p1', 'egress', { state: 'shaped-htb', configuredBps: limit, invalid: true });
+      });
+      await rig.settles();
+      expect(rig.mapsDirs()).toHaveLength(1);
+      expect(rig.mapsDirs()).not.toEqual(maps);
+      expect(await rig.owners()).toEqual(slots);
+      expect(rig.tc()).toBe(tc);
+      expect(rig.note()).toEqual(counts);
+    } finally {
+      dir.remove();
+    }
+    await rig.processes.cleanup();
+    rig.note();
+    expect(await rig.detach()).toMatchObject({ status: 0, stderr: '' });
+    expect(await rig.leftInKernel()).toEqual([]);
+  });
+
   it.each([
     ['more', 1024, 4096],
     ['fewer', 1024, 16],
@@ -223,6 +335,31 @@ describe('an upgrade', () => {
       return (await rig.rows()).filter(({ state }) => state === 'unsupported').length === 4;
     });
     await agent.end();
+
+    // The other way round: what has a slot beyond the last one moves, or loses it.
+    const states = async (): Promise<string[]> => (await rig.rows().catch(() => [])).map(({ state }) => state);
+    const many = rig.startChild({ slots: 64 });
+    await until('all are held', async () => (await states()).filter((state) => state === 'shaped-htb').length === 19);
+    const before = await rig.owners();
+    await many.end('SIGKILL');
+    const few = rig.startChild({ slots: 16 });
+    await until('as many as there are slots', async () => {
+      const all = await states();
+      return all.length === 19 && all.filter((state) => state === 'shaped-htb').length === 15;
+    });
+    await rig.settles();
+    const after = await rig.owners();
+    expect(Object.keys(after)).toHaveLength(15);
+    for (const [owner, slot] of Object.entries(after)) {
+      if (before[owner]! < 16) expect(slot).toBe(before[owner]);
+      expect(slot).toBeLessThan(16);
+    }
+    expect(rig.tc().match(/class htb \S+ root/g)).toHaveLength(15);
+    // A pod whose slots found no place keeps its interface all the same, and no other pod gets it.
+    for (const { pod, interfaces, reason } of await rig.rows()) {
+      expect(interfaces, reason).toEqual([pod.replace('p', 'pod')]);
+    }
+    await few.end();
   });
 });
 
@@ -268,7 +405,7 @@ describe('an annotation', () => {
     await fourth.end();
   });
 
-  it('below 64k is not held, and says so; what was in force before stays', async () => {
+  it('below 64k is not held, and says so; what was in force before stays, with its state', async () => {
     rig.addPod(1, { egress: '63999', ingress: '20M' });
     rig.publish();
     const agent = rig.startChild();
@@ -278,7 +415,11 @@ describe('an annotation', () => {
     rig.publish();
     await rig.stands('p1', 'egress', { state: 'shaped-htb', configuredBps: 64_000 });
     const reason = 'below 64k; the last valid limit stays';
-    await rig.stands('p1', 'ingress', { state: 'unsupported', reason, configuredBps: 20 * MBIT });
+    await rig.stands('p1', 'ingress', { state: 'shaped-htb', reason, configuredBps: 20 * MBIT, invalid: true });
+    // It is told of a pod that has not started, too.
+    rig.tell({ name: 'p2', ips: [], egress: '63k' });
+    rig.publish();
+    await rig.stands('p2', 'egress', { state: 'unsupported', reason: 'below 64k', invalid: true });
     expect(agent.log().filter(({ level }) => level === 'error')).toEqual([]);
     await agent.end();
   });

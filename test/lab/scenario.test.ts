@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { NetloomError } from '../../lib/errors.ts';
 import { loadScenario, shippedScenarios } from '../../lab/scenario-load.ts';
+import { layOut } from '../../lab/layout.ts';
 import { parseScenario } from '../../lab/scenario.ts';
+import { renderPod } from '../../lab/snapshot.ts';
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- broken on purpose, key by key
 type Json = any;
@@ -37,6 +39,27 @@ describe('a scenario', () => {
     expect(s.workloads[0]!.placement).toEqual(['node-0', 'node-1', 'node-0']);
     expect(s.workloads[1]!.service).toEqual({ clusterIP: undefined, portName: 'main', port: 80, targetPort: 80 });
     expect(s.edges[0]).toMatchObject({ mode: 'keep-alive', requestBytes: 100, responseBytes: 1000, redialMs: 0 });
+  });
+
+  it('gives pods annotations of bandwidth, and a pod may have its own', () => {
+    const text = JSON.stringify({
+      ...valid(),
+      workloads: [
+        { name: 'web', replicas: 1, bandwidth: { egress: '50M', ingress: '1G' } },
+        { name: 'api', service: { port: 80 } },
+      ],
+    });
+    const state = layOut('x', 'id', parseScenario(text, 'my.json'), { nowMs: 0, paused: true, rateFactor: 1 });
+    const annotations = (): unknown[] =>
+      state.pods.map((pod) => (renderPod(state, pod) as { metadata: { annotations?: unknown } }).metadata.annotations);
+    const [egress, ingress] = ['kubernetes.io/egress-bandwidth', 'kubernetes.io/ingress-bandwidth'];
+    expect(annotations()).toEqual([{ [egress]: '50M', [ingress]: '1G' }, undefined]);
+    state.pods[0]!.bandwidth = { ingress: 'much' };
+    expect(annotations()[0]).toEqual({ [ingress]: 'much' });
+    state.pods[0]!.bandwidth = {};
+    expect(annotations()[0]).toBeUndefined();
+    expect(failure((s) => (s.workloads[0].bandwidth = { egres: '1M' })).details.expected).toContain('`egress`');
+    expect(failure((s) => (s.workloads[0].bandwidth = { egress: 5 })).details.expected).toContain('10M');
   });
 
   it('is scaled in bytes and requests', () => {

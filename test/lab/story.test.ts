@@ -6,6 +6,7 @@ import {
   compareMatrix,
   comparisonText,
   crossingText,
+  limitedText,
   movesText,
   type LearnedEdge,
 } from '../../lab/demo/index.ts';
@@ -102,4 +103,24 @@ describe('the texts of the demo', () => {
       ['b', '0'],
     ]);
   });
+});
+
+it('a limited pod is shown before, with and without its limit, and how it is held on this kernel', () => {
+  const limited = {
+    pod: 'loadgenerator-2g8bjf6sdz-jdz2m',
+    node: 'node-2',
+    limit: '45M',
+    beforeBps: 91.2e6,
+    heldBps: 43.3e6,
+    afterBps: 91.2e6,
+  };
+  const text = limitedText(limited, { fq: false, state: 'shaped-htb' });
+  for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+  expect(text).toContain('kubernetes.io/ingress-bandwidth: 45M');
+  expect(text.replaceAll('\n', ' ')).toContain('This kernel has no sch_fq, so HTB holds its packets back');
+  expect(text).toMatch(
+    /without a limit +91\.2 Mbit\/s\n +with 45M +43\.3 Mbit\/s\n +and without it again +91\.2 Mbit\/s/,
+  );
+  const paced = limitedText(limited, { fq: true, state: 'enforced' }).replaceAll('\n', ' ');
+  expect(paced).toContain('Its packets get departure times, which sch_fq heeds (enforced).');
 });

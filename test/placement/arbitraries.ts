@@ -32,9 +32,13 @@ export const arbitrarySpec: fc.Arbitrary<ViewSpec> = fc
               milliCpu: free(64_000),
               memoryBytes: free(1_000),
               freePods: fc.option(fc.integer({ min: 0, max: 9 }), { nil: undefined }),
+              avoided: fc.integer({ min: 0, max: 9 }).map((n) => n === 9),
+              link: fc.option(fc.tuple(fc.constant(1e7), fc.nat(1e7), fc.nat(1e7)), { nil: undefined }),
             })
-            .map(({ zone, live, milliCpu, memoryBytes, freePods }) => ({
+            .map(({ zone, live, milliCpu, memoryBytes, freePods, avoided, link }) => ({
               name,
+              avoided,
+              ...(link === undefined ? {} : { link }),
               ...(milliCpu === undefined ? {} : { milliCpu }),
               ...(memoryBytes === undefined ? {} : { memoryBytes }),
               ...(freePods === undefined ? {} : { freePods }),
@@ -52,6 +56,8 @@ export const arbitrarySpec: fc.Arbitrary<ViewSpec> = fc
               other: fc.constantFrom(0, 0, 1e5, 3e6),
               milliCpu: fc.constantFrom(0, 100, 900, 7_000),
               memoryBytes: fc.constantFrom(0, 3, 40),
+              tx: fc.constantFrom(0, 0, 1e4, 3e5, 4e6),
+              rx: fc.constantFrom(0, 0, 1e4, 2e6),
             })
             .map((w) => ({
               key,
@@ -60,6 +66,8 @@ export const arbitrarySpec: fc.Arbitrary<ViewSpec> = fc
               otherBytesPerSecond: w.other,
               milliCpu: w.milliCpu,
               memoryBytes: w.memoryBytes,
+              tx: w.tx,
+              rx: w.rx,
             })),
         ),
       ),
@@ -69,6 +77,11 @@ export const arbitrarySpec: fc.Arbitrary<ViewSpec> = fc
           server: fc.constantFrom(...keys),
           bytesPerSecond: fc.constantFrom(0, 10, 40_000, 125_000, 1e6, 7.5e6, 1e9),
           confidence: fc.constantFrom(0, 0.25, 0.6, 1, 1),
+          routing: fc.constantFrom('random', 'random', 'random', 'same-node', 'same-zone', 'pinned'),
+          pins: fc.dictionary(fc.constantFrom(...nodeNames), fc.constantFrom(0.1, 0.25, 0.5), {
+            maxKeys: 2,
+            noNullPrototype: true,
+          }),
         }),
         { maxLength: 14 },
       ),
@@ -93,7 +106,16 @@ export const arbitraryPlannedSpec: fc.Arbitrary<ViewSpec> = arbitrarySpec.chain(
     })),
 );
 
-/** Without requests there is room for everybody. */
+/** Without requests, links and taints: room for everybody everywhere. */
 export function roomy(spec: ViewSpec): ViewSpec {
-  return { ...spec, workloads: spec.workloads.map((w) => ({ ...w, milliCpu: 0, memoryBytes: 0 })) };
+  return {
+    ...spec,
+    nodes: spec.nodes.map(({ name, live = true, zone, region }) => ({
+      name,
+      live,
+      ...(zone === undefined ? {} : { zone }),
+      ...(region === undefined ? {} : { region }),
+    })),
+    workloads: spec.workloads.map((w) => ({ ...w, milliCpu: 0, memoryBytes: 0 })),
+  };
 }

@@ -19,7 +19,7 @@ export function naiveScores(
 
   const silent = cluster.traffic === 0 || !spec.edges.some((e) => e.client === workloadKey || e.server === workloadKey);
   const worth = (name: string): number => {
-    if (!cluster.isKnown(name)) return 0;
+    if (!cluster.isKnown(name) || cluster.node(name)!.avoided === true) return 0;
     const zone = cluster.node(name)!.zone;
     if (cluster.own((n) => n === name) >= share(settings.maxReplicaShare, cluster.replicas)) return 0;
     if (zone !== undefined && zones.size > 1) {
@@ -36,23 +36,26 @@ export function naiveScores(
       ? 0
       : Math.min(
           1,
-          cluster.floor * (cluster.near(name) + settings.lookAhead * cluster.nodeWeight(name) * cluster.future(name)),
+          cluster.floor *
+            cluster.scarcity *
+            (cluster.near(name) + settings.lookAhead * cluster.nodeWeight(name) * cluster.future(name)),
         );
   };
-  const off = (name: string): number =>
-    planState === undefined || isPlanned || !cluster.isKnown(name)
-      ? 0
-      : (planState === 'listed' ? 0.25 : 0.5) * cluster.overReserved(name);
+  const off = (name: string): number => {
+    if (isPlanned || !cluster.isKnown(name)) return 0;
+    const kept = planState === undefined ? 0 : (planState === 'listed' ? 0.25 : 0.5) * cluster.overReserved(name);
+    const local = silent ? 0 : (cluster.now((n) => n === name) * cluster.traffic) / cluster.replicas;
+    return Math.min(1, kept + settings.headroomPenalty * cluster.fullness(name, local));
+  };
   const all = candidates.map((name) => worth(name) - off(name));
-  const least = Math.min(...all);
-  const span = Math.max(1, Math.max(...all) - least);
+  const least = Math.max(Math.min(...all), Math.max(...all) - 1);
   const isSlight = (name: string): boolean =>
     !isPlanned && cluster.isKnown(name) && (silent || cluster.gain(name) < settings.minGain - 1e-9);
   const values = candidates.map((name, i) => (isSlight(name) ? Math.max(least, -off(name)) : all[i]!));
   return new Map(
     candidates.map((name, i) => [
       name,
-      cluster.isKnown(name) ? Math.floor(((values[i]! - least) / span) * settings.scoreRange + 0.5 + 1e-9) : 0,
+      cluster.isKnown(name) ? Math.floor((values[i]! - least) * settings.scoreRange + 0.5 + 1e-9) : 0,
     ]),
   );
 }
@@ -92,6 +95,27 @@ class NaiveCluster {
     return Math.min(1, this.traffic / this.replicas / floorBytesPerSecond);
   }
 
+  /** What traffic counts for while room is scarce. */
+  get scarcity(): number {
+    const { workloads, nodes } = this.#spec;
+    const talking = workloads.filter((w) => !this.#isGone(w.key) && this.#trafficOf(w.key) > 0);
+    const traffic = talking.reduce((sum, w) => sum + this.#trafficOf(w.key), 0);
+    const factors = (['milliCpu', 'memoryBytes'] as const).map((resource) => {
+      const request = this.#workload(this.#key)[resource] ?? 0;
+      const asked = talking.reduce((sum, w) => sum + this.#replicasOf(w.key) * (w[resource] ?? 0), 0);
+      const toCome = workloads.reduce(
+        (sum, w) => sum + (this.#isGone(w.key) ? 0 : this.#toCome(w.key)) * (w[resource] ?? 0),
+        0,
+      );
+      const free = nodes.reduce((sum, n) => sum + (n.live === false ? 0 : (n[resource]?.[1] ?? Infinity)), 0);
+      if (request === 0 || asked === 0 || toCome === 0) return 1;
+      const pressure = Math.min(1, (1.5 * toCome) / free);
+      const worth = Math.min(1, this.traffic / this.replicas / request / (0.5 * (traffic / asked)));
+      return 1 - pressure * (1 - worth);
+    });
+    return Math.min(...factors);
+  }
+
   node(name: string): ViewSpec['nodes'][number] | undefined {
     return this.#spec.nodes.find((node) => node.name === name);
   }
@@ -114,22 +138,36 @@ class NaiveCluster {
     return (this.#workload(this.#key).target?.[name] ?? 0) - this.own((n) => n === name);
   }
 
-  now(domain: Domain): number {
+  now(domain: Domain, level: 'node' | 'zone' | 'region' = 'node'): number {
     const a = this.own(domain);
+    const R = this.replicas;
+    const plain = (there: number): number => Math.min((a + 1) / R, there) - Math.min(a / R, there);
     let sum = 0;
-    for (const b of this.peers) {
+    for (const edge of this.#edgesOf(this.#key)) {
+      const asClient = edge.client === this.#key;
+      const b = asClient ? edge.server : edge.client;
+      if (b === this.#key || this.#isGone(b)) continue;
       const there = this.#placedIn(b, domain) / this.#replicasOf(b);
-      const gain = Math.min((a + 1) / this.replicas, there) - Math.min(a / this.replicas, there);
-      sum += this.#weight(this.#key, b) * gain;
+      const weight = edge.bytesPerSecond * Math.fround(edge.confidence ?? 1);
+      const stays = edge.routing === 'same-node' || (edge.routing === 'same-zone' && level !== 'node');
+      if (edge.routing === 'pinned' && asClient) {
+        const pins = Object.entries(edge.pins ?? {}).filter(([node]) => domain(node));
+        sum += weight * plain(pins.reduce((part, [, share]) => part + Math.fround(share), 0));
+      } else if (!stays) sum += weight * plain(there);
+      else if (!asClient) sum += a > 0 ? 0 : weight * Math.min(1 / R, there);
+      else if (there > 0) {
+        const load = (a + 1) / R / there;
+        sum += (weight * (1 - 0.5 * Math.min(1, Math.max(0, (load - 1.5) / 1.5)))) / R;
+      }
     }
-    return (this.replicas / this.traffic) * sum;
+    return (R / this.traffic) * sum;
   }
 
   near(name: string): number {
     const { zone, region } = this.node(name)!;
     const gNode = this.now((n) => n === name);
-    const gZone = zone === undefined ? gNode : this.now((n) => this.node(n)!.zone === zone);
-    const gRegion = region === undefined ? gZone : this.now((n) => this.node(n)!.region === region);
+    const gZone = zone === undefined ? gNode : this.now((n) => this.node(n)!.zone === zone, 'zone');
+    const gRegion = region === undefined ? gZone : this.now((n) => this.node(n)!.region === region, 'region');
     const w = this.#settings.levelWeights;
     return gNode * w.node + (gZone - gNode) * w.zone + (gRegion - gZone) * w.region;
   }
@@ -138,8 +176,8 @@ class NaiveCluster {
   gain(name: string): number {
     const { zone, region } = this.node(name)!;
     const onNode = this.now((n) => n === name) + this.#settings.lookAhead * this.future(name);
-    const inZone = zone === undefined ? 0 : this.now((n) => this.node(n)!.zone === zone);
-    const inRegion = region === undefined ? 0 : this.now((n) => this.node(n)!.region === region);
+    const inZone = zone === undefined ? 0 : this.now((n) => this.node(n)!.zone === zone, 'zone');
+    const inRegion = region === undefined ? 0 : this.now((n) => this.node(n)!.region === region, 'region');
     return Math.max(onNode, inZone, inRegion);
   }
 
@@ -151,14 +189,15 @@ class NaiveCluster {
   }
 
   future(name: string): number {
+    const weightOf = (b: string): number => this.#weight(this.#key, b, (edge) => this.#isChance(edge));
     const awaited = this.#heaviest(
-      this.#key,
       this.peers.filter((b) => this.#toCome(b) > 0),
+      weightOf,
     );
     let sum = 0;
     const need = { milliCpu: 0, memoryBytes: 0 };
     for (const b of awaited) {
-      const k = this.#weight(this.#key, b) / this.traffic;
+      const k = weightOf(b) / this.traffic;
       const replicasB = this.#replicasOf(b);
       const q = 1 / replicasB;
       const toCome = this.#toCome(b);
@@ -185,7 +224,7 @@ class NaiveCluster {
       const all = quanta(s1 - y);
       const filled = all === before ? 0 : Math.min(1, ((s1 - y) * replicasB - before) / (all - before));
       const open = (filled * Math.max(0, toCome - elsewhere)) / replicasB;
-      sum += k * (riding + opening * open) * this.#draw(b, name, s1);
+      sum += k * (riding + opening * open) * this.#draw(b, name, s1, weightOf(b));
       need.milliCpu += (this.#workload(b).milliCpu ?? 0) * needed * Math.min(1, 4 * k);
       need.memoryBytes += (this.#workload(b).memoryBytes ?? 0) * needed * Math.min(1, 4 * k);
     }
@@ -211,15 +250,26 @@ class NaiveCluster {
     return Math.min(1, Math.max(0, ...over));
   }
 
+  /** The penalty for a link that goes over 60 % with the pod. */
+  fullness(name: string, local: number): number {
+    const { link } = this.node(name)!;
+    if (link === undefined) return 0;
+    const { tx = 0, rx = 0 } = this.#workload(this.#key);
+    const used = Math.max(link[1] + tx - local, link[2] + rx - local) / link[0];
+    const added = (Math.max(tx, rx) - local) / link[0];
+    if (used < 0.6 || added <= 0) return 0;
+    return Math.min(1, ((used - 0.6) / 0.3) ** 2) * Math.min(1, added / 0.005);
+  }
+
   /** How much of what draws a replica of b anywhere would draw it to the node, if one more pod stood there. */
-  #draw(b: string, name: string, s1: number): number {
+  #draw(b: string, name: string, s1: number, weight: number): number {
     const replicasB = this.#replicasOf(b);
     const traffic = this.#trafficOf(b);
     const others = this.#peersOf(b, true).filter(
       (p) => p !== this.#key && Object.keys(this.#workload(p).placed ?? {}).length <= 256,
     );
     const pull = (of: string): number =>
-      this.#heaviest(b, others).reduce((sum, p) => {
+      this.#heaviest(others, (p) => this.#weight(b, p)).reduce((sum, p) => {
         const there = this.#placedIn(p, (n) => n === of) / this.#replicasOf(p);
         return sum + ((this.#weight(b, p) * replicasB) / traffic) * Math.min(1 / replicasB, there);
       }, 0);
@@ -233,15 +283,15 @@ class NaiveCluster {
         (node.memoryBytes?.[1] ?? Infinity) >= request('memoryBytes'),
     );
     const most = Math.max(0, ...roomy.map((node) => pull(node.name)));
-    const beside = ((this.#weight(this.#key, b) * replicasB) / traffic) * Math.min(1 / replicasB, s1);
+    const beside = ((weight * replicasB) / traffic) * Math.min(1 / replicasB, s1);
     const here = pull(name) + beside;
     return here >= most ? 1 : (here / most) ** 2;
   }
 
   /** At most eight. */
-  #heaviest(of: string, peers: readonly string[]): string[] {
+  #heaviest(peers: readonly string[], weightOf: (peer: string) => number): string[] {
     return peers
-      .map((peer, i) => ({ peer, i, weight: this.#weight(of, peer) }))
+      .map((peer, i) => ({ peer, i, weight: weightOf(peer) }))
       .filter(({ weight }) => weight > 0)
       .sort((x, y) => y.weight - x.weight || x.i - y.i)
       .slice(0, 8)
@@ -290,9 +340,18 @@ class NaiveCluster {
     return edges.reduce((sum, e) => sum + e.bytesPerSecond, 0) + (this.#workload(key).otherBytesPerSecond ?? 0);
   }
 
-  #weight(a: string, b: string): number {
+  /** Whether its connections find any server; what pinned clients found is no matter of their servers. */
+  #isChance({ routing = 'random', server }: ViewSpec['edges'][number]): boolean {
+    return routing === 'random' || (routing === 'pinned' && server === this.#key);
+  }
+
+  #edgesOf(key: string): ViewSpec['edges'] {
+    return this.#spec.edges.filter((e) => e.client === key || e.server === key);
+  }
+
+  #weight(a: string, b: string, counts: (edge: ViewSpec['edges'][number]) => boolean = () => true): number {
     return this.#spec.edges
-      .filter((e) => (e.client === a && e.server === b) || (e.client === b && e.server === a))
+      .filter((e) => ((e.client === a && e.server === b) || (e.client === b && e.server === a)) && counts(e))
       .reduce((sum, e) => sum + e.bytesPerSecond * Math.fround(e.confidence ?? 1), 0);
   }
 }

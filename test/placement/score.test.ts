@@ -174,6 +174,52 @@ describe('peers to come', () => {
   });
 });
 
+test('beside soft preferences of its owner a pod has an eighth of the range', () => {
+  const view = buildView(SHOP);
+  const request = {
+    workload: view.names.workloadIndex.get(CART),
+    podUid: 'u',
+    candidates: everyNode(view),
+    soft: true,
+  };
+  expect(scoreNodes(view, request, SETTINGS).named.map((n) => n.score)).toEqual([10, 3, 1]);
+  expect(scoreNodes(view, request, placementSettings({ scoreRange: 10 })).named.map((n) => n.score)).toEqual([1]);
+  expect(explainScore(view, request, SETTINGS)).toMatchObject({ scoreRange: 10, soft: true });
+});
+
+describe('while room is scarce', () => {
+  const db = 'shop/StatefulSet/db';
+  /** Two workloads whose peer stands on n0; each asks for a core a replica, and `toCome` of the busy one are to come. */
+  const crowd = (toCome: number, free = 30_000): ViewSpec => ({
+    nodes: [0, 1].map((i) => ({ name: `n${i}`, milliCpu: [64_000, free] })),
+    workloads: [
+      { key: 'shop/Deployment/busy', replicas: 20, toCome, milliCpu: 1_000 },
+      { key: 'shop/Deployment/calm', replicas: 1, toCome: 0, milliCpu: 1_000 },
+      { key: db, placed: { n0: 1 } },
+    ],
+    edges: [
+      { client: 'shop/Deployment/busy', server: db, bytesPerSecond: 99e6 },
+      { client: 'shop/Deployment/calm', server: db, bytesPerSecond: 1e6 },
+    ],
+  });
+  const ofCalm = (spec: ViewSpec) => ask(spec, 'shop/Deployment/calm').byName['n0'];
+
+  test('a pod with little traffic for its size counts for less, as far as others are to come', () => {
+    expect(ofCalm(crowd(0))).toBe(80);
+    // 200 MB/s (both ends) for 21 cores: of half of that, 4.76 a core, calm has 0.21. Half of what is free is as good as asked for.
+    expect(ofCalm(crowd(20))).toBe(48);
+    expect(ofCalm(crowd(20, 5_000))).toBe(17);
+    expect(ofCalm(crowd(10, 1e9))).toBe(80);
+  });
+
+  test('one with its share of the traffic does not, nor one of which nobody knows what it asks for', () => {
+    expect(ask(crowd(20, 5_000), 'shop/Deployment/busy').byName['n0']).toBe(80);
+    const light = crowd(20, 5_000);
+    const workloads = light.workloads.map((w) => (w.key.endsWith('calm') ? { ...w, milliCpu: 0 } : w));
+    expect(ofCalm({ ...light, workloads })).toBe(80);
+  });
+});
+
 describe('limits', () => {
   const inZones = (placed: Record<string, number>, nodes: readonly string[]) =>
     ask(
@@ -186,6 +232,11 @@ describe('limits', () => {
       placementSettings({ maxZoneReplicaShare: 0.5 }),
       nodes,
     ).byName;
+
+  test('a node that somebody tainted PreferNoSchedule draws nobody', () => {
+    const nodes = SHOP.nodes.map((node) => ({ ...node, avoided: node.name === 'n1' }));
+    expect(ask({ ...SHOP, nodes }, CART).byName).toEqual({ n2: 24, n3: 8 });
+  });
 
   test('a zone that holds its share of the replicas gets nothing more, where there is another one', () => {
     expect(inZones({ n2: 3 }, ['n1', 'n3', 'n5'])).toHaveProperty('n1');
@@ -201,6 +252,53 @@ describe('limits', () => {
     expect(ask(spec(0.06), CART).byName['n1']).toBe(5);
     expect(ask(spec(0.04), CART).named).toEqual([]);
     expect(ask(spec(0.04), CART, placementSettings({ minGain: 0 })).byName['n1']).toBe(3);
+  });
+});
+
+describe('how connections find their server', () => {
+  const CLIENT = 'shop/Deployment/client';
+  /** One of two servers stands on n1, the other on n3; two clients are to come. */
+  const pair = (routing: 'random' | 'same-zone' | 'same-node', more: Partial<ViewSpec> = {}): ViewSpec => ({
+    ...SHOP,
+    workloads: [
+      { key: CLIENT, replicas: 2 },
+      { key: CART, replicas: 4, placed: { n1: 1, n3: 3 } },
+    ],
+    edges: [{ client: CLIENT, server: CART, bytesPerSecond: 2e6, routing }],
+    ...more,
+  });
+
+  test('by chance a client finds what part of the servers is there', () => {
+    // On n1 a quarter of them, half of what one client makes of the traffic; its zone has no more, the region all.
+    expect(ask(pair('random'), CLIENT).byName).toEqual({ n3: 80, n1: 44, n2: 16 });
+  });
+
+  test('on its node first, one server is enough, though it gets more than its share', () => {
+    // Twice its fair load: (2 - 1.5)/1.5 of a half less.
+    expect(ask(pair('same-node'), CLIENT).byName).toEqual({ n3: 80, n1: 68, n2: 21 });
+  });
+
+  test('in its zone first, the zone counts so, nodes as by chance', () => {
+    expect(ask(pair('same-zone'), CLIENT).byName).toEqual({ n3: 80, n1: 49, n2: 21 });
+  });
+
+  test('a server goes to a node that has clients and no server yet', () => {
+    const spec: ViewSpec = {
+      ...SHOP,
+      workloads: [
+        { key: CLIENT, replicas: 4, placed: { n1: 3, n3: 1 } },
+        { key: CART, replicas: 4, placed: { n1: 1 } },
+      ],
+      edges: [{ client: CLIENT, server: CART, bytesPerSecond: 8e6, routing: 'same-node' }],
+    };
+    expect(Object.keys(ask(spec, CART).byName)[0]).toBe('n3');
+    expect(ask(spec, CART).byName['n1']).toBeUndefined();
+  });
+
+  test('pinned, it counts where the traffic is, not where servers are', () => {
+    const spec = pair('random');
+    const edges = [{ ...spec.edges[0]!, routing: 'pinned' as const, pins: { n1: 1 } }];
+    expect(ask({ ...spec, edges }, CLIENT).byName).toEqual({ n1: 80, n2: 24, n3: 8 });
   });
 });
 
@@ -399,6 +497,32 @@ describe('properties', () => {
     );
   });
 
+  test('nor does it fill the link of the node', () => {
+    fc.assert(
+      fc.property(arbitrarySpec, fc.nat(), fc.nat(), (full, pickWorkload, pickNode) => {
+        const spec = { ...full, workloads: full.workloads.map((w) => ({ ...w, milliCpu: 0, memoryBytes: 0 })) };
+        const peers = spec.workloads.slice(1);
+        const live = spec.nodes.filter((n) => n.live !== false);
+        if (peers.length === 0 || live.length === 0) return;
+        const peer = peers[pickWorkload % peers.length]!;
+        const node = live[pickNode % live.length]!.name;
+        const wanted = (peer.replicas ?? 0) + 1;
+        const explained = (added: number) => {
+          const placed = { ...peer.placed, [node]: (peer.placed?.[node] ?? 0) + added };
+          const workloads = spec.workloads.map((w) => (w === peer ? { ...w, replicas: wanted, placed } : w));
+          const view = buildView({ ...spec, workloads });
+          const request = { workload: view.names.workloadIndex.get(A), podUid: 'u', candidates: everyNode(view) };
+          return explainScore(view, request, ALL_NAMED, everyNode(view)).nodes.find((n) => n.node === node);
+        };
+        const before = explained(0);
+        if (before?.link === undefined) return;
+        expect(explained(1)!.link!.used).toBeLessThanOrEqual(before.link.used + 1e-12);
+        expect(explained(1)!.link!.penalty).toBeLessThanOrEqual(before.link.penalty + 1e-12);
+      }),
+      RUNS,
+    );
+  });
+
   test('above the floor only proportions count', () => {
     fc.assert(
       fc.property(arbitrarySpec, fc.constantFrom(2, 3, 10, 1000), (spec, factor) => {
@@ -406,7 +530,15 @@ describe('properties', () => {
         const scaled: ViewSpec = {
           ...spec,
           edges: spec.edges.map((e) => ({ ...e, bytesPerSecond: e.bytesPerSecond * factor })),
-          workloads: spec.workloads.map((w) => ({ ...w, otherBytesPerSecond: (w.otherBytesPerSecond ?? 0) * factor })),
+          nodes: spec.nodes.map(({ link, ...node }) =>
+            link === undefined ? node : { ...node, link: [link[0] * factor, link[1] * factor, link[2] * factor] },
+          ),
+          workloads: spec.workloads.map((w) => ({
+            ...w,
+            otherBytesPerSecond: (w.otherBytesPerSecond ?? 0) * factor,
+            tx: (w.tx ?? 0) * factor,
+            rx: (w.rx ?? 0) * factor,
+          })),
         };
         expect(ask(scaled, A, settings).byName).toEqual(ask(spec, A, settings).byName);
       }),
@@ -472,6 +604,9 @@ test.each([
   [{ maxZoneReplicaShare: 1.5 }, 'maxZoneReplicaShare'],
   [{ lookAhead: -1 }, 'lookAhead'],
   [{ minGain: NaN }, 'minGain'],
+  [{ headroomPenalty: 2 }, 'headroomPenalty'],
+  [{ softShare: 0 }, 'softShare'],
+  [{ maxLinkUse: 0 }, 'maxLinkUse'],
   [{ floorBytesPerSecond: NaN }, 'floorBytesPerSecond'],
   [{ levelWeights: { node: 0.1, zone: 0.3, region: 0.1 } }, 'levelWeights'],
 ])('settings that cannot be used are refused by name: %j', (given, name) => {

@@ -128,6 +128,19 @@ describe('pods that were bound', () => {
     bind('agent', 'not', 'n1', 'DaemonSet');
     expect(Object.values(pods.counts).reduce((a, b) => a + b)).toBe(0);
   });
+
+  test('are remembered, each with what became of it', () => {
+    bind('cart', 'in time', 'n1');
+    bind('cart', 'not', 'n1');
+    made++;
+    const given = pod('cart', 'n1');
+    see(undefined, given);
+    made++;
+    const fresh = pod('cart', 'n1');
+    see({ ...fresh, node: undefined }, fresh);
+    const outcomes = ['uid-1', 'uid-2', 'uid-3', 'uid-4', 'uid-5'].map((uid) => pods.outcomeOf(uid));
+    expect(outcomes).toEqual(['followed', 'not_asked', 'given', 'settling', undefined]);
+  });
 });
 
 describe('kube-scheduler that asks no more', () => {

@@ -1,3 +1,5 @@
+import { ROUTINGS, type RoutingClass } from '../../scheduler/placement/routing.ts';
+import { scarcitiesOf } from '../../scheduler/placement/scarcity.ts';
 import { reservedRoom } from '../../scheduler/placement/target.ts';
 import type { NameTables, PlacementView } from '../../scheduler/placement/view.ts';
 
@@ -12,6 +14,9 @@ export interface ViewSpec {
     milliCpu?: readonly [all: number, free: number];
     memoryBytes?: readonly [all: number, free: number];
     freePods?: number;
+    avoided?: boolean;
+    /** Bytes per second; left out: the link is not known. */
+    link?: readonly [capacity: number, sent: number, received: number];
   }[];
   /** `placed`: node name -> replicas there. `replicas` defaults to what is placed, at least 1; `toCome` to those that are not placed. */
   readonly workloads: readonly {
@@ -23,10 +28,21 @@ export interface ViewSpec {
     toCome?: number;
     milliCpu?: number;
     memoryBytes?: number;
+    /** What one replica sends and receives. */
+    tx?: number;
+    rx?: number;
     /** Node name -> replicas that the plan wants there. */
     target?: Readonly<Record<string, number>>;
   }[];
-  readonly edges: readonly { client: string; server: string; bytesPerSecond: number; confidence?: number }[];
+  readonly edges: readonly {
+    client: string;
+    server: string;
+    bytesPerSecond: number;
+    confidence?: number;
+    routing?: RoutingClass;
+    /** Of a pinned edge, at its client: node name -> share of the traffic. */
+    pins?: Readonly<Record<string, number>>;
+  }[];
   /** "namespace/Kind/name" of a ReplicaSet, Job, ... -> key of its workload. */
   readonly owners?: Readonly<Record<string, string>>;
   readonly hasUnits?: boolean;
@@ -34,6 +50,8 @@ export interface ViewSpec {
   /** undefined: there is no plan. */
   readonly planVersion?: number;
 }
+
+type Pins = readonly (readonly [node: number, share: number])[];
 
 export function buildView(spec: ViewSpec): PlacementView {
   const nodes = spec.nodes.map((node) => node.name);
@@ -53,13 +71,19 @@ export function buildView(spec: ViewSpec): PlacementView {
   };
 
   const placed = spec.workloads.map((workload) => entriesOf(workload.placed, nodeIndex));
-  const peers = spec.workloads.map(() => [] as { peer: number; client: 0 | 1; bytes: number; confidence: number }[]);
+  const peers = spec.workloads.map(
+    () => [] as { peer: number; client: 0 | 1; bytes: number; confidence: number; routing: number; pins: Pins }[],
+  );
   for (const edge of spec.edges) {
     const client = mustGet(workloadIndex, edge.client);
     const server = mustGet(workloadIndex, edge.server);
-    const figures = { bytes: edge.bytesPerSecond, confidence: edge.confidence ?? 1 };
-    peers[client]!.push({ peer: server, client: 1, ...figures });
-    if (client !== server) peers[server]!.push({ peer: client, client: 0, ...figures });
+    const routing = edge.routing === undefined ? 0 : ROUTINGS.indexOf(edge.routing);
+    const figures = { bytes: edge.bytesPerSecond, confidence: edge.confidence ?? 1, routing };
+    const pins = Object.entries(edge.pins ?? {}).map(([node, part]) => [mustGet(nodeIndex, node), part] as const);
+    peers[client]!.push({ peer: server, client: 1, ...figures, pins });
+    // What servers are found is their clients' matter.
+    const back = edge.routing === 'pinned' ? { ...figures, routing: 0 } : figures;
+    if (client !== server) peers[server]!.push({ peer: client, client: 0, ...back, pins: [] });
   }
   // As views have them: entries of a peer side by side, its client's first.
   for (const row of peers) row.sort((a, b) => a.peer - b.peer || b.client - a.client);
@@ -72,7 +96,7 @@ export function buildView(spec: ViewSpec): PlacementView {
   const targets = spec.workloads.map((workload) => entriesOf(workload.target, nodeIndex));
   const ofNode = (figure: (node: ViewSpec['nodes'][number]) => number | undefined): Float64Array =>
     Float64Array.from(spec.nodes, (node) => figure(node) ?? Infinity);
-  const view = {
+  const columns = {
     version: spec.version ?? 1,
     builtAtMs: 0,
     names,
@@ -87,6 +111,13 @@ export function buildView(spec: ViewSpec): PlacementView {
     freeMilliCpu: ofNode((node) => node.milliCpu?.[1]),
     freeMemoryBytes: ofNode((node) => node.memoryBytes?.[1]),
     freePods: ofNode((node) => node.freePods),
+    nodeAvoided: Uint8Array.from(spec.nodes, (node) => (node.avoided === true ? 1 : 0)),
+    nodeLink: ofNode((node) => node.link?.[0]),
+    nodeTx: Float64Array.from(spec.nodes, (node) => node.link?.[1] ?? 0),
+    nodeRx: Float64Array.from(spec.nodes, (node) => node.link?.[2] ?? 0),
+    hasLinks: spec.nodes.some((node) => node.link !== undefined),
+    txBytesPerSecond: Float64Array.from(spec.workloads, (workload) => workload.tx ?? 0),
+    rxBytesPerSecond: Float64Array.from(spec.workloads, (workload) => workload.rx ?? 0),
     replicas,
     toCome: Int32Array.from(spec.workloads, ({ key, toCome }, w) =>
       key.includes('/DaemonSet/') ? 0 : (toCome ?? replicas[w]! - sumOf(placed[w]!)),
@@ -102,17 +133,29 @@ export function buildView(spec: ViewSpec): PlacementView {
     peerClient: Uint8Array.from(flatPeers, (entry) => entry.client),
     peerBytesPerSecond: Float64Array.from(flatPeers, (entry) => entry.bytes),
     peerConfidence: Float32Array.from(flatPeers, (entry) => entry.confidence),
+    peerSource: new Uint8Array(flatPeers.length),
+    peerRouting: Uint8Array.from(flatPeers, (entry) => entry.routing),
+    pinStart: starts(flatPeers.map((entry) => entry.pins)),
+    pinNode: Int32Array.from(
+      flatPeers.flatMap((entry) => entry.pins),
+      ([node]) => node,
+    ),
+    pinShare: Float32Array.from(
+      flatPeers.flatMap((entry) => entry.pins),
+      ([, part]) => part,
+    ),
     otherBytesPerSecond: Float64Array.from(spec.workloads, (workload) => workload.otherBytesPerSecond ?? 0),
     hasUnits: spec.hasUnits ?? true,
     target: undefined,
   };
+  const view = { ...columns, scarcities: scarcitiesOf(columns) };
   if (spec.planVersion === undefined) return view;
-  const columns = {
+  const wanted = {
     start: starts(targets),
     node: Int32Array.from(targets.flat(), ([node]) => node),
     count: Int32Array.from(targets.flat(), ([, count]) => count),
   };
-  return { ...view, target: { version: spec.planVersion, ...columns, ...reservedRoom(view, columns) } };
+  return { ...view, target: { version: spec.planVersion, ...wanted, ...reservedRoom(view, wanted) } };
 }
 
 function entriesOf(

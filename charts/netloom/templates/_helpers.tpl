@@ -67,6 +67,16 @@ imagePullSecrets:
 {{- if or .Values.reports.insecure .Values.reports.tls.schedulerSecret -}}true{{- end -}}
 {{- end -}}
 
+{{/* Not given is the program's default. */}}
+{{- define "netloom.tellsEvents" -}}
+{{- if ne (dig "eventsUpToNodes" 1 .Values.scheduler.config | int) 0 -}}true{{- end -}}
+{{- end -}}
+
+{{/* A host of a URL. */}}
+{{- define "netloom.urlHost" -}}
+{{- if contains ":" . -}}[{{ . }}]{{- else -}}{{ . }}{{- end -}}
+{{- end -}}
+
 {{- define "netloom.agentsAddress" -}}
 {{ include "netloom.scheduler" . }}.{{ .Release.Namespace }}.svc:{{ .Values.scheduler.service.agentsPort }}
 {{- end -}}
@@ -78,6 +88,9 @@ Argument: dict of the root and the HOST:PORT at which kube-scheduler reaches us.
 {{- define "netloom.extenderEntry" -}}
 {{- $tls := .root.Values.extender.tls -}}
 - urlPrefix: {{ ternary "https" "http" (ne $tls.secret "") }}://{{ .address }}
+  {{- if .root.Values.scheduler.config.maxLinkUse }}
+  filterVerb: filter
+  {{- end }}
   prioritizeVerb: prioritize
   weight: {{ div 80 (int (default 80 .root.Values.scheduler.config.scoreRange)) }}
   nodeCacheCapable: true
@@ -94,8 +107,41 @@ Argument: dict of the root and the HOST:PORT at which kube-scheduler reaches us.
 {{- end }}
 {{- end -}}
 
-{{/* What the schema cannot say. */}}
+{{/* What the schema cannot say, or not in words. */}}
 {{- define "netloom.check" -}}
+{{- include "netloom.checkOptions" . -}}
+{{- if not (regexMatch "^[a-z]" (include "netloom.fullname" .)) -}}
+{{- fail (printf "objects would be named %s-...: names of Services begin with a letter; set fullnameOverride" (include "netloom.fullname" .)) -}}
+{{- end -}}
+{{- range $component := list "scheduler" "agent" -}}
+{{- $values := get $.Values $component -}}
+{{- range $key, $_ := include "netloom.labels" (list $ $component) | fromYaml -}}
+{{- if hasKey $values.podLabels $key -}}
+{{- fail (printf "%s.podLabels: the chart itself sets %s" $component $key) -}}
+{{- end -}}
+{{- end -}}
+{{- range $key, $_ := $values.podAnnotations -}}
+{{- if hasPrefix "checksum/" $key -}}
+{{- fail (printf "%s.podAnnotations: the chart itself sets %s" $component $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.scheduler.service -}}
+{{- if eq (int .extenderPort) (int .agentsPort) -}}
+{{- fail (printf "scheduler.service.extenderPort and agentsPort are both %d: two ports of one Service" (int .agentsPort)) -}}
+{{- end -}}
+{{- end -}}
+{{- if le (include "netloom.amount" .Values.scheduler.persistence.size | float64) 0.0 -}}
+{{- fail "scheduler.persistence.size must be above 0" -}}
+{{- end -}}
+{{- if eq .Values.kubeScheduler.schedulerName "default-scheduler" -}}
+{{- fail "kubeScheduler.schedulerName: default-scheduler is the name of your cluster's own; two would place the same pods" -}}
+{{- end -}}
+{{- with .Values.agent.pins -}}
+{{- if and .enabled (not (contains "bpf" (.hostPath | dir | base))) -}}
+{{- fail (printf "agent.pins.hostPath is %s: agents would see all of %s. Name a folder of our own right below the host's bpffs, such as /sys/fs/bpf/netloom (another bpffs has \"bpf\" in its name)" .hostPath (dir .hostPath)) -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.reports -}}
 {{- if and .insecure (or .tls.schedulerSecret .tls.agentSecret) -}}
 {{- fail "reports.insecure contradicts reports.tls: choose plain text or TLS" -}}

@@ -9,11 +9,12 @@ const HOST_SKEW = 3;
 const ZONE_SKEW = 5;
 
 /**
- * kube-scheduler 1.37 with its default profile, in its own integer arithmetic: NodeResourcesFit (LeastAllocated, with 100m and 200Mi
- * for containers that ask for nothing), NodeResourcesBalancedAllocation (how much the pod improves the balance; 1.35 scored the
- * balance itself), PodTopologySpread with the system's default constraints. Every feasible node is scored. Not modelled, as the
- * records do not have it: taints and tolerations, node and pod affinity, constraints of the pods' own, image locality, volumes,
- * extended resources. All of these are equal on all nodes where they are not used.
+ * kube-scheduler 1.37 with its default profile, in its own integer arithmetic: NodeResourcesFit (LeastAllocated, with
+ * 100m and 200Mi for containers that ask for nothing), NodeResourcesBalancedAllocation (how much the pod improves the
+ * balance; 1.35 scored the balance itself), PodTopologySpread with the system's default constraints. Every feasible
+ * node is scored. Not modelled: taints PreferNoSchedule, preferred node affinity, affinity between pods, constraints
+ * of the pods' own, image locality, extended resources, volumes. All of these are equal on all nodes where they are
+ * not used.
  */
 export class KubeScores implements DefaultScores {
   readonly whole = true;
@@ -82,7 +83,7 @@ export class KubeScores implements DefaultScores {
       // PreScore skips pods without requests.
       const balanced = bestEffort
         ? 0
-        : improvement(cpu - freeMilliCpu[n]!, milliCpu, cpu, memory - freeMemoryBytes[n]!, memoryBytes, memory);
+        : balancedAllocation(cpu - freeMilliCpu[n]!, milliCpu, cpu, memory - freeMemoryBytes[n]!, memoryBytes, memory);
       totals[c] = WEIGHTS.fit * fit + WEIGHTS.balanced * balanced;
     }
     const group = cluster.spread.of[pod]!;
@@ -139,7 +140,7 @@ export class KubeScores implements DefaultScores {
 }
 
 /** least_allocated.go: the mean over the resources that the node has. */
-function leastAllocated(cpu: number, cpuOf: number, memory: number, memoryOf: number): number {
+export function leastAllocated(cpu: number, cpuOf: number, memory: number, memoryOf: number): number {
   if (cpuOf === 0 && memoryOf === 0) return 0;
   if (memoryOf === 0) return free(cpu, cpuOf);
   if (cpuOf === 0) return free(memory, memoryOf);
@@ -151,7 +152,7 @@ function free(requested: number, capacity: number): number {
 }
 
 /** balanced_allocation.go, balancedResourceScorer. */
-function improvement(
+export function balancedAllocation(
   usedCpu: number,
   cpu: number,
   cpuOf: number,
@@ -170,7 +171,10 @@ function balance(cpu: number, cpuOf: number, memory: number, memoryOf: number): 
   return Math.trunc((1 - deviation) * 100);
 }
 
-/** kube-scheduler's list of nodes takes one of each zone in turn (backend/cache/node_tree.go): place of each node in it. */
+/**
+ * kube-scheduler's list of nodes takes one of each zone in turn (backend/cache/node_tree.go): place of each node in
+ * it.
+ */
 function listOrder(nodeZone: Int32Array): Int32Array {
   const zones = new Map<number, number[]>();
   nodeZone.forEach((zone, n) => zones.set(zone, [...(zones.get(zone) ?? []), n]));

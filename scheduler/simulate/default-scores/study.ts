@@ -2,8 +2,9 @@ import type { Moment } from '../moment.ts';
 import type { DefaultScores } from './default-scores.ts';
 
 /**
- * The model of placement-study.md §1, without rounding: LeastAllocated 50 (free CPU + free memory), BalancedAllocation
- * 100 (1 - |used CPU - used memory| / 2), both with the pod there, and twice PodTopologySpread 100 (max + min - x) / max.
+ * The model of placement-study.md §1, without rounding: LeastAllocated 50 (free CPU + free memory),
+ * BalancedAllocation 100 (1 - |used CPU - used memory| / 2), both with the pod there, and twice PodTopologySpread 100
+ * (max + min - x) / max.
  */
 export const STUDY_SCORES: DefaultScores = {
   whole: false,

@@ -93,7 +93,8 @@ interface Service {
 }
 
 /**
- * A cluster like M3 of any size, placed as a scheduler that spreads would have placed it. The same options give the same cluster.
+ * A cluster like M3 of any size, placed as a scheduler that spreads would have placed it. The same options give the
+ * same cluster.
  * @throws NetloomError CONFIG_INVALID
  */
 export function generateCluster(given: Partial<GenerateOptions>): GeneratedCluster {
@@ -103,7 +104,11 @@ export function generateCluster(given: Partial<GenerateOptions>): GeneratedClust
   const services = drawServices(options, nodes, random);
   const pairs = drawPairs(options, services, random);
   return {
-    records: [...nodes.map(nodeRecord), ...daemonSetRecords(options, nodes), ...serviceRecords(services, nodes, options, random)],
+    records: [
+      ...nodes.map(nodeRecord),
+      ...daemonSetRecords(options, nodes),
+      ...serviceRecords(services, nodes, options, random),
+    ],
     traffic: trafficRows(options, services, pairs, random),
   };
 }
@@ -156,7 +161,10 @@ function drawServices(options: GenerateOptions, nodes: readonly GeneratedNode[],
   const capacity = (pick: (node: GeneratedNode) => number): number => nodes.reduce((sum, node) => sum + pick(node), 0);
   const factor = (shares: readonly number[], amount: number): number =>
     Math.max(0, amount) / shares.reduce((sum, share, s) => sum + share * replicas[s]!, 0);
-  const milliCpuOf = factor(cpu, options.cpu * capacity((node) => node.milliCpu) - ofDaemons * DAEMON_REQUESTS.milliCpu);
+  const milliCpuOf = factor(
+    cpu,
+    options.cpu * capacity((node) => node.milliCpu) - ofDaemons * DAEMON_REQUESTS.milliCpu,
+  );
   const memoryOf = factor(
     memory,
     options.memory * capacity((node) => node.memoryBytes) - ofDaemons * DAEMON_REQUESTS.memoryBytes,

@@ -1,6 +1,6 @@
 /**
- * What is known of a production cluster, ByteDance's M3 (scheduler/cluster/affinity-dataset.ts), as shapes from which clusters of any
- * size are drawn: counts by value, and curves of value by rank.
+ * What is known of a production cluster, ByteDance's M3 (scheduler/cluster/affinity-dataset.ts), as shapes from which
+ * clusters of any size are drawn: counts by value, and curves of value by rank.
  */
 
 /** Replicas of a service: [replicas, how many of the 547 services]. */

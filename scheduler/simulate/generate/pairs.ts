@@ -10,8 +10,8 @@ export interface GeneratedPair {
 }
 
 /**
- * Connected groups of services: the degrees of M3, each service attached to one with room for more peers, better connected ones
- * first (preferential attachment); what room is left is filled at random.
+ * Connected groups of services: the degrees of M3, each service attached to one with room for more peers, better
+ * connected ones first (preferential attachment); what room is left is filled at random.
  * @param groups services by group; those of a group find their peers within it
  * @param degreeFactor stretches all degrees
  */
@@ -68,7 +68,8 @@ function linkGroup(
     if (isLinked(i, j)) vain++;
     else link(i, j);
   }
-  // Room is left at hubs that are linked with each other already. Half of it goes to services that have no room: their ends count too.
+  // Room is left at hubs that are linked with each other already. Half of it goes to services that have no room:
+  // their ends count too.
   let left = 0;
   for (let i = 0; i < services.length; i++) left += room.get(i);
   for (let i = 0, more = Math.floor(left / 2), vain = 0; more > 0 && vain < 20 * services.length;) {

@@ -5,8 +5,8 @@ import { shuffle, type Random } from '../random.ts';
 const CHOICES = 12;
 
 /**
- * Puts pods where a scheduler that spreads would, roughly and in constant time a pod: all in random order, each on the best
- * of a few random nodes that have room; of all nodes, where none of these has.
+ * Puts pods where a scheduler that spreads would, roughly and in constant time a pod: all in random order, each on
+ * the best of a few random nodes that have room; of all nodes, where none of these has.
  * @returns node index by service and replica, -1: no node has room
  */
 export function spreadPods(

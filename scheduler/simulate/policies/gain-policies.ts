@@ -69,8 +69,9 @@ export class ProductPolicy extends PeerPolicy {
 }
 
 /**
- * For each pod on the node the traffic between its workload and the arriving one's, divided by the best candidate's sum: as in the
- * re-implementation of NetMARKS in github.com/Cloudslab/TraDE (NetMARKS_v3.py); the authors published none.
+ * For each pod on the node the traffic between its workload and the arriving one's, divided by the best candidate's
+ * sum: as in the re-implementation of NetMARKS in github.com/Cloudslab/TraDE (NetMARKS_v3.py); the authors published
+ * none.
  */
 export class NetmarksPolicy extends PeerPolicy {
   protected term(_moment: Moment, _node: number, placedPeer: number): number {

@@ -1,7 +1,10 @@
 import type { Moment } from '../moment.ts';
 import { added, MinMarginalPolicy, type Scale } from './gain-policies.ts';
 
-/** Weight of what is still to come, and how much of a node's free room counts as room for it (placement-study.md §2.3). */
+/**
+ * Weight of what is still to come, and how much of a node's free room counts as room for it (placement-study.md
+ * §2.3).
+ */
 const BETA = 0.5;
 const ROOM = 0.12;
 

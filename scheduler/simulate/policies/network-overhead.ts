@@ -11,8 +11,9 @@ const OTHER_ZONE = 10;
 const OTHER_REGION = 20;
 
 /**
- * Cost of a node: for every dependency that the pod's workload calls, for every placed replica of it, the cost from the node to
- * that replica; whatever flows there. The best node gets 100, the worst 0. Its filter is left out: no maxNetworkCost is declared.
+ * Cost of a node: for every dependency that the pod's workload calls, for every placed replica of it, the cost from
+ * the node to that replica; whatever flows there. The best node gets 100, the worst 0. Its filter is left out: no
+ * maxNetworkCost is declared.
  */
 export class NetworkOverheadPolicy implements Policy {
   readonly #weight: number;

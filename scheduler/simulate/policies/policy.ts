@@ -1,9 +1,10 @@
 import type { Moment } from '../moment.ts';
 
 /**
- * default: kube-scheduler alone. netmarks: traffic with the pods on a node, divided by the best node's (INFOCOM 2021).
- * networkoverhead: the plugin of KEP-260, which knows who calls whom but not how much. product, min-marginal, look-ahead:
- * placement-study.md §2. netloom: the answer that the extender would give. netloom-plan: the same with a plan.
+ * default: kube-scheduler alone. netmarks: traffic with the pods on a node, divided by the best node's (INFOCOM
+ * 2021). networkoverhead: the plugin of KEP-260, which knows who calls whom but not how much. product, min-marginal,
+ * look-ahead: placement-study.md §2. netloom: the answer that the extender would give. netloom-plan: the same with a
+ * plan.
  */
 export const POLICIES = [
   'default',
@@ -21,7 +22,8 @@ export type PolicyName = (typeof POLICIES)[number];
 export interface Policy {
   /**
    * Adds weight x score to totals[c] of candidate moment.candidates[c].
-   * @param named set to 1 for candidates that an extender's answer names: kube-scheduler breaks ties among these at random
+   * @param named set to 1 for candidates that an extender's answer names: kube-scheduler breaks ties among these at
+   * random
    */
   score(moment: Moment, totals: Float64Array, named: Uint8Array): void;
 }

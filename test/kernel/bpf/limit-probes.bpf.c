@@ -27,6 +27,23 @@ int stamped(struct __sk_buff *skb)
 	return 100;
 }
 
+/* A test run that is repeated has one packet: as it comes out of a pod, and as it comes to an uplink, each time anew. */
+SEC("tc")
+int out_of_pod(struct __sk_buff *skb)
+{
+	bpf_skb_set_tstamp(skb, 0, BPF_SKB_TSTAMP_UNSPEC);
+	bpf_tail_call(skb, &under_test, 0);
+	return 100;
+}
+
+SEC("tc")
+int of_slot_1(struct __sk_buff *skb)
+{
+	bpf_skb_set_tstamp(skb, 1, BPF_SKB_TSTAMP_DELIVERY_MONO);
+	bpf_tail_call(skb, &under_test, 0);
+	return 100;
+}
+
 SEC("tc")
 int flow_hash(struct __sk_buff *skb)
 {

@@ -14,8 +14,13 @@ export function anotherObject(dir: string): string {
   );
   if (changed === text) throw new Error('from_pod was not found in limit.bpf.c');
   writeFileSync(source, changed);
-  const include = `/usr/include/${execFileSync('uname', ['-m'], { encoding: 'utf8' }).trim()}-linux-gnu`;
-  const flags = ['-target', 'bpf', '-mcpu=v3', '-O2', '-g', '-Wall', `-I${include}`, `-I${SOURCES}`];
-  execFileSync('clang', [...flags, '-c', source, '-o', object], { stdio: ['ignore', 'inherit', 'inherit'] });
+  compileLimit(source, object, SOURCES);
   return object;
+}
+
+/** As scripts/build-bpf.sh does. */
+export function compileLimit(source: string, object: string, headers: string): void {
+  const include = `/usr/include/${execFileSync('uname', ['-m'], { encoding: 'utf8' }).trim()}-linux-gnu`;
+  const flags = ['-target', 'bpf', '-mcpu=v3', '-O2', '-g', '-Wall', `-I${include}`, `-I${headers}`];
+  execFileSync('clang', [...flags, '-c', source, '-o', object], { stdio: ['ignore', 'inherit', 'inherit'] });
 }

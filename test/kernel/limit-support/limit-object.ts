@@ -39,6 +39,8 @@ export type Hook = 'from_pod' | 'to_pod' | 'leave';
 export interface Clock {
   readonly limitNs: bigint;
   readonly sparseNs: bigint;
+  /** Mode `htb`: of all that left the pod. */
+  readonly policeNs: bigint;
 }
 
 export interface Flow {
@@ -61,12 +63,10 @@ export class LimitObject {
     this.probes = probes;
   }
 
-  /** @param judgeSenders as for nodes with slots of mode `htb` */
-  static async load({ slots = 8, judgeSenders = false } = {}): Promise<LimitObject> {
+  static async load({ slots = 8 } = {}): Promise<LimitObject> {
     const probes = await loadBpf({ object: bpfObjectPath('limit-probes') });
     const object = await loadBpf({
       object: bpfObjectPath('limit'),
-      constants: { judge_senders: judgeSenders ? 1 : 0 },
       maxEntries: { limit_config: slots, limit_clock: slots, limit_flow: slots, limit_stat: slots },
     });
     return new LimitObject(object, probes);
@@ -96,18 +96,25 @@ export class LimitObject {
     return decodeSlotStat(this.#map('limit_stat').lookup(u32(slot))!);
   }
 
+  clearStat(slot: number): void {
+    const map = this.#map('limit_stat');
+    map.update(u32(slot), new Uint8Array(map.valueStride));
+  }
+
   clock(slot: number): Clock {
     const view = viewOf(this.#map('limit_clock').lookup(u32(slot))!);
     return {
       limitNs: view.getBigUint64(LIMIT_CLOCK.fields.limit_ns.offset, true),
       sparseNs: view.getBigUint64(LIMIT_CLOCK.fields.sparse_ns.offset, true),
+      policeNs: view.getBigUint64(LIMIT_CLOCK.fields.police_ns.offset, true),
     };
   }
 
-  setClock(slot: number, clock: Clock): void {
+  setClock(slot: number, { limitNs, sparseNs, policeNs = 0n }: Omit<Clock, 'policeNs'> & Partial<Clock>): void {
     const bytes = new Uint8Array(LIMIT_CLOCK.size);
-    viewOf(bytes).setBigUint64(LIMIT_CLOCK.fields.limit_ns.offset, clock.limitNs, true);
-    viewOf(bytes).setBigUint64(LIMIT_CLOCK.fields.sparse_ns.offset, clock.sparseNs, true);
+    viewOf(bytes).setBigUint64(LIMIT_CLOCK.fields.limit_ns.offset, limitNs, true);
+    viewOf(bytes).setBigUint64(LIMIT_CLOCK.fields.sparse_ns.offset, sparseNs, true);
+    viewOf(bytes).setBigUint64(LIMIT_CLOCK.fields.police_ns.offset, policeNs, true);
     this.#map('limit_clock').update(u32(slot), bytes);
   }
 

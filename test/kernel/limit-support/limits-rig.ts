@@ -43,7 +43,7 @@ export class LimitsRig {
   readonly bpffs = join(this.#dir.path, 'bpf');
   /** As --pins; limits are in the folder below. */
   readonly pins = join(this.bpffs, 'netloom');
-  readonly limitPins = join(this.pins, 'limits');
+  limitPins = join(this.pins, 'limits');
   readonly state = join(this.#dir.path, 'state');
   readonly snapshot = join(this.#dir.path, 'pods.json');
   readonly processes = new Processes();
@@ -55,6 +55,7 @@ export class LimitsRig {
     links: new Map<number, number>(),
   };
   #era = 0;
+  pinsArgs: readonly string[] = ['--pins', this.pins];
 
   constructor() {
     this.outside = this.node.addUplink();
@@ -64,6 +65,7 @@ export class LimitsRig {
   async remove(): Promise<void> {
     await this.processes.cleanup();
     unmountBpffs(this.bpffs);
+    unmountBpffs(join(this.state, 'bpf'));
     this.node.remove();
     this.#dir.remove();
   }
@@ -97,17 +99,23 @@ export class LimitsRig {
     renameSync(`${this.snapshot}.next`, this.snapshot);
   }
 
+  /** Agents are told no --pins: limits are on a bpffs of their own below the state folder. */
+  withoutPins(): void {
+    this.limitPins = join(this.state, 'bpf', 'limits');
+    this.pinsArgs = [];
+  }
+
   /** `netloom agent` in the node's namespace. */
   start(...more: string[]): Running {
     return this.processes.startProgram('nsenter', [
       ...[`--net=/run/netns/${this.node.name}`, BIN, 'agent', '--node', 'n1', '--log-format', 'json'],
-      ...['--scheduler', '127.0.0.1:1', '--snapshot', this.snapshot, '--pins', this.pins, '--state', this.state],
+      ...['--scheduler', '127.0.0.1:1', '--snapshot', this.snapshot, ...this.pinsArgs, '--state', this.state],
       ...more,
     ]);
   }
 
-  /** The limiting half alone. */
-  startChild(more: Partial<LimitsOptions> = {}): Running {
+  /** The limiting half alone. @param child limits-child.ts of another version */
+  startChild(more: Partial<LimitsOptions> = {}, child = CHILD): Running {
     const options: Omit<LimitsOptions, 'logger'> = {
       node: 'n1',
       purpose: 'enforce',
@@ -118,14 +126,14 @@ export class LimitsRig {
     };
     return this.processes.startProgram('nsenter', [
       ...[`--net=/run/netns/${this.node.name}`, process.execPath, '--disable-warning=ExperimentalWarning'],
-      ...[CHILD, JSON.stringify(options)],
+      ...[child, JSON.stringify(options)],
     ]);
   }
 
   detach(): Promise<Ended> {
     return this.processes.program('nsenter', [
       ...[`--net=/run/netns/${this.node.name}`, BIN, 'agent', '--detach'],
-      ...['--pins', this.pins, '--state', this.state],
+      ...[...this.pinsArgs, '--state', this.state],
     ]);
   }
 
@@ -296,7 +304,7 @@ export class LimitsRig {
   }
 
   mapsDirs(): string[] {
-    return list(this.limitPins).filter((path) => !path.endsWith('/links'));
+    return list(this.limitPins).filter((path) => /\/maps_[^/]*$/.test(path));
   }
 
   maps(): string[] {

@@ -41,6 +41,16 @@ export class Node {
     return sh(this.name, command);
   }
 
+  /** A namespace of this node's, gone with it; its name. */
+  addNamespace(suffix: string): string {
+    this.#add(`${this.name}${suffix}`);
+    return `${this.name}${suffix}`;
+  }
+
+  runIn(netns: string, command: string): string {
+    return sh(netns, command);
+  }
+
   /** Joined by routes, as ptp and Calico do it; or by a bridge of the node (10.66.0.6/29, so pods 1 to 5). */
   addPod(number: number, { bridge }: { bridge?: string } = {}): Pod {
     const netns = `${this.name}p${number}`;

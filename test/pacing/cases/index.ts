@@ -5,6 +5,7 @@ import { DATAGRAMS } from './datagrams.ts';
 import { HOSTILE } from './hostile.ts';
 import { WITHOUT_FQ } from './htb.ts';
 import { LATENCY, LATENCY_OF_RATES, SPARSE_AND_ECN } from './latency.ts';
+import { ON_NETKIT } from './netkit.ts';
 import { PATHS } from './paths.ts';
 import { PROGRAMS } from './programs.ts';
 import { ON_ONE_NODE } from './same-node.ts';
@@ -17,6 +18,7 @@ export const CASES: readonly Case[] = [
   ...LATENCY_OF_RATES,
   ...SPARSE_AND_ECN,
   ...ON_ONE_NODE,
+  ...ON_NETKIT,
   ...PATHS,
   ...CHANGES,
   ...DATAGRAMS,

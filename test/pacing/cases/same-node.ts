@@ -60,7 +60,7 @@ const WITHOUT_FQ: Case = {
   measure: async (bench) => {
     await limitSender(bench);
     run('tc', ['qdisc', 'del', 'dev', 'pod2', 'root']);
-    const gone = Number(bench.rootKind('pod2') === undefined);
+    const gone = Number(bench.rootKind('pod2') !== 'fq');
     const repairedAfterMs = await bench.limits.running(() => fqIsBack(bench, 'pod2'));
     const repaired = await bench.tcp({ from: 'pod1', to: 'pod2', flows: 4, limitMbit: 20 });
     return {

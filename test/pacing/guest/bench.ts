@@ -5,7 +5,16 @@ import { TC_ROOT, dumpQdiscs, type NetlinkSocket } from '../../../lib/netlink/in
 import { queueBucketStartNs, type SlotStat } from '../../../bandwidth/slot-stat.ts';
 import type { Figures } from '../cases/case.ts';
 import type { Limits, PodLimit } from './limits.ts';
-import { PODS, SLOW_UPLINK, UPLINK, addressOf, buildSlowLink, ifindexOf, type Place } from './topology.ts';
+import {
+  PODS,
+  SLOW_UPLINK,
+  UPLINK,
+  addressOf,
+  buildNetkitPod,
+  buildSlowLink,
+  ifindexOf,
+  type Place,
+} from './topology.ts';
 
 /** Arguments of a role of load.c; `netns` is where it runs. */
 export interface Role {
@@ -114,6 +123,11 @@ export class Bench {
   /** Makes the place `far` reachable, and the agent see the new uplink. */
   useSlowLink(): void {
     if (buildSlowLink()) this.limits.forget();
+  }
+
+  /** Makes the place NETKIT_POD. */
+  useNetkitPod(): void {
+    if (buildNetkitPod()) this.limits.forget();
   }
 
   /** Of a device's root qdisc; undefined: the kernel lists none. */
@@ -270,8 +284,8 @@ export class Bench {
 
 /** The pods of the node with these limits. */
 export function podsWith(limits: WantedLimits): PodLimit[] {
-  return PODS.map((number): PodLimit => {
-    const name = `pod${number}` as const;
+  const names = new Set<Place>([...PODS.map((number) => `pod${number}` as const), ...(Object.keys(limits) as Place[])]);
+  return [...names].map((name): PodLimit => {
     const { egress, ingress } = limits[name] ?? {};
     return {
       namespace: 'default',

@@ -110,6 +110,38 @@ export function buildSlowLink(): boolean {
   return true;
 }
 
+/** A pod on netkit in its default mode (L3: no addresses of the link layer, no ARP), as Cilium joins it. */
+export const NETKIT_POD: Place = 'pod5';
+
+let hasNetkitPod = false;
+
+/** @returns false: it was there */
+export function buildNetkitPod(): boolean {
+  if (hasNetkitPod) return false;
+  hasNetkitPod = true;
+  const [v4, v6] = [addressOf(NETKIT_POD, 4), addressOf(NETKIT_POD, 6)];
+  // iproute2 of Debian 12 does not know netkit: the kernel names the peer.
+  ip(
+    '',
+    `netns add ${NETKIT_POD}`,
+    `link add ${NETKIT_POD} type netkit`,
+    `link set nk0 netns ${NETKIT_POD} name eth0`,
+    `link set ${NETKIT_POD} up`,
+    `route add ${v4}/32 dev ${NETKIT_POD}`,
+    `route add ${v6}/128 dev ${NETKIT_POD}`,
+  );
+  ip(
+    NETKIT_POD,
+    'link set lo up',
+    'link set eth0 up',
+    `addr add ${v4}/32 dev eth0`,
+    `addr add ${v6}/128 dev eth0 nodad`,
+    'route add default dev eth0',
+    'route add ::/0 dev eth0',
+  );
+  return true;
+}
+
 /** iproute2's commands, one after another; `netns` empty: the node. */
 export function ip(netns: string, ...commands: string[]): void {
   run('ip', [...(netns === '' ? [] : ['-n', netns]), '-batch', '-'], `${commands.join('\n')}\n`);

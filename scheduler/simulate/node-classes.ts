@@ -1,0 +1,33 @@
+import { mayGo } from '../cluster/node-choice.ts';
+import type { NodeRecord, PodRecord } from '../cluster/model.ts';
+
+/** Pods that may go to the same nodes, by taints, selectors and required affinity. */
+export interface NodeClasses {
+  /** Class of each pod to place. */
+  readonly of: Int32Array;
+  /** By class: 1 for nodes that its pods may go to; undefined: all. */
+  readonly allowed: readonly (Uint8Array | undefined)[];
+}
+
+export function nodeClasses(pods: readonly PodRecord[], nodes: readonly NodeRecord[]): NodeClasses {
+  const classes = new Map<string, number>();
+  const allowed: (Uint8Array | undefined)[] = [];
+  const classOf = ({ nodeChoice }: PodRecord): number => {
+    const key = nodeChoice === undefined ? '' : JSON.stringify(nodeChoice);
+    let found = classes.get(key);
+    if (found === undefined) {
+      classes.set(key, (found = classes.size));
+      const may = Uint8Array.from(nodes, (node) => (mayGo(nodeChoice, node) ? 1 : 0));
+      allowed.push(may.includes(0) ? may : undefined);
+    }
+    return found;
+  };
+  return { of: Int32Array.from(pods, classOf), allowed };
+}
+
+/** Nodes that no pod may go to. */
+export function closedNodes({ allowed }: NodeClasses, nodeCount: number): Uint8Array {
+  return Uint8Array.from({ length: nodeCount }, (_, n) =>
+    allowed.length > 0 && allowed.every((may) => may?.[n] === 0) ? 1 : 0,
+  );
+}
