@@ -259,6 +259,7 @@ class IngestProcess implements Ingest {
 
   #startPlanner(options: PlannerOptions): void {
     const planner = new Planner(options, {
+      maxZoneReplicaShare: this.#options.placement.maxZoneReplicaShare,
       logger: this.#deps.logger,
       now,
       saved: this.#store?.loadedPlan,

@@ -3,6 +3,7 @@ import type { Logger } from '../../lib/log.ts';
 import type { LiveProblem } from '../plan/live-problem.ts';
 import type { NamedPlan } from '../plan/named-plan.ts';
 import { PlanKeeper, type PlanKeeperSettings } from '../plan/plan-keeper.ts';
+import { replicaCap } from '../placement/min-marginal.ts';
 import { worthwhileIterations } from '../plan/iterations.ts';
 import type { PlacementPlan } from '../plan/placement-plan.ts';
 import type { FromPlanner, PlanJob } from './plan-messages.ts';
@@ -14,6 +15,8 @@ export interface PlannerOptions {
 }
 
 export interface PlannerDeps {
+  /** Greatest share of a workload's replicas in one zone, (0, 1]. */
+  readonly maxZoneReplicaShare: number;
   readonly logger: Logger;
   /** Wall clock, ms. */
   readonly now: () => number;
@@ -118,7 +121,8 @@ export class Planner {
     const iterations = this.#options.iterations ?? worthwhileIterations(problem);
     // The version makes another plan of the same cluster another try.
     const seed = (this.#keeper.plan?.version ?? 0) + this.#counts.computed;
-    const job: PlanJob = { problem, options: { seed, iterations } };
+    const zoneCap = problem.replicas.map((count) => replicaCap(count, this.#deps.maxZoneReplicaShare));
+    const job: PlanJob = { problem, options: { seed, iterations, zoneCap } };
     const worker = new Worker(new URL('./plan-thread.ts', import.meta.url), {
       workerData: job,
       resourceLimits: { maxOldGenerationSizeMb: MOST_HEAP_MB },

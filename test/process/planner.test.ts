@@ -35,6 +35,7 @@ function rig(options: Partial<PlannerOptions> = {}, saved?: NamedPlan): Rig {
     planner: new Planner(
       { iterations: 5_000, keeper: { firstMs: 0 }, ...options },
       {
+        maxZoneReplicaShare: 1,
         logger: silentLogger,
         now: () => clock.nowMs,
         saved,
