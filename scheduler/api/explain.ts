@@ -20,16 +20,22 @@ export class Explainer {
   readonly #settings: PlacementSettings;
   readonly #decisions: Decisions;
   readonly #builder: () => PlacementViewBuilder;
+  readonly #notes: (workload: string) => readonly string[];
   #view: { readonly key: string; readonly builtAtMs: number; readonly view: PlacementView } | undefined;
 
-  /** @param builder makes a fresh builder of views as the extender has them */
+  /**
+   * @param builder makes a fresh builder of views as the extender has them
+   * @param notes what is odd about a workload's traffic, as sentences
+   */
   constructor(
     graph: TrafficGraph,
     cluster: ClusterState,
     settings: PlacementSettings,
     decisions: Decisions,
     builder = () => new PlacementViewBuilder(graph, cluster),
+    notes: (workload: string) => readonly string[] = () => [],
   ) {
+    this.#notes = notes;
     this.#builder = builder;
     this.#graph = graph;
     this.#cluster = cluster;
@@ -73,6 +79,7 @@ export class Explainer {
     return {
       pod: { namespace, name: podName, node, gone: pod === undefined },
       workload,
+      notes: this.#notes(workload),
       explanation: pod?.placementOff ? switchedOff(explanation) : explanation,
       asked: answers?.asked ?? 0,
       lastDecision: answers?.decision,
@@ -86,6 +93,7 @@ export class Explainer {
     return {
       pod: undefined,
       workload: workload.key,
+      notes: this.#notes(workload.key),
       explanation: this.#explanation(workload.key, '', nowMs, undefined, [...workload.pods].at(-1)?.soft === true),
       asked: 0,
       lastDecision: undefined,
