@@ -48,18 +48,6 @@ export interface LimitsAgent {
   stop(): Promise<void>;
 }
 
-/** As `openLimits`, and begins at once. */
-export async function startLimits(options: LimitsOptions): Promise<LimitsAgent> {
-  const agent = await openLimits(options);
-  try {
-    await agent.start();
-    return agent;
-  } catch (error) {
-    await agent.stop();
-    throw error;
-  }
-}
-
 /**
  * Holds the pods of this node to the bandwidth that their annotations ask for, from `start` until stopped and after. What it
  * needs for itself alone is taken before: nothing is attached if that cannot be had.

@@ -26,6 +26,7 @@ export function explainText(reply: ExplainReply, style: TextStyle): string {
     style.paint('heading', heading),
     ...further,
     ...body(explanation, style),
+    ...(reply.notes ?? []).map((note) => style.paint('warning', note)),
     ...decision(reply, style),
     '',
   ];

@@ -38,7 +38,8 @@ export interface Elsewhere {
 export function findElsewhere(socket: NetlinkSocket, dir: string): Elsewhere | undefined {
   const own = new Set(pinnedPrograms(dir));
   const found: { ifindex: number; name: string; id: number; isOurs: boolean | undefined }[] = [];
-  for (const { ifindex, name } of dumpLinks(socket)) {
+  const links = dumpLinks(socket);
+  for (const { ifindex, name } of links) {
     for (const point of ['ingress', 'egress'] as const) {
       for (const program of chainPrograms(ifindex, point) ?? []) {
         if (own.has(program.id)) continue;
@@ -52,7 +53,7 @@ export function findElsewhere(socket: NetlinkSocket, dir: string): Elsewhere | u
   if (found.length === 0 && filters.length === 0) return undefined;
 
   const others = findFolders(dir).map((limits) => ({ limits, programs: new Set(pinnedPrograms(limits)) }));
-  const names = new Map(dumpLinks(socket).map(({ ifindex, name }) => [ifindex, name]));
+  const names = new Map(links.map(({ ifindex, name }) => [ifindex, name]));
   const interfaces = new Map<number, string>();
   const folders = new Set<string>();
   for (const { ifindex, name, id, isOurs } of found) {

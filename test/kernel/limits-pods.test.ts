@@ -211,9 +211,12 @@ describe('a pod', () => {
     await sleep(1000);
     const fromMs = Date.now();
     await sleep(2000);
+    const toMs = Date.now();
     const [to, from] = [await there.stop(), await back.stop()];
-    expect(to.mostBps(1000, fromMs)).toBeLessThan(1.02 * LIMIT);
-    expect(to.mostBps(1000, fromMs)).toBeGreaterThan(0.9 * LIMIT);
+    // A reader that had to wait for the CPU finds more in one second, and not more in all.
+    expect(to.meanBps(fromMs, toMs)).toBeLessThan(OVER * LIMIT);
+    expect(to.meanBps(fromMs, toMs)).toBeGreaterThan(0.9 * LIMIT);
+    expect(to.mostBps(1000, fromMs)).toBeLessThan(1.1 * LIMIT);
     expect(to.mostBps()).toBeLessThan(1.26 * LIMIT);
     expect(from.datagrams).toBe(from.sent);
     await agent.end();
