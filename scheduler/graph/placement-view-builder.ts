@@ -249,6 +249,10 @@ export class PlacementViewBuilder {
     return this.#workloads.names;
   }
 
+  get nodeNames(): readonly string[] {
+    return this.#nodes.names;
+  }
+
   /** Services whose trafficDistribution kube-proxy does not heed, by what was measured. As of the last view. */
   ignoredDistributions(): IgnoredDistribution[] {
     const structure = this.#structure;

@@ -22,4 +22,28 @@ export interface PlacementProblem {
   readonly edgeA: Int32Array;
   readonly edgeB: Int32Array;
   readonly edgeWeight: Float64Array;
+  /** undefined: every replica may go to every node. */
+  readonly choices?: NodeChoices | undefined;
+  /** undefined: no link is known. */
+  readonly links?: ProblemLinks | undefined;
+}
+
+/** Which nodes workloads may go to: by taints, selectors and required affinity. */
+export interface NodeChoices {
+  /** Of a workload, an index of `allowed`; -1: all nodes. */
+  readonly of: Int32Array;
+  /** By node, 1: allowed. Workloads that may go to the same nodes share one. */
+  readonly allowed: readonly Uint8Array[];
+}
+
+/** What goes over the nodes' links, bytes per second each way, as link-use.ts counts it; edge weights have the same unit. */
+export interface ProblemLinks {
+  /** What a node's link carries, Infinity: not known. */
+  readonly nodeLink: Float64Array;
+  /** What pods that are no part of the problem send and receive. */
+  readonly nodeTx: Float64Array;
+  readonly nodeRx: Float64Array;
+  /** What one replica sends and receives, wherever its peers are. */
+  readonly tx: Float64Array;
+  readonly rx: Float64Array;
 }

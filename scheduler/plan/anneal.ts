@@ -14,6 +14,8 @@ export interface AnnealOptions {
 /** Of all proposals: bundles, and exchanges of nodes; the others are single moves. Tuned on M3 and on five made-up clusters. */
 const BUNDLES = 0.25;
 const EXCHANGES = 0.05;
+/** Of the single moves, where links are known: such as relieve one. */
+const RELIEFS = 0.1;
 /** Temperature is constant for so many proposals; edges are drawn anew so many times in a run. */
 const CHUNK = 256;
 const STAGES = 64;
@@ -21,7 +23,7 @@ const PROGRESS_EVERY = 1024 * CHUNK;
 
 /**
  * Simulated annealing of the node-local share (placement-study.md §3). The number of proposals is the budget: no clock.
- * @returns by how much the share changed
+ * @returns by how much PlanState.value() changed
  */
 export function anneal(
   state: PlanState,
@@ -31,9 +33,10 @@ export function anneal(
 ): number {
   const moves = new Moves(state, random);
   const cooling = (cold / hot) ** (CHUNK / iterations);
+  const hogs = state.hasLinks ? hogsOf(state) : undefined;
   let edges = edgesFor(state, hot);
   let temperature = hot;
-  let share = 0;
+  let gained = 0;
   for (let done = 0, stage = 1; done < iterations; done += CHUNK) {
     if (done % PROGRESS_EVERY === 0) progress(done);
     if (done * STAGES >= stage * iterations) {
@@ -45,13 +48,14 @@ export function anneal(
       const kind = random.unit();
       // Metropolis: a loss is taken with probability exp(-loss / temperature), decided beforehand.
       const least = temperature * Math.log(random.unit() + Number.MIN_VALUE);
-      if (kind < BUNDLES) share += moves.bundle(edge, least);
-      else if (kind < BUNDLES + EXCHANGES) share += moves.exchange(edge, least);
-      else share += moves.single(edge, least);
+      if (hogs !== undefined && kind > 1 - RELIEFS) gained += moves.relieve(hogs.draw(random), least);
+      else if (kind < BUNDLES) gained += moves.bundle(edge, least);
+      else if (kind < BUNDLES + EXCHANGES) gained += moves.exchange(edge, least);
+      else gained += moves.single(edge, least);
     }
     temperature *= cooling;
   }
-  return share;
+  return gained;
 }
 
 /**
@@ -67,4 +71,10 @@ function edgesFor({ traffic, replicas }: PlanState, temperature: number): AliasT
       return most ** 0.7 * (worth < 1 ? worth ** 0.5 : worth ** -0.3);
     }),
   );
+}
+
+/** Workloads by what they send and receive. */
+function hogsOf({ tx, rx, replicas }: PlanState): AliasTable | undefined {
+  const flows = tx.map((sent, w) => replicas[w]! * Math.max(sent, rx[w]!));
+  return flows.some((flow) => flow > 0) ? new AliasTable(flows) : undefined;
 }

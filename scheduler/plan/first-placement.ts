@@ -10,6 +10,9 @@ export interface CommunityShape {
   readonly fill: number;
 }
 
+/** A replica that fills this share of a link is one that links are to be spared for. */
+const HOG = 0.01;
+
 /**
  * Puts the communicating workloads into an empty state, community by community (placement-study.md §10): the one with
  * most internal traffic takes the emptiest nodes as its homes; its largest workload goes first, each replica to the home
@@ -20,6 +23,7 @@ export function placeCommunities(state: PlanState, { most, fill }: CommunityShap
   const { traffic, replicas, nodeCount } = state;
   const sizes = new Sizes(state);
   const size = Float64Array.from(replicas, (count, w) => count * sizes.replica(w));
+  placeHogs(state);
   const nodes = new MaxHeap();
   for (let n = 0; n < nodeCount; n++) nodes.push(n, sizes.free(n));
 
@@ -29,14 +33,16 @@ export function placeCommunities(state: PlanState, { most, fill }: CommunityShap
     let demand = 0;
     for (const w of members) demand += size[w]!;
     const homes: number[] = [];
+    const others: number[] = [];
     let free = 0;
     while (free * fill < demand && nodes.size > 0 && nodes.topKey! > 0) {
       const n = nodes.pop()!;
-      homes.push(n);
-      free += sizes.free(n);
+      const isHome = members.every((w) => state.choices.has(w, n));
+      (isHome ? homes : others).push(n);
+      if (isHome) free += sizes.free(n);
     }
     for (const w of members.sort(bySize)) placeAtHomes(state, w, homes, free, sizes);
-    for (const n of homes) nodes.push(n, sizes.free(n));
+    for (const n of [...homes, ...others]) nodes.push(n, sizes.free(n));
   };
   for (const members of heavyEdgeCommunities(traffic, size, most)) {
     for (const w of members) isMember[w] = 1;
@@ -69,6 +75,32 @@ function placeAtHomes(state: PlanState, w: number, homes: readonly number[], fre
     }
     if (best < 0) return;
     state.put(w, best, 1);
+  }
+}
+
+/** Silent workloads that fill links, the largest flows first, each replica to the link that is least used then. */
+function placeHogs(state: PlanState): void {
+  const { tx, rx, linkTx, linkRx, usedTx, usedRx, traffic, unplaced } = state;
+  if (!state.hasLinks) return;
+  const flow = (w: number): number => Math.max(tx[w]!, rx[w]!);
+  const least = HOG * linkTx.reduce((most, link) => (link < Infinity ? Math.max(most, link) : most), 0);
+  const hogs = Array.from(tx.keys()).filter((w) => isSilent(traffic, w) && flow(w) > least);
+  const links = new MaxHeap();
+  const use = (used: number, room: number): number => (room > 0 ? used / room : Infinity);
+  const key = (n: number): number => -Math.max(use(usedTx[n]!, linkTx[n]!), use(usedRx[n]!, linkRx[n]!));
+  for (let n = 0; n < state.nodeCount; n++) links.push(n, key(n));
+  for (const w of hogs.sort((a, b) => flow(b) - flow(a) || a - b)) {
+    for (let isPlaced = true; isPlaced && unplaced[w]! > 0;) {
+      const seen: number[] = [];
+      isPlaced = false;
+      for (let n = links.pop(); n !== undefined; n = isPlaced ? undefined : links.pop()) {
+        seen.push(n);
+        if (!state.fits(w, n)) continue;
+        state.put(w, n, 1);
+        isPlaced = true;
+      }
+      for (const n of seen) links.push(n, key(n));
+    }
   }
 }
 

@@ -1,8 +1,10 @@
 import { byText } from '../../lib/by-text.ts';
 import { isPlaced } from '../cluster/state.ts';
 import type { NodeRecord, PodRecord } from '../cluster/model.ts';
+import { closedNodes, nodeClasses } from '../cluster/node-classes.ts';
 import { replicaCap } from '../placement/min-marginal.ts';
-import type { PlacementProblem } from '../placement/problem.ts';
+import type { PlacementProblem, ProblemLinks } from '../placement/problem.ts';
+import { workloadChoices } from './node-choices.ts';
 import type { ReplicaCounts } from './placement-plan.ts';
 
 /** A problem with names: nodes and workloads in the order of their names, so that the history of a cluster changes nothing. */
@@ -17,7 +19,7 @@ export interface LiveProblem {
 
 /** What is read of the cluster; ClusterState is one. */
 export interface PlannedCluster {
-  nodes(): Iterable<Pick<NodeRecord, 'name' | 'zone' | 'region' | 'allocatable'>>;
+  nodes(): Iterable<Pick<NodeRecord, 'name' | 'zone' | 'region' | 'allocatable' | 'labels' | 'taints' | 'avoided'>>;
   workloads(): Iterable<{
     readonly key: string;
     readonly ref: { readonly kind: string; readonly namespace: string };
@@ -37,6 +39,11 @@ export interface PlannedTraffic {
   readonly peerConfidence: Float32Array;
   /** Above 0: not measured but thought, of a workload without traffic; no ground to plan on. */
   readonly peerSource?: Uint8Array;
+  /** What a workload's replica sends and receives; of the links of nodes what they carry, Infinity: not known. */
+  readonly txBytesPerSecond: Float64Array;
+  readonly rxBytesPerSecond: Float64Array;
+  readonly nodeNames: readonly string[];
+  readonly nodeLink: Float64Array;
 }
 
 /** kubelet's maxPods where a node does not say. */
@@ -55,6 +62,8 @@ export function liveProblem(cluster: PlannedCluster, traffic: PlannedTraffic, ma
   const nodeMemoryBytes = Float64Array.from(nodeRecords, (node) => node.allocatable.memoryBytes);
   const nodePods = Int32Array.from(nodeRecords, (node) => node.allocatable.pods || DEFAULT_MAX_PODS);
 
+  const trafficIndex = new Map(traffic.names.map((name, v) => [name, v]));
+  const [nodeTx, nodeRx] = [new Float64Array(nodes.length), new Float64Array(nodes.length)];
   const movable = [];
   for (const workload of cluster.workloads()) {
     const isFixed = ONE_PER_NODE_KINDS.has(workload.ref.kind) || cluster.placementOff(workload.ref.namespace);
@@ -68,6 +77,9 @@ export function liveProblem(cluster: PlannedCluster, traffic: PlannedTraffic, ma
       nodeMilliCpu[n]! -= pod.requests.milliCpu;
       nodeMemoryBytes[n]! -= pod.requests.memoryBytes;
       nodePods[n]! -= 1;
+      const v = trafficIndex.get(workload.key);
+      nodeTx[n]! += v === undefined ? 0 : traffic.txBytesPerSecond[v]!;
+      nodeRx[n]! += v === undefined ? 0 : traffic.rxBytesPerSecond[v]!;
     }
   }
   movable.sort((a, b) => byText(a.key, b.key));
@@ -76,11 +88,16 @@ export function liveProblem(cluster: PlannedCluster, traffic: PlannedTraffic, ma
   const milliCpu = new Float64Array(workloads.length);
   const memoryBytes = new Float64Array(workloads.length);
   const standing: [w: number, n: number, count: number][] = [];
-  for (const [w, { pods, desired, placedByNode }] of movable.entries()) {
+  const pods: PodRecord[] = [];
+  const workloadOf: number[] = [];
+  for (const [w, { pods: own, desired, placedByNode }] of movable.entries()) {
     let living = 0;
-    for (const { phase, requests } of pods) {
+    for (const pod of own) {
+      const { phase, requests } = pod;
       if (phase === 'Succeeded' || phase === 'Failed') continue;
       living++;
+      pods.push(pod);
+      workloadOf.push(w);
       milliCpu[w] = Math.max(milliCpu[w]!, requests.milliCpu);
       memoryBytes[w] = Math.max(memoryBytes[w]!, requests.memoryBytes);
     }
@@ -92,6 +109,10 @@ export function liveProblem(cluster: PlannedCluster, traffic: PlannedTraffic, ma
       if (n !== undefined) standing.push([w, n, count]);
     }
   }
+  const classes = nodeClasses(pods, nodeRecords);
+  closedNodes(classes, nodes.length).forEach((closed, n) => {
+    if (closed === 1) nodePods[n] = 0;
+  });
   return {
     nodes,
     workloads,
@@ -109,7 +130,32 @@ export function liveProblem(cluster: PlannedCluster, traffic: PlannedTraffic, ma
       memoryBytes,
       cap: replicas.map((count) => replicaCap(count, maxReplicaShare)),
       ...pairsOf(traffic, workloads, replicas),
+      choices: workloadChoices(
+        classes,
+        workloadOf,
+        workloads.length,
+        Uint8Array.from(nodeRecords, ({ avoided }) => (avoided === true ? 1 : 0)),
+      ),
+      links: linksOf(traffic, nodes, workloads, { nodeTx, nodeRx }),
     },
+  };
+}
+
+function linksOf(
+  { names, nodeNames, nodeLink, txBytesPerSecond, rxBytesPerSecond }: PlannedTraffic,
+  nodes: readonly string[],
+  workloads: readonly string[],
+  fixed: Pick<ProblemLinks, 'nodeTx' | 'nodeRx'>,
+): ProblemLinks | undefined {
+  if (nodeLink.every((link) => link === Infinity)) return undefined;
+  const indexOf = new Map(names.map((name, v) => [name, v]));
+  const flow = (of: Float64Array): Float64Array => Float64Array.from(workloads, (key) => of[indexOf.get(key)!] ?? 0);
+  const linkOf = new Map(nodeNames.map((name, n) => [name, nodeLink[n]!]));
+  return {
+    nodeLink: Float64Array.from(nodes, (name) => linkOf.get(name) ?? Infinity),
+    ...fixed,
+    tx: flow(txBytesPerSecond),
+    rx: flow(rxBytesPerSecond),
   };
 }
 

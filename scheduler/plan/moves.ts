@@ -16,7 +16,7 @@ const NODES_TRIED = 8;
 /**
  * The moves of the annealing, each proposed for an edge and taken back at once if it loses more than `-least`. A move may
  * overdraw a node, which then evicts others: first to where the move came from, so that swaps come by themselves.
- * @returns (all moves) by how much the local share changed; 0 where nothing was done
+ * @returns (all moves) by how much PlanState.value() changed; 0 where nothing was done
  */
 export class Moves {
   readonly #state: PlanState;
@@ -44,7 +44,7 @@ export class Moves {
     const n = this.#greatestGain(a, b);
     const waiting = state.unplaced[a]!;
     const m = waiting > 0 ? NOWHERE : this.#leastLoss(a);
-    if (n < 0 || n === m || (m < 0 && waiting === 0)) return 0;
+    if (n < 0 || n === m || (m < 0 && waiting === 0) || !state.choices.has(a, n)) return 0;
     // Replicas without a place come in at any price.
     if (m < 0) least = -Infinity;
     const standing = m < 0 ? waiting : state.matrix.get(m, a);
@@ -52,13 +52,16 @@ export class Moves {
     const k = this.#portion(a, b, n, present, Math.min(standing, state.cap[a]! - present));
     if (k <= 0) return 0;
     if (state.roomFor(a, n, k) === k) {
-      let delta = this.#gain - (m < 0 ? 0 : this.#loss);
+      let [gain, loss] = [this.#gain, m < 0 ? 0 : this.#loss];
       if (k > 1) {
-        delta = state.between(a, n, present, present + k) - (m < 0 ? 0 : state.between(a, m, standing - k, standing));
+        gain = state.between(a, n, present, present + k);
+        loss = m < 0 ? 0 : state.between(a, m, standing - k, standing);
       }
+      let delta = gain - loss;
+      if (state.hasLinks) delta -= state.linkCost(a, n, k, gain) + (m < 0 ? 0 : state.linkCost(a, m, -k, -loss));
       if (delta < least) return 0;
-      if (m >= 0) state.take(a, m, k);
-      state.put(a, n, k);
+      if (m >= 0) state.take(a, m, k, loss);
+      state.put(a, n, k, gain);
       return delta;
     }
     this.#entries = 0;
@@ -76,8 +79,8 @@ export class Moves {
     const ofA = state.replicas[a]!;
     const ofB = state.replicas[b]!;
     const isElsewhere = random.unit() < 0.1;
-    const n = isElsewhere ? random.below(state.nodeCount) : state.anyHost((random.bits() & 1) === 0 ? a : b, random);
-    if (n < 0) return 0;
+    const n = isElsewhere ? state.choices.any(a, random) : state.anyHost((random.bits() & 1) === 0 ? a : b, random);
+    if (n < 0 || !state.choices.has(a, n) || !state.choices.has(b, n)) return 0;
     const xa = state.matrix.get(n, a);
     const xb = state.matrix.get(n, b);
     const wantedB = Math.min(xb + (1 << random.below(4)), state.cap[b]!, ofB);
@@ -102,11 +105,25 @@ export class Moves {
     const m = random.below(state.nodeCount);
     if (n < 0 || n === m) return 0;
     if (nodeCpu[n] === nodeCpu[m] && nodeMemory[n] === nodeMemory[m] && nodePods[n] === nodePods[m]) return 0;
+    if (!state.mayExchange(n, m)) return 0;
     this.#entries = 0;
     this.#note(EXCHANGED, n, m, 0);
+    const before = state.overloadCost(n) + state.overloadCost(m);
     state.exchange(n, m);
-    const delta = this.#evict(n, m, NOBODY, NOBODY, 0);
+    const relieved = before - state.overloadCost(n) - state.overloadCost(m);
+    const delta = this.#evict(n, m, NOBODY, NOBODY, relieved);
     return this.#decide(this.#evict(m, n, NOBODY, NOBODY, delta), least);
+  }
+
+  /** A replica of a hog of bandwidth from a link that it overloads to any node. */
+  relieve(c: number, least: number): number {
+    const state = this.#state;
+    const m = state.anyHost(c, this.#random);
+    if (m < 0 || state.overload(m) === 0) return 0;
+    const n = state.choices.any(c, this.#random);
+    if (n < 0 || n === m || state.overload(n) > 0 || state.matrix.get(n, c) >= state.cap[c]!) return 0;
+    this.#entries = 0;
+    return this.#decide(this.#evict(n, m, c, NOBODY, this.#shift(c, m, n, 1)), least);
   }
 
   /** Of two hosts of b the one where a gains more; the gain in #gain. */
@@ -216,8 +233,8 @@ export class Moves {
       }
     }
     for (let tries = NODES_TRIED; tries > 0; tries--) {
-      const to = random.below(state.nodeCount);
-      if (to !== n && state.fits(c, to)) return to;
+      const to = state.choices.any(c, random);
+      if (to !== n && to >= 0 && state.fits(c, to)) return to;
     }
     return NOWHERE;
   }
@@ -229,12 +246,14 @@ export class Moves {
     let delta = 0;
     if (from >= 0) {
       const x = matrix.get(from, c);
-      delta -= state.between(c, from, x - k, x);
-      state.take(c, from, k);
+      const loss = state.between(c, from, x - k, x);
+      delta -= loss + state.linkCost(c, from, -k, -loss);
+      state.take(c, from, k, loss);
     }
     const x = matrix.get(to, c);
-    delta += state.between(c, to, x, x + k);
-    state.put(c, to, k);
+    const gain = state.between(c, to, x, x + k);
+    delta += gain - state.linkCost(c, to, k, gain);
+    state.put(c, to, k, gain);
     return delta;
   }
 

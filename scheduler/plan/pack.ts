@@ -78,7 +78,9 @@ interface Search {
 
 function makeRoomFor(state: PlanState, w: number, sizes: Sizes, search: Search): boolean {
   const candidates: number[] = [];
-  for (let n = 0; n < state.nodeCount; n++) if (state.matrix.get(n, w) < state.cap[w]!) candidates.push(n);
+  for (let n = 0; n < state.nodeCount; n++) {
+    if (state.choices.has(w, n) && state.matrix.get(n, w) < state.cap[w]!) candidates.push(n);
+  }
   candidates.sort((a, b) => sizes.free(b) - sizes.free(a) || a - b);
   return candidates.slice(0, NODES_TRIED).some((n) => search.visitsLeft > 0 && clear(state, w, n, sizes, search));
 }

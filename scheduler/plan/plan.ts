@@ -1,9 +1,11 @@
 import type { PlacementProblem } from '../placement/problem.ts';
+import { Choices } from './choices.ts';
 import { localShares } from './local-share.ts';
 import { packRest } from './pack.ts';
 import { planHash } from './plan-hash.ts';
 import type { PlacementPlan, ReplicaCounts } from './placement-plan.ts';
 import { Random } from './random.ts';
+import { relieveLinks } from './relieve-links.ts';
 import { renamed } from './renamed.ts';
 import { roomOf } from './room.ts';
 import { searchPlacement } from './search.ts';
@@ -39,17 +41,19 @@ export function planPlacement(
   progress: (progress: PlanProgress) => void = () => {},
 ): PlacementPlan {
   const { seed, iterations } = options;
-  const traffic = trafficOfProblem(problem);
+  const choices = new Choices(problem);
+  const traffic = trafficOfProblem(problem, choices);
   const room = roomOf(problem);
   const tell = (phase: PlanProgress['phase'], done: number): void => progress({ phase, done, of: iterations });
   tell('communities', 0);
   const state = searchPlacement(
-    () => new PlanState(problem, traffic, room),
+    () => new PlanState(problem, traffic, room, choices),
     options,
     (done) => tell('annealing', done),
   );
   tell('packing', iterations);
   packRest(state, new Sizes(state));
+  relieveLinks(state);
   const packed = countsOf(state);
   const random = new Random(seed, 1);
   const zoneCap = options.zoneCap ?? problem.replicas;

@@ -1,7 +1,9 @@
 import type { PlacementProblem } from '../placement/problem.ts';
+import { Choices } from './choices.ts';
 import { overlapOf, rowsByNode, type NodeRows } from './node-rows.ts';
 import type { ReplicaCounts } from './placement-plan.ts';
 import { renamed } from './renamed.ts';
+import { linkKinds } from './zone-exchange.ts';
 
 /**
  * The same target with what is planned for nodes of equal room, zone and region exchanged among them, so that more of it
@@ -31,12 +33,14 @@ interface Pair {
 const MOST_PAIRS_OF_A_WORKLOAD = 20_000;
 const MOST_SWEEPS = 20;
 
-/** Nodes of one class have the same room, zone and region. */
+/** Nodes of one class have the same room and link, zone and region, and are allowed to the same workloads. */
 function equalNodes(problem: PlacementProblem): Int32Array {
   const { nodeMilliCpu, nodeMemoryBytes, nodePods, nodeZone, nodeRegion, nodeCount } = problem;
   const classes = new Map<string, number>();
+  const { nodeKind } = new Choices(problem);
+  const link = linkKinds(problem.links);
   return Int32Array.from({ length: nodeCount }, (_, n) => {
-    const key = [nodeMilliCpu[n], nodeMemoryBytes[n], nodePods[n], nodeZone[n], nodeRegion[n]].join();
+    const key = [nodeMilliCpu[n], nodeMemoryBytes[n], nodePods[n], nodeZone[n], nodeRegion[n], nodeKind[n], link?.[n]].join();
     const known = classes.get(key) ?? classes.size;
     classes.set(key, known);
     return known;

@@ -74,7 +74,7 @@ export function searchPlacement(
 
 interface Outcome {
   readonly unplaced: number;
-  readonly share: number;
+  readonly value: number;
 }
 
 interface Start extends Outcome {
@@ -85,7 +85,7 @@ interface Start extends Outcome {
 function startsOf(empty: () => PlanState, sizes: readonly number[]): Start[] {
   return sizes
     .map((size) => ({ size, ...outcome(placed(empty, size)) }))
-    .sort((a, b) => a.unplaced - b.unplaced || b.share - a.share || a.size - b.size);
+    .sort((a, b) => a.unplaced - b.unplaced || b.value - a.value || a.size - b.size);
 }
 
 function placed(empty: () => PlanState, size: number): PlanState {
@@ -97,11 +97,11 @@ function placed(empty: () => PlanState, size: number): PlanState {
 function outcome(state: PlanState): Outcome {
   let unplaced = 0;
   for (const [w, count] of state.unplaced.entries()) if (!isSilent(state.traffic, w)) unplaced += count;
-  return { unplaced, share: state.localShare() };
+  return { unplaced, value: state.value() };
 }
 
 function isBetter(a: Outcome, b: Outcome): boolean {
-  return a.unplaced < b.unplaced || (a.unplaced === b.unplaced && a.share > b.share);
+  return a.unplaced < b.unplaced || (a.unplaced === b.unplaced && a.value > b.value);
 }
 
 function replicasThatTalk({ replicas, traffic }: PlanState): number {

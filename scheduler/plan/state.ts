@@ -1,8 +1,14 @@
 import type { PlacementProblem } from '../placement/problem.ts';
+import { Choices } from './choices.ts';
 import { ReplicaMatrix, spread } from './replica-matrix.ts';
 import type { Random } from './random.ts';
 import { roomOf, type Room } from './room.ts';
 import type { Traffic } from './traffic.ts';
+
+/** Utilisation of a link above which a plan takes it for overloaded. */
+export const MOST_LINK_USE = 0.75;
+/** What a byte beyond that is worth in bytes that stay on their node: more than any that could be had for it. */
+const OVERLOAD = 10;
 
 /**
  * Where the replicas stand, and what moving some changes. Room may be overdrawn between
@@ -12,6 +18,7 @@ export class PlanState {
   readonly traffic: Traffic;
   readonly room: Room;
   readonly nodeCount: number;
+  readonly choices: Choices;
   readonly matrix: ReplicaMatrix;
   /** spread() of traffic.peer. */
   readonly peerSpread: Int32Array;
@@ -26,11 +33,27 @@ export class PlanState {
   readonly freeCpu: Float64Array;
   readonly freeMemory: Float64Array;
   readonly freePods: Int32Array;
+  /** Whether any link is known; flows are shares of all traffic. */
+  readonly hasLinks: boolean;
+  /** What a replica sends and receives, wherever its peers are. */
+  readonly tx: Float64Array;
+  readonly rx: Float64Array;
+  /** What of a node's link is for the problem's replicas, and what they send and receive over it. */
+  readonly linkTx: Float64Array;
+  readonly linkRx: Float64Array;
+  readonly usedTx: Float64Array;
+  readonly usedRx: Float64Array;
 
-  constructor(problem: PlacementProblem, traffic: Traffic, room: Room = roomOf(problem)) {
+  constructor(
+    problem: PlacementProblem,
+    traffic: Traffic,
+    room: Room = roomOf(problem),
+    choices = new Choices(problem),
+  ) {
     this.traffic = traffic;
     this.room = room;
     this.nodeCount = problem.nodeCount;
+    this.choices = choices;
     this.replicas = problem.replicas;
     this.matrix = new ReplicaMatrix(problem.nodeCount, problem.replicas);
     this.peerSpread = traffic.peer.map(spread);
@@ -42,6 +65,18 @@ export class PlanState {
     this.freeCpu = room.nodeCpu.slice();
     this.freeMemory = room.nodeMemory.slice();
     this.freePods = room.nodePods.slice();
+    const { links } = problem;
+    this.hasLinks = links !== undefined && traffic.total > 0;
+    const none = new Float64Array(0);
+    const share = (of: Float64Array | undefined): Float64Array => of?.map((bytes) => bytes / traffic.total) ?? none;
+    const linkRoom = (fixed: Float64Array | undefined): Float64Array =>
+      fixed?.map((bytes, n) => (MOST_LINK_USE * links!.nodeLink[n]! - bytes) / traffic.total) ?? none;
+    this.tx = share(links?.tx);
+    this.rx = share(links?.rx);
+    this.linkTx = linkRoom(links?.nodeTx);
+    this.linkRx = linkRoom(links?.nodeRx);
+    this.usedTx = new Float64Array(this.linkTx.length);
+    this.usedRx = new Float64Array(this.linkRx.length);
   }
 
   /** A node that hosts c, each as likely as the others; -1: none does. */
@@ -53,6 +88,7 @@ export class PlanState {
 
   /** How many replicas of c fit on n besides what stands there, at most `most`. */
   roomFor(c: number, n: number, most: number): number {
+    if (!this.choices.has(c, n)) return 0;
     let k = Math.min(most, this.freePods[n]!, this.cap[c]! - this.matrix.get(n, c));
     if (k * this.cpu[c]! > this.freeCpu[n]!) k = Math.floor(this.freeCpu[n]! / this.cpu[c]!);
     if (k * this.memory[c]! > this.freeMemory[n]!) k = Math.floor(this.freeMemory[n]! / this.memory[c]!);
@@ -61,6 +97,7 @@ export class PlanState {
 
   fits(c: number, n: number): boolean {
     return (
+      this.choices.has(c, n) &&
       this.freePods[n]! > 0 &&
       this.cpu[c]! <= this.freeCpu[n]! &&
       this.memory[c]! <= this.freeMemory[n]! &&
@@ -121,7 +158,34 @@ export class PlanState {
     return this.between(c, n, x - 1, x);
   }
 
-  put(c: number, n: number, k: number): void {
+  /**
+   * What k replicas more of c on n (below 0: fewer), by which `local` more of the traffic stays there, cost in overloaded
+   * links, as a share of all traffic; below 0: they relieve one.
+   */
+  linkCost(c: number, n: number, k: number, local: number): number {
+    if (!this.hasLinks) return 0;
+    const tx = this.usedTx[n]! + k * this.tx[c]! - local - this.linkTx[n]!;
+    const rx = this.usedRx[n]! + k * this.rx[c]! - local - this.linkRx[n]!;
+    return OVERLOAD * (Math.max(0, tx, rx) - this.overload(n));
+  }
+
+  /** What goes over n's link beyond what it should carry. */
+  overload(n: number): number {
+    return Math.max(0, this.usedTx[n]! - this.linkTx[n]!, this.usedRx[n]! - this.linkRx[n]!);
+  }
+
+  overloadCost(n: number): number {
+    return this.hasLinks ? OVERLOAD * this.overload(n) : 0;
+  }
+
+  /** @param local what between() says of it */
+  put(c: number, n: number, k: number, local?: number): void {
+    if (this.hasLinks) {
+      const x = this.matrix.get(n, c);
+      const more = local ?? this.between(c, n, x, x + k);
+      this.usedTx[n]! += k * this.tx[c]! - more;
+      this.usedRx[n]! += k * this.rx[c]! - more;
+    }
     this.matrix.add(n, c, k);
     this.freeCpu[n]! -= k * this.cpu[c]!;
     this.freeMemory[n]! -= k * this.memory[c]!;
@@ -129,7 +193,13 @@ export class PlanState {
     this.unplaced[c]! -= k;
   }
 
-  take(c: number, n: number, k: number): void {
+  take(c: number, n: number, k: number, local?: number): void {
+    if (this.hasLinks) {
+      const x = this.matrix.get(n, c);
+      const less = local ?? this.between(c, n, x - k, x);
+      this.usedTx[n]! -= k * this.tx[c]! - less;
+      this.usedRx[n]! -= k * this.rx[c]! - less;
+    }
     this.matrix.remove(n, c, k);
     this.freeCpu[n]! += k * this.cpu[c]!;
     this.freeMemory[n]! += k * this.memory[c]!;
@@ -137,10 +207,18 @@ export class PlanState {
     this.unplaced[c]! += k;
   }
 
+  /** Whether all that stands on n may stand on m, and the other way round. */
+  mayExchange(n: number, m: number): boolean {
+    const { choices, matrix } = this;
+    if (choices.nodeKind[n] === choices.nodeKind[m]) return true;
+    const isWelcome = (c: number): boolean => choices.has(c, n) && choices.has(c, m);
+    return matrix.workloadsOn(n).every(isWelcome) && matrix.workloadsOn(m).every(isWelcome);
+  }
+
   /** All that stands on n goes to m, and the other way round, whatever the room; local shares stay as they are. */
   exchange(n: number, m: number): void {
     this.matrix.exchange(n, m);
-    const { freeCpu, freeMemory, freePods, room } = this;
+    const { freeCpu, freeMemory, freePods, room, usedTx, usedRx } = this;
     const cpu = room.nodeCpu[n]! - freeCpu[n]! - (room.nodeCpu[m]! - freeCpu[m]!);
     freeCpu[n]! += cpu;
     freeCpu[m]! -= cpu;
@@ -150,6 +228,15 @@ export class PlanState {
     const pods = room.nodePods[n]! - freePods[n]! - (room.nodePods[m]! - freePods[m]!);
     freePods[n]! += pods;
     freePods[m]! -= pods;
+    if (!this.hasLinks) return;
+    for (const used of [usedTx, usedRx]) [used[n], used[m]] = [used[m]!, used[n]!];
+  }
+
+  /** What there is to gain more of: the local share less what overloaded links cost. */
+  value(): number {
+    let overload = 0;
+    if (this.hasLinks) for (let n = 0; n < this.nodeCount; n++) overload += this.overload(n);
+    return this.localShare() - OVERLOAD * overload;
   }
 
   /** Balanced-local share of the traffic between communicating workloads, 0..1, summed anew. */

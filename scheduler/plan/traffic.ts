@@ -1,10 +1,13 @@
 import type { PlacementProblem } from '../placement/problem.ts';
+import { Choices } from './choices.ts';
 
 /**
- * The edges that a placement can make local: between two workloads that both have replicas. Weights are shares of all
- * their traffic, so that they sum up to 1.
+ * The edges that a placement can make local: between two workloads that both have replicas, and a node where both may
+ * stand. Weights are shares of all their traffic, so that they sum up to 1.
  */
 export interface Traffic {
+  /** Of all edges, in the problem's unit. */
+  readonly total: number;
   /** Every edge once. */
   readonly edgeA: Int32Array;
   readonly edgeB: Int32Array;
@@ -15,12 +18,14 @@ export interface Traffic {
   readonly weight: Float64Array;
 }
 
-export function trafficOfProblem({ replicas, workloadCount, ...all }: PlacementProblem): Traffic {
+export function trafficOfProblem(problem: PlacementProblem, choices = new Choices(problem)): Traffic {
+  const { replicas, workloadCount, ...all } = problem;
   const edges: number[] = [];
   let total = 0;
   for (let e = 0; e < all.edgeA.length; e++) {
     const [a, b, weight] = [all.edgeA[e]!, all.edgeB[e]!, all.edgeWeight[e]!];
     if (a === b || replicas[a]! <= 0 || replicas[b]! <= 0 || !(weight > 0) || weight === Infinity) continue;
+    if (!choices.meet(a, b)) continue;
     edges.push(e);
     total += weight;
   }
@@ -40,7 +45,7 @@ export function trafficOfProblem({ replicas, workloadCount, ...all }: PlacementP
     peer[at[a]!++] = b;
     peer[at[b]!++] = a;
   }
-  return { edgeA, edgeB, edgeWeight, start, peer, weight };
+  return { total, edgeA, edgeB, edgeWeight, start, peer, weight };
 }
 
 export function isSilent({ start }: Traffic, w: number): boolean {

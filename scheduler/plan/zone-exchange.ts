@@ -1,4 +1,5 @@
-import type { PlacementProblem } from '../placement/problem.ts';
+import type { PlacementProblem, ProblemLinks } from '../placement/problem.ts';
+import { Choices } from './choices.ts';
 import { rowsByNode, type NodeRows } from './node-rows.ts';
 import type { ReplicaCounts } from './placement-plan.ts';
 import type { Random } from './random.ts';
@@ -35,10 +36,21 @@ export function exchangeZones(
   const zones = new ZoneCounts(problem, traffic, rows, zoneCount, zoneCap);
   const used = usedRoom(problem, rows);
   const { nodeCpu, nodeMemory, nodePods } = roomOf(problem);
+  const choices = new Choices(problem);
+  const isAllowed = (node: number, content: number): boolean => {
+    if (choices.nodeKind[node] === choices.nodeKind[content]) return true;
+    for (let i = rows.start[content]!; i < rows.start[content + 1]!; i++) {
+      if (!choices.has(rows.workload[i]!, node)) return false;
+    }
+    return true;
+  };
+  const link = linkKinds(problem.links);
   const holds = (node: number, content: number): boolean =>
     used.cpu[content]! <= nodeCpu[node]! &&
     used.memory[content]! <= nodeMemory[node]! &&
-    used.pods[content]! <= nodePods[node]!;
+    used.pods[content]! <= nodePods[node]! &&
+    link?.[node] === link?.[content] &&
+    isAllowed(node, content);
   const contentOf = nodeOf.slice();
 
   const hot = 2 / nodeCount;
@@ -63,6 +75,18 @@ export function exchangeZones(
   }
   for (let n = 0; n < nodeCount; n++) nodeOf[contentOf[n]!] = n;
   return nodeOf;
+}
+
+/** Nodes of one kind have links of the same room. */
+export function linkKinds(links: ProblemLinks | undefined): Int32Array | undefined {
+  if (links === undefined) return undefined;
+  const kinds = new Map<string, number>();
+  return Int32Array.from(links.nodeLink, (speed, n) => {
+    const key = `${speed} ${links.nodeTx[n]!} ${links.nodeRx[n]!}`;
+    const kind = kinds.get(key) ?? kinds.size;
+    kinds.set(key, kind);
+    return kind;
+  });
 }
 
 /** Replicas per workload and zone. */

@@ -461,7 +461,7 @@ class IngestProcess implements Ingest {
       costMs: performance.now() - from,
     };
     if (this.#planner?.isDue() === true) {
-      const traffic = { names: this.#views.workloadNames, ...view.arrays };
+      const traffic = { names: this.#views.workloadNames, nodeNames: this.#views.nodeNames, ...view.arrays };
       this.#planner.look(() => liveProblem(this.cluster, traffic, this.#options.placement.maxReplicaShare));
     }
     this.#deps.onView(view, this.#placed.splice(0));

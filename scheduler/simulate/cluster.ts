@@ -1,13 +1,14 @@
 import type { PodRecord } from '../cluster/model.ts';
 import type { ClusterState } from '../cluster/state.ts';
 import type { TrafficRow, UnknownTraffic } from '../cluster/traffic.ts';
-import type { PlacementProblem } from '../placement/problem.ts';
+import type { PlacementProblem, ProblemLinks } from '../placement/problem.ts';
 import type { PlacementView } from '../placement/view.ts';
 import { replicaCap } from '../placement/min-marginal.ts';
 import { baseView } from './base-view.ts';
 import { scoredRequests } from '../cluster/requests.ts';
 import { byText } from '../../lib/by-text.ts';
-import { closedNodes, nodeClasses, type NodeClasses } from './node-classes.ts';
+import { closedNodes, nodeClasses, type NodeClasses } from '../cluster/node-classes.ts';
+import { workloadChoices } from '../plan/node-choices.ts';
 import { spreadGroups, type SpreadGroups } from './spread-groups.ts';
 import { collectTraffic, type Traffic } from './traffic.ts';
 
@@ -135,7 +136,7 @@ export function simulatedCluster(
     free.map(({ pod }) => pod),
     nodeRecords,
   );
-  // Whoever plans for all pods at once does not know which pod may go where: nodes for nobody have no room.
+  // Whoever takes the mean of all nodes is not to count those that are for nobody.
   closedNodes(classes, nodes.length).forEach((closed, n) => {
     if (closed === 1) nodePods[n] = 0;
   });
@@ -214,8 +215,20 @@ export function simulatedCluster(
       edgeA: Int32Array.from(movable, (pair) => pair.a),
       edgeB: Int32Array.from(movable, (pair) => pair.b),
       edgeWeight: Float64Array.from(movable, (pair) => pair.weight),
+      choices: workloadChoices(
+        classes,
+        pods.workload,
+        workloads.length,
+        Uint8Array.from(nodeRecords, ({ avoided }) => (avoided === true ? 1 : 0)),
+      ),
+      links: view.hasLinks && options.hasUnits ? linksOf(view) : undefined,
     },
   };
+}
+
+function linksOf(view: PlacementView): ProblemLinks {
+  const { nodeLink, nodeTx, nodeRx, txBytesPerSecond: tx, rxBytesPerSecond: rx } = view;
+  return { nodeLink, nodeTx, nodeRx, tx, rx };
 }
 
 /** Its place is no choice of the scheduler's: DaemonSet and static pods. */

@@ -1,4 +1,5 @@
-import type { PlacementSettings } from '../placement/index.ts';
+import { placementSettings, type PlacementSettings } from '../placement/index.ts';
+import { replicaCap } from '../placement/min-marginal.ts';
 import { worthwhileIterations } from '../plan/iterations.ts';
 import { planPlacement } from '../plan/plan.ts';
 import { arrivals, type Order } from './arrivals.ts';
@@ -124,10 +125,15 @@ export function outcomeOf(moment: Moment, routing: Routing): Outcome {
 }
 
 /** The plan that the scheduler would make for a cluster whose pods are all to come; the same for all seeds. */
-function planOf(cluster: SimulatedCluster, { policy, planIterations, progress }: SimulationOptions): TargetColumns {
+function planOf(
+  cluster: SimulatedCluster,
+  { policy, placement, planIterations, progress }: SimulationOptions,
+): TargetColumns {
   const { problem } = cluster;
   const iterations = planIterations ?? worthwhileIterations(problem);
-  const plan = planPlacement(problem, { seed: 1, iterations }, ({ done, of }) =>
+  const { maxZoneReplicaShare } = placementSettings(placement);
+  const zoneCap = problem.replicas.map((count) => replicaCap(count, maxZoneReplicaShare));
+  const plan = planPlacement(problem, { seed: 1, iterations, zoneCap }, ({ done, of }) =>
     progress?.({ policy, doing: 'planning', done, of }),
   );
   return { version: 1, start: plan.targetStart, node: plan.targetNode, count: plan.targetCount };

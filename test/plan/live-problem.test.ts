@@ -14,11 +14,9 @@ describe('liveProblem', () => {
     const live = liveProblem(
       state,
       {
+        ...view,
         names: view.names.workloads,
-        peerStart: view.peerStart,
-        peer: view.peer,
-        peerBytesPerSecond: view.peerBytesPerSecond,
-        peerConfidence: view.peerConfidence,
+        nodeNames: view.names.nodes,
       },
       0.5,
     );

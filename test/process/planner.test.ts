@@ -14,7 +14,7 @@ function clusterOfTwenty(): LiveProblem {
   const { view } = clusterOf(records, traffic, { maxReplicaShare: 0.5, hasUnits: true });
   const state = new ClusterState();
   state.apply(records.map((record) => ({ op: 'upsert', record }) as const));
-  return liveProblem(state, { ...view, names: view.names.workloads }, 0.5);
+  return liveProblem(state, { ...view, names: view.names.workloads, nodeNames: view.names.nodes }, 0.5);
 }
 
 interface Rig {

@@ -1,18 +1,21 @@
-import { mayGo } from '../cluster/node-choice.ts';
-import type { NodeRecord, PodRecord } from '../cluster/model.ts';
+import { mayGo, type NodeChoice } from './node-choice.ts';
+import type { NodeRecord } from './model.ts';
 
 /** Pods that may go to the same nodes, by taints, selectors and required affinity. */
 export interface NodeClasses {
-  /** Class of each pod to place. */
+  /** Class of each pod. */
   readonly of: Int32Array;
   /** By class: 1 for nodes that its pods may go to; undefined: all. */
   readonly allowed: readonly (Uint8Array | undefined)[];
 }
 
-export function nodeClasses(pods: readonly PodRecord[], nodes: readonly NodeRecord[]): NodeClasses {
+export function nodeClasses(
+  pods: readonly { readonly nodeChoice?: NodeChoice }[],
+  nodes: readonly Pick<NodeRecord, 'name' | 'labels' | 'taints'>[],
+): NodeClasses {
   const classes = new Map<string, number>();
   const allowed: (Uint8Array | undefined)[] = [];
-  const classOf = ({ nodeChoice }: PodRecord): number => {
+  const classOf = ({ nodeChoice }: { readonly nodeChoice?: NodeChoice }): number => {
     const key = nodeChoice === undefined ? '' : JSON.stringify(nodeChoice);
     let found = classes.get(key);
     if (found === undefined) {
