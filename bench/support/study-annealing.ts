@@ -5,10 +5,15 @@ import type { PlacementProblem } from '../../scheduler/placement/problem.ts';
 const HOT = 4e-3;
 const COLD = 8e-6;
 
+/** Utilisation of a link up to which nothing is lost, and what a byte beyond that costs in bytes that stay on their node. */
+const MOST_LINK_USE = 0.8;
+const OVERLOAD = 10;
+
 /**
  * The solver of placement-study.md §3 as it stands there, for comparison: greedy start in random order, 58 % single
  * pods to a node of a peer (sending up to 4 others away at random), 39 % bundles of matched shares, 3 % ruin and
- * recreate; edges by w^0.5 + 0.002, geometric cooling. Dense counts, pods one by one.
+ * recreate; edges by w^0.5 + 0.002, geometric cooling. Dense counts, pods one by one. It keeps to the nodes where a
+ * workload may stand, and pays for overloaded links; workloads without traffic are no part of it.
  */
 export class StudyAnnealing {
   readonly #problem: PlacementProblem;
@@ -27,6 +32,10 @@ export class StudyAnnealing {
   readonly #cpu: Float64Array;
   readonly #memory: Float64Array;
   readonly #pods: Int32Array;
+  /** By node, shares of all traffic: what may still be sent and received. */
+  readonly #freeTx: Float64Array | undefined;
+  readonly #freeRx: Float64Array | undefined;
+  readonly #total: number;
   readonly #journal: number[] = [];
 
   constructor(problem: PlacementProblem, seed: number) {
@@ -66,6 +75,12 @@ export class StudyAnnealing {
     this.#cpu = problem.nodeMilliCpu.slice();
     this.#memory = problem.nodeMemoryBytes.slice();
     this.#pods = problem.nodePods.slice();
+    this.#total = total;
+    const { links } = problem;
+    const free = (used: Float64Array | undefined): Float64Array | undefined =>
+      used?.map((bytes, n) => (MOST_LINK_USE * links!.nodeLink[n]! - bytes) / total);
+    this.#freeTx = free(links?.nodeTx);
+    this.#freeRx = free(links?.nodeRx);
     this.#greedy();
   }
 
@@ -128,6 +143,7 @@ export class StudyAnnealing {
     const n = this.#podNode[this.#podOf(b)]!;
     const p = this.#podOf(a);
     if (n < 0 || n === this.#podNode[p] || this.#counts[n * this.#workloads + a]! >= this.#problem.cap[a]!) return NaN;
+    if (!this.#mayStand(a, n)) return NaN;
     return this.#move(p, n, a, b);
   }
 
@@ -135,7 +151,7 @@ export class StudyAnnealing {
     const { replicas, cap, nodeCount } = this.#problem;
     const [a, b] = this.#ends(edge);
     const n = this.#random.unit() < 0.5 ? this.#podNode[this.#podOf(b)]! : this.#random.below(nodeCount);
-    if (n < 0) return NaN;
+    if (n < 0 || !this.#mayStand(a, n) || !this.#mayStand(b, n)) return NaN;
     const share = this.#random.unit();
     let delta = 0;
     for (const w of [b, a]) {
@@ -189,6 +205,7 @@ export class StudyAnnealing {
   #fits(w: number, n: number): boolean {
     const { milliCpu, memoryBytes, cap } = this.#problem;
     return (
+      this.#mayStand(w, n) &&
       this.#pods[n]! > 0 &&
       milliCpu[w]! <= this.#cpu[n]! &&
       memoryBytes[w]! <= this.#memory[n]! &&
@@ -226,7 +243,8 @@ export class StudyAnnealing {
       this.#cpu[from]! += milliCpu[w]!;
       this.#memory[from]! += memoryBytes[w]!;
       this.#pods[from]!++;
-      delta -= this.#marginal(w, from, --this.#counts[from * this.#workloads + w]!);
+      const lost = this.#marginal(w, from, --this.#counts[from * this.#workloads + w]!);
+      delta -= lost + this.#fillLink(w, from, -1, -lost);
     }
     this.#podNode[p] = to;
     if (to < 0) return delta;
@@ -234,7 +252,25 @@ export class StudyAnnealing {
     this.#cpu[to]! -= milliCpu[w]!;
     this.#memory[to]! -= memoryBytes[w]!;
     this.#pods[to]!--;
-    return delta + this.#marginal(w, to, this.#counts[to * this.#workloads + w]!++);
+    const gained = this.#marginal(w, to, this.#counts[to * this.#workloads + w]!++);
+    return delta + gained - this.#fillLink(w, to, 1, gained);
+  }
+
+  /** @returns what that costs */
+  #fillLink(w: number, n: number, sign: 1 | -1, local: number): number {
+    const [freeTx, freeRx] = [this.#freeTx, this.#freeRx];
+    if (freeTx === undefined || freeRx === undefined) return 0;
+    const { tx, rx } = this.#problem.links!;
+    const before = Math.max(0, -freeTx[n]!, -freeRx[n]!);
+    freeTx[n]! += local - (sign * tx[w]!) / this.#total;
+    freeRx[n]! += local - (sign * rx[w]!) / this.#total;
+    return OVERLOAD * (Math.max(0, -freeTx[n]!, -freeRx[n]!) - before);
+  }
+
+  #mayStand(w: number, n: number): boolean {
+    const { choices } = this.#problem;
+    const choice = choices?.of[w] ?? -1;
+    return choice < 0 || choices!.allowed[choice]![n] === 1;
   }
 
   #takeBack(): void {

@@ -1,4 +1,5 @@
 import type { PlacementProblem } from '../placement/problem.ts';
+import { linkOverload } from './link-overload.ts';
 import { localShares } from './local-share.ts';
 import type { LocalShares, ReplicaCounts } from './placement-plan.ts';
 
@@ -9,6 +10,8 @@ export interface PlanDrift {
   readonly lost: number;
   /** Share of the wanted replicas of communicating workloads that the target says nothing of. */
   readonly unplanned: number;
+  /** linkOverload() of the target under the problem's traffic. */
+  readonly linkOverload: number;
 }
 
 /**
@@ -34,5 +37,10 @@ export function planDrift(
     wanted += count;
     missing += Math.max(0, count - planned[w]!);
   }
-  return { present, lost: plan.localShare.node - present.node, unplanned: wanted > 0 ? missing / wanted : 0 };
+  return {
+    present,
+    lost: plan.localShare.node - present.node,
+    unplanned: wanted > 0 ? missing / wanted : 0,
+    linkOverload: linkOverload({ ...problem, replicas }, plan),
+  };
 }

@@ -1,5 +1,7 @@
 import { heavyEdgeCommunities } from './communities.ts';
 import { MaxHeap } from './heap.ts';
+import type { ReplicaCounts } from './placement-plan.ts';
+import type { Random } from './random.ts';
 import { Sizes } from './sizes.ts';
 import type { PlanState } from './state.ts';
 import { isSilent } from './traffic.ts';
@@ -78,6 +80,35 @@ function placeAtHomes(state: PlanState, w: number, homes: readonly number[], fre
   }
 }
 
+/** The communicating workloads as a scheduler would place them one by one: each replica where it gains most now. */
+export function placeGreedily(state: PlanState, order: 'random' | 'rollout', random: Random): void {
+  const sizes = new Sizes(state);
+  placeHogs(state);
+  const arrivals: number[] = [];
+  for (const [w, count] of state.unplaced.entries()) {
+    if (isSilent(state.traffic, w)) continue;
+    for (let i = order === 'random' ? count : Math.min(count, 1); i > 0; i--) arrivals.push(w);
+  }
+  for (let i = arrivals.length - 1; i > 0; i--) {
+    const j = random.below(i + 1);
+    [arrivals[i], arrivals[j]] = [arrivals[j]!, arrivals[i]!];
+  }
+  for (const w of arrivals) placeSome(state, w, order === 'random' ? 1 : state.unplaced[w]!, sizes);
+}
+
+/** What of an earlier plan still fits; the rest of the communicating workloads where it gains most. */
+export function placeAsPlanned(state: PlanState, { targetStart, targetNode, targetCount }: ReplicaCounts): void {
+  for (let w = 0; w + 1 < targetStart.length; w++) {
+    if (isSilent(state.traffic, w)) continue;
+    for (let i = targetStart[w]!; i < targetStart[w + 1]!; i++) {
+      const k = state.roomFor(w, targetNode[i]!, Math.min(targetCount[i]!, state.unplaced[w]!));
+      if (k > 0) state.put(w, targetNode[i]!, k);
+    }
+  }
+  placeHogs(state);
+  placeRest(state, new Sizes(state));
+}
+
 /** Silent workloads that fill links, the largest flows first, each replica to the link that is least used then. */
 function placeHogs(state: PlanState): void {
   const { tx, rx, linkTx, linkRx, usedTx, usedRx, traffic, unplaced } = state;
@@ -110,11 +141,16 @@ function placeRest(state: PlanState, sizes: Sizes): void {
   const rest = Array.from(unplaced.keys()).filter((w) => unplaced[w]! > 0 && !isSilent(traffic, w));
   if (rest.length === 0) return;
   for (const w of rest.sort((a, b) => sizes.replica(b) - sizes.replica(a) || a - b)) {
-    while (unplaced[w]! > 0) {
-      const n = bestHost(state, w) ?? emptiest(state, w, sizes);
-      if (n === undefined) break;
-      state.put(w, n, 1);
-    }
+    placeSome(state, w, unplaced[w]!, sizes);
+  }
+}
+
+/** Replicas one by one to where peers stand, else to the emptiest node. */
+function placeSome(state: PlanState, w: number, count: number, sizes: Sizes): void {
+  for (let left = count; left > 0; left--) {
+    const n = bestHost(state, w) ?? emptiest(state, w, sizes);
+    if (n === undefined) return;
+    state.put(w, n, 1);
   }
 }
 

@@ -1,3 +1,4 @@
+import { Choices } from './choices.ts';
 import { countsOf, type LiveProblem } from './live-problem.ts';
 import type { LocalShares, ReplicaCounts } from './placement-plan.ts';
 
@@ -30,14 +31,15 @@ export function namedCounts(
   return { workloads, nodes, workload, node: targetNode, count: targetCount };
 }
 
-/** The matrix for another problem; what it has not got is left out. */
-export function countsFor({ workloads, nodes }: LiveProblem, plan: NamedPlan): ReplicaCounts {
+/** The matrix for another problem; what it has not got, and what may not be there any more, is left out. */
+export function countsFor({ workloads, nodes, problem }: LiveProblem, plan: NamedPlan): ReplicaCounts {
+  const choices = new Choices(problem);
   const workloadOf = indicesIn(workloads, plan.workloads);
   const nodeOf = indicesIn(nodes, plan.nodes);
   const entries: [w: number, n: number, count: number][] = [];
   for (let i = 0; i < plan.count.length; i++) {
     const [w, n] = [workloadOf[plan.workload[i]!]!, nodeOf[plan.node[i]!]!];
-    if (w >= 0 && n >= 0) entries.push([w, n, plan.count[i]!]);
+    if (w >= 0 && n >= 0 && choices.has(w, n)) entries.push([w, n, plan.count[i]!]);
   }
   return countsOf(workloads.length, entries);
 }

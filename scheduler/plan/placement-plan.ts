@@ -15,6 +15,8 @@ export interface PlacementPlan extends ReplicaCounts {
   /** Hex digits that tell apart plans with other targets. */
   readonly hash: string;
   readonly localShare: LocalShares;
+  /** linkOverload(): 0 where every link has room. */
+  readonly linkOverload: number;
   /** Replicas per workload that found no room. */
   readonly unplaced: readonly { readonly workload: number; readonly replicas: number }[];
   readonly iterations: number;

@@ -14,6 +14,8 @@ export interface PlanKeeperSettings {
   /** Local share that a plan may lose, and share of replicas it may know nothing of, before another is made. */
   readonly mostLost: number;
   readonly mostUnplanned: number;
+  /** By how much more than when it was taken a plan may overload links (linkOverload), or less another must to take its place. */
+  readonly mostOverload: number;
   /** By how much another plan must be better to take its place. */
   readonly leastGain: number;
   /** From the start to the first computation: traffic is learned by and by. */
@@ -25,6 +27,7 @@ export interface PlanKeeperSettings {
 export const DEFAULT_KEEPER_SETTINGS: PlanKeeperSettings = {
   mostLost: 0.05,
   mostUnplanned: 0.1,
+  mostOverload: 0.05,
   leastGain: 0.02,
   firstMs: 300_000,
   restMs: 900_000,
@@ -36,6 +39,8 @@ export class PlanKeeper {
   #plan: NamedPlan | undefined;
   #drift: PlanDrift | undefined;
   #restUntilMs: number;
+  /** Overload of links that no plan could do without so far. */
+  #overload = 0;
 
   /** @param plan of an earlier run */
   constructor(plan: NamedPlan | undefined, startMs: number, settings: Partial<PlanKeeperSettings> = {}) {
@@ -62,8 +67,10 @@ export class PlanKeeper {
 
   #needsPlan(live: LiveProblem, nowMs: number): boolean {
     if (live.problem.edgeA.length === 0 || nowMs < this.#restUntilMs) return false;
-    const { mostLost, mostUnplanned } = this.#settings;
-    return this.#drift === undefined || this.#drift.lost > mostLost || this.#drift.unplanned > mostUnplanned;
+    if (this.#drift === undefined) return true;
+    const { mostLost, mostUnplanned, mostOverload } = this.#settings;
+    const { lost, unplanned, linkOverload } = this.#drift;
+    return lost > mostLost || unplanned > mostUnplanned || linkOverload > this.#overload + mostOverload;
   }
 
   /** A computation begins, or has failed: the next one comes no sooner than after a rest. */
@@ -79,14 +86,18 @@ export class PlanKeeper {
   offer(live: LiveProblem, made: PlacementPlan, nowMs: number, computeSeconds: number): NamedPlan | undefined {
     const old = this.#plan;
     if (old !== undefined) {
-      const { present, unplanned } = driftOf(live, old);
-      const leastGain = unplanned > this.#settings.mostUnplanned ? 0 : this.#settings.leastGain;
-      if (made.localShare.node < present.node + leastGain) {
+      const { present, unplanned, linkOverload } = driftOf(live, old);
+      const { mostUnplanned, mostOverload, leastGain } = this.#settings;
+      const isRelief = made.linkOverload < linkOverload - mostOverload;
+      const wanted = unplanned > mostUnplanned ? 0 : leastGain;
+      if (!isRelief && made.localShare.node < present.node + wanted) {
         // What the old plan has lost is not to be had any more: from here on further losses count.
         this.#plan = { ...old, localShare: present };
+        this.#overload = linkOverload;
         return undefined;
       }
     }
+    this.#overload = made.linkOverload;
     const counts = relabel(live.problem, made, live.standing);
     const { iterations, localShare } = made;
     this.#plan = {

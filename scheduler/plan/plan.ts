@@ -1,5 +1,7 @@
 import type { PlacementProblem } from '../placement/problem.ts';
 import { Choices } from './choices.ts';
+import { worthwhileIterations } from './iterations.ts';
+import { linkOverload } from './link-overload.ts';
 import { localShares } from './local-share.ts';
 import { packRest } from './pack.ts';
 import { planHash } from './plan-hash.ts';
@@ -17,10 +19,12 @@ import { exchangeZones } from './zone-exchange.ts';
 export interface PlanOptions {
   /** Whole number; equal problems, seeds and iterations give equal plans. */
   readonly seed: number;
-  /** Proposals of the annealing; 0: communities only. */
+  /** Proposals of the annealing, of which so many are made as fill rungs (search.ts); 0: communities only. */
   readonly iterations: number;
   /** Most replicas of a workload in one zone, as far as that can be had without loss of node-local traffic; default: all. */
   readonly zoneCap?: Int32Array;
+  /** An earlier plan for the same cluster, by the problem's indices: the new one is no worse. */
+  readonly start?: ReplicaCounts;
 }
 
 export interface PlanProgress {
@@ -48,7 +52,7 @@ export function planPlacement(
   tell('communities', 0);
   const state = searchPlacement(
     () => new PlanState(problem, traffic, room, choices),
-    options,
+    { ...options, worthwhile: worthwhileIterations(problem) },
     (done) => tell('annealing', done),
   );
   tell('packing', iterations);
@@ -63,6 +67,7 @@ export function planPlacement(
     ...counts,
     hash: planHash(counts),
     localShare: localShares(problem, counts),
+    linkOverload: linkOverload(problem, counts),
     unplaced: Array.from(state.unplaced.entries())
       .filter(([, replicas]) => replicas > 0)
       .map(([workload, replicas]) => ({ workload, replicas })),

@@ -1,5 +1,6 @@
 import { anneal } from './anneal.ts';
-import { placeCommunities } from './first-placement.ts';
+import { placeAsPlanned, placeCommunities, placeGreedily } from './first-placement.ts';
+import type { ReplicaCounts } from './placement-plan.ts';
 import { Random } from './random.ts';
 import type { PlanState } from './state.ts';
 import { worthOfReplica } from './temperatures.ts';
@@ -8,6 +9,10 @@ import { isSilent } from './traffic.ts';
 export interface SearchOptions {
   readonly seed: number;
   readonly iterations: number;
+  /** Proposals that the problem is worth: a rung. */
+  readonly worthwhile: number;
+  /** An earlier plan. */
+  readonly start?: ReplicaCounts | undefined;
 }
 
 /** Sizes of communities that are tried, in nodes' worth: which is best depends on how large workloads and their groups are. */
@@ -15,6 +20,8 @@ const SIZES = [1, 1.5, 2, 3, 4, 5, 6, 8, 12] as const;
 /** The same where each try takes a second. */
 const FEW_SIZES = [1.5, 3, 6] as const;
 const MANY_REPLICAS = 20_000;
+/** Orders of arrival in which a greedy scheduler is followed. */
+const GREEDY_ORDERS = ['random', 'rollout'] as const;
 /**
  * How hot an attempt begins: at what a matched replica is worth of the edges that carry this share of the traffic. Little
  * heat keeps what is good in the communities, much finds what they do not have. Which is better differs between clusters
@@ -22,54 +29,74 @@ const MANY_REPLICAS = 20_000;
  */
 const HEATS = [0.1, 0.4, 0.8] as const;
 const COLD = 0.99;
-/** Of the proposals, for each heat in the race. */
+/** Of the proposals of a rung, for each heat in the race. */
 const RACE = 0.08;
 /** Proposals for each communicating replica that make an attempt of its own worth while, and attempts at most. */
 const PER_ATTEMPT = 150;
 const MOST_ATTEMPTS = 4;
+/** From one rung to the next, and how many there are below the one that is worth while. */
+const GROWTH = 4;
+const RUNGS_BELOW = 6;
+/** Random streams that a rung may use. */
+const STREAMS = 16;
 
 /**
- * Places the communicating workloads: communities of several sizes, then annealing in one attempt or several, each from
- * other communities and with another heat. The best attempt counts: fewest replicas unplaced, then most local traffic.
+ * Places the communicating workloads: communities of several sizes and what a greedy scheduler makes, then annealing in rungs,
+ * each with four times the proposals of the one before. A rung makes one attempt or several, each from another start. The best
+ * attempt of all counts: fewest replicas unplaced, then the greatest value. With more iterations there are more rungs and the
+ * lower ones are the same, so that the plan is never worse.
  * @param empty makes a state where nothing is placed
  */
 export function searchPlacement(
   empty: () => PlanState,
-  { seed, iterations }: SearchOptions,
+  { seed, iterations, worthwhile, start }: SearchOptions,
   progress: (done: number) => void,
 ): PlanState {
   const blank = empty();
   const talking = replicasThatTalk(blank);
-  const starts = startsOf(empty, talking > MANY_REPLICAS ? FEW_SIZES : SIZES);
-  if (iterations === 0 || blank.traffic.edgeA.length === 0) return placed(empty, starts[0]!.size);
-
-  const cold = worthOfReplica(blank, COLD);
+  const starts = startsOf(empty, talking > MANY_REPLICAS, seed, start);
   let best: Outcome = starts[0]!;
   let bestState: PlanState | undefined;
-  let done = 0;
-  const attempt = (size: number, heat: number, proposals: number, stream: number): Outcome => {
-    const state = placed(empty, size);
-    const hot = worthOfReplica(blank, heat);
-    const options = { iterations: proposals, hot, cold: Math.min(cold, hot / 20) };
-    anneal(state, new Random(seed, stream), options, (made) => progress(done + made));
-    done += proposals;
-    const ended = outcome(state);
-    if (isBetter(ended, best)) {
-      best = ended;
-      bestState = state;
+  if (blank.traffic.edgeA.length > 0) {
+    const cold = worthOfReplica(blank, COLD);
+    let done = 0;
+    const attempt = (from: Start, heat: number, proposals: number, stream: number): Outcome => {
+      const state = from.make();
+      const hot = worthOfReplica(blank, heat);
+      const options = { iterations: proposals, hot, cold: Math.min(cold, hot / 20) };
+      anneal(state, new Random(seed, stream), options, (made) => progress(done + made));
+      done += proposals;
+      const ended = outcome(state);
+      if (isBetter(ended, best)) {
+        best = ended;
+        bestState = state;
+      }
+      return ended;
+    };
+    for (const [rung, proposals] of rungs(iterations, worthwhile).entries()) {
+      const stream = rung * STREAMS;
+      const each = Math.floor(proposals * RACE);
+      const race = HEATS.map((heat, i) => ({ heat, ...attempt(starts[0]!, heat, each, stream + i) }));
+      const { heat } = race.reduce((first, other) => (isBetter(other, first) ? other : first));
+      const left = proposals - each * HEATS.length;
+      const attempts = Math.min(MOST_ATTEMPTS, Math.max(1, Math.floor(left / (PER_ATTEMPT * talking))));
+      for (let i = 0; i < attempts; i++) {
+        attempt(starts[i % starts.length]!, heat, Math.floor(left / attempts), stream + HEATS.length + i);
+      }
     }
-    return ended;
-  };
-
-  const race = HEATS.map((heat, i) => ({ heat, ...attempt(starts[0]!.size, heat, Math.floor(iterations * RACE), i) }));
-  const winner = race.reduce((first, other) => (isBetter(other, first) ? other : first));
-  const left = iterations - done;
-  const attempts = Math.min(MOST_ATTEMPTS, Math.max(1, Math.floor(left / (PER_ATTEMPT * talking))));
-  for (let i = 0; i < attempts; i++) {
-    const proposals = Math.floor((left * (i + 1)) / attempts) - Math.floor((left * i) / attempts);
-    attempt(starts[i % starts.length]!.size, winner.heat, proposals, HEATS.length + i);
   }
-  return bestState ?? placed(empty, starts[0]!.size);
+  return bestState ?? starts[0]!.make();
+}
+
+/** Proposals of the rungs, together at most `iterations`, the highest with all others worth while x GROWTH^k. */
+function rungs(iterations: number, worthwhile: number): number[] {
+  const found: number[] = [];
+  let below = 0;
+  for (let all = worthwhile / GROWTH ** RUNGS_BELOW; all <= iterations; all *= GROWTH) {
+    found.push(Math.floor(all) - below);
+    below = Math.floor(all);
+  }
+  return found;
 }
 
 interface Outcome {
@@ -77,21 +104,29 @@ interface Outcome {
   readonly value: number;
 }
 
+/** Made anew where it is needed, rather than kept in memory. */
 interface Start extends Outcome {
-  readonly size: number;
+  readonly make: () => PlanState;
 }
 
-/** Best first. Communities are placed anew where they are needed, rather than kept in memory. */
-function startsOf(empty: () => PlanState, sizes: readonly number[]): Start[] {
-  return sizes
-    .map((size) => ({ size, ...outcome(placed(empty, size)) }))
-    .sort((a, b) => a.unplaced - b.unplaced || b.value - a.value || a.size - b.size);
-}
-
-function placed(empty: () => PlanState, size: number): PlanState {
-  const state = empty();
-  placeCommunities(state, { most: size, fill: 1 });
-  return state;
+/** Best first. */
+function startsOf(empty: () => PlanState, many: boolean, seed: number, earlier: ReplicaCounts | undefined): Start[] {
+  const makes: ((state: PlanState) => void)[] = [];
+  if (earlier !== undefined) makes.push((state) => placeAsPlanned(state, earlier));
+  for (const most of many ? FEW_SIZES : SIZES) makes.push((state) => placeCommunities(state, { most, fill: 1 }));
+  for (const [i, order] of many ? [] : GREEDY_ORDERS.entries()) {
+    makes.push((state) => placeGreedily(state, order, new Random(seed, -1 - i)));
+  }
+  return makes
+    .map((place): Start => {
+      const make = (): PlanState => {
+        const state = empty();
+        place(state);
+        return state;
+      };
+      return { make, ...outcome(make()) };
+    })
+    .sort((a, b) => a.unplaced - b.unplaced || b.value - a.value);
 }
 
 function outcome(state: PlanState): Outcome {

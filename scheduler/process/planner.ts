@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../../lib/log.ts';
 import type { LiveProblem } from '../plan/live-problem.ts';
-import type { NamedPlan } from '../plan/named-plan.ts';
+import { countsFor, type NamedPlan } from '../plan/named-plan.ts';
 import { PlanKeeper, type PlanKeeperSettings } from '../plan/plan-keeper.ts';
 import { replicaCap } from '../placement/min-marginal.ts';
 import { worthwhileIterations } from '../plan/iterations.ts';
@@ -122,7 +122,9 @@ export class Planner {
     // The version makes another plan of the same cluster another try.
     const seed = (this.#keeper.plan?.version ?? 0) + this.#counts.computed;
     const zoneCap = problem.replicas.map((count) => replicaCap(count, this.#deps.maxZoneReplicaShare));
-    const job: PlanJob = { problem, options: { seed, iterations, zoneCap } };
+    const earlier = this.#keeper.plan;
+    const start = earlier === undefined ? {} : { start: countsFor(live, earlier) };
+    const job: PlanJob = { problem, options: { seed, iterations, zoneCap, ...start } };
     const worker = new Worker(new URL('./plan-thread.ts', import.meta.url), {
       workerData: job,
       resourceLimits: { maxOldGenerationSizeMb: MOST_HEAP_MB },
