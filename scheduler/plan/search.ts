@@ -1,7 +1,9 @@
 import { anneal } from './anneal.ts';
 import { placeAsPlanned, placeCommunities, placeGreedily } from './first-placement.ts';
 import type { ReplicaCounts } from './placement-plan.ts';
+import { packRest } from './pack.ts';
 import { Random } from './random.ts';
+import { Sizes } from './sizes.ts';
 import type { PlanState } from './state.ts';
 import { worthOfReplica } from './temperatures.ts';
 import { isSilent } from './traffic.ts';
@@ -122,6 +124,7 @@ function startsOf(empty: () => PlanState, many: boolean, seed: number, earlier: 
       const make = (): PlanState => {
         const state = empty();
         place(state);
+        packRest(state, new Sizes(state));
         return state;
       };
       return { make, ...outcome(make()) };
@@ -131,7 +134,7 @@ function startsOf(empty: () => PlanState, many: boolean, seed: number, earlier: 
 
 function outcome(state: PlanState): Outcome {
   let unplaced = 0;
-  for (const [w, count] of state.unplaced.entries()) if (!isSilent(state.traffic, w)) unplaced += count;
+  for (const count of state.unplaced) unplaced += count;
   return { unplaced, value: state.value() };
 }
 
