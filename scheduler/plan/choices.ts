@@ -12,7 +12,11 @@ export class Choices {
   /** Nodes of one kind are allowed to the same workloads. */
   readonly nodeKind: Int32Array;
 
-  constructor({ nodeCount, workloadCount, choices }: Pick<PlacementProblem, 'nodeCount' | 'workloadCount' | 'choices'>) {
+  constructor({
+    nodeCount,
+    workloadCount,
+    choices,
+  }: Pick<PlacementProblem, 'nodeCount' | 'workloadCount' | 'choices'>) {
     const sets = choices?.allowed ?? [];
     this.#nodeCount = nodeCount;
     this.#of = choices?.of ?? new Int32Array(workloadCount).fill(ALL);

@@ -40,7 +40,15 @@ function equalNodes(problem: PlacementProblem): Int32Array {
   const { nodeKind } = new Choices(problem);
   const link = linkKinds(problem.links);
   return Int32Array.from({ length: nodeCount }, (_, n) => {
-    const key = [nodeMilliCpu[n], nodeMemoryBytes[n], nodePods[n], nodeZone[n], nodeRegion[n], nodeKind[n], link?.[n]].join();
+    const key = [
+      nodeMilliCpu[n],
+      nodeMemoryBytes[n],
+      nodePods[n],
+      nodeZone[n],
+      nodeRegion[n],
+      nodeKind[n],
+      link?.[n],
+    ].join();
     const known = classes.get(key) ?? classes.size;
     classes.set(key, known);
     return known;

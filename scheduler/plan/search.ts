@@ -33,20 +33,16 @@ const HEATS = [0.1, 0.4, 0.8] as const;
 const COLD = 0.99;
 /** Of the proposals of a rung, for each heat in the race. */
 const RACE = 0.08;
-/** Proposals for each communicating replica that make an attempt of its own worth while, and attempts at most. */
-const PER_ATTEMPT = 150;
-const MOST_ATTEMPTS = 4;
 /** From one rung to the next, and how many there are below the one that is worth while. */
 const GROWTH = 4;
 const RUNGS_BELOW = 6;
 /** Random streams that a rung may use. */
-const STREAMS = 16;
+const STREAMS = 8;
 
 /**
- * Places the communicating workloads: communities of several sizes and what a greedy scheduler makes, then annealing in rungs,
- * each with four times the proposals of the one before. A rung makes one attempt or several, each from another start. The best
- * attempt of all counts: fewest replicas unplaced, then the greatest value. With more iterations there are more rungs and the
- * lower ones are the same, so that the plan is never worse.
+ * Places all workloads: communities of several sizes or what a greedy scheduler makes, whichever is best, then annealing in
+ * rungs, each with four times the proposals of all before. The best that was found counts: fewest replicas unplaced, then the
+ * greatest value. With more iterations there are more rungs and the lower ones are the same, so that the plan is never worse.
  * @param empty makes a state where nothing is placed
  */
 export function searchPlacement(
@@ -55,8 +51,7 @@ export function searchPlacement(
   progress: (done: number) => void,
 ): PlanState {
   const blank = empty();
-  const talking = replicasThatTalk(blank);
-  const starts = startsOf(empty, talking > MANY_REPLICAS, seed, start);
+  const starts = startsOf(empty, replicasThatTalk(blank) > MANY_REPLICAS, seed, start);
   let best: Outcome = starts[0]!;
   let bestState: PlanState | undefined;
   if (blank.traffic.edgeA.length > 0) {
@@ -80,11 +75,7 @@ export function searchPlacement(
       const each = Math.floor(proposals * RACE);
       const race = HEATS.map((heat, i) => ({ heat, ...attempt(starts[0]!, heat, each, stream + i) }));
       const { heat } = race.reduce((first, other) => (isBetter(other, first) ? other : first));
-      const left = proposals - each * HEATS.length;
-      const attempts = Math.min(MOST_ATTEMPTS, Math.max(1, Math.floor(left / (PER_ATTEMPT * talking))));
-      for (let i = 0; i < attempts; i++) {
-        attempt(starts[i % starts.length]!, heat, Math.floor(left / attempts), stream + HEATS.length + i);
-      }
+      attempt(starts[0]!, heat, proposals - each * HEATS.length, stream + HEATS.length);
     }
   }
   return bestState ?? starts[0]!.make();
