@@ -35,6 +35,15 @@ export class ReplicaMatrix {
     this.hosts = new Int32Array(this.hostStart[replicas.length]!);
   }
 
+  /** Of the same problem. */
+  copyFrom(other: ReplicaMatrix): void {
+    this.cells = other.cells.slice();
+    this.#hostAt = other.#hostAt.slice();
+    this.#end = other.#end;
+    this.#used.set(other.#used);
+    for (const column of ['base', 'mask', 'hostCount', 'hosts'] as const) this[column].set(other[column]);
+  }
+
   get(n: number, c: number): number {
     const { cells } = this;
     const base = this.base[n]!;

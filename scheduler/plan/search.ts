@@ -33,7 +33,7 @@ const HEATS = [0.1, 0.4, 0.8] as const;
 const COLD = 0.99;
 /** Of the proposals of a rung, for each heat in the race. */
 const RACE = 0.08;
-/** From one rung to the next, and how many there are below the one that is worth while. */
+/** From one rung to the next, and how many there are below the one that is worth while; those that do not last a proposal a replica are left out. */
 const GROWTH = 4;
 const RUNGS_BELOW = 6;
 /** Random streams that a rung may use. */
@@ -51,34 +51,32 @@ export function searchPlacement(
   progress: (done: number) => void,
 ): PlanState {
   const blank = empty();
-  const starts = startsOf(empty, replicasThatTalk(blank) > MANY_REPLICAS, seed, start);
-  let best: Outcome = starts[0]!;
-  let bestState: PlanState | undefined;
-  if (blank.traffic.edgeA.length > 0) {
-    const cold = worthOfReplica(blank, COLD);
-    let done = 0;
-    const attempt = (from: Start, heat: number, proposals: number, stream: number): Outcome => {
-      const state = from.make();
-      const hot = worthOfReplica(blank, heat);
-      const options = { iterations: proposals, hot, cold: Math.min(cold, hot / 20) };
-      anneal(state, new Random(seed, stream), options, (made) => progress(done + made));
-      done += proposals;
-      const ended = outcome(state);
-      if (isBetter(ended, best)) {
-        best = ended;
-        bestState = state;
-      }
-      return ended;
-    };
-    for (const [rung, proposals] of rungs(iterations, worthwhile).entries()) {
-      const stream = rung * STREAMS;
-      const each = Math.floor(proposals * RACE);
-      const race = HEATS.map((heat, i) => ({ heat, ...attempt(starts[0]!, heat, each, stream + i) }));
-      const { heat } = race.reduce((first, other) => (isBetter(other, first) ? other : first));
-      attempt(starts[0]!, heat, proposals - each * HEATS.length, stream + HEATS.length);
-    }
+  const talking = replicasThatTalk(blank);
+  const first = firstOf(empty, talking > MANY_REPLICAS, seed, start);
+  if (blank.traffic.edgeA.length === 0) return first.state;
+  let best = first;
+  let done = 0;
+  const cold = worthOfReplica(blank, COLD);
+  const attempt = (heat: number, proposals: number, stream: number): Found => {
+    const state = empty();
+    state.copyFrom(first.state);
+    const hot = worthOfReplica(blank, heat);
+    const options = { iterations: proposals, hot, cold: Math.min(cold, hot / 20) };
+    anneal(state, new Random(seed, stream), options, (made) => progress(done + made));
+    done += proposals;
+    const found = foundIn(state);
+    if (isBetter(found, best)) best = found;
+    return found;
+  };
+  for (const [rung, proposals] of rungs(iterations, worthwhile).entries()) {
+    if (proposals < talking) continue;
+    const stream = rung * STREAMS;
+    const each = Math.floor(proposals * RACE);
+    const race = HEATS.map((heat, i) => ({ heat, ...attempt(heat, each, stream + i) }));
+    const { heat } = race.reduce((winner, other) => (isBetter(other, winner) ? other : winner));
+    attempt(heat, proposals - each * HEATS.length, stream + HEATS.length);
   }
-  return bestState ?? starts[0]!.make();
+  return best.state;
 }
 
 /** Proposals of the rungs, together at most `iterations`, the highest with all others worth while x GROWTH^k. */
@@ -92,44 +90,38 @@ function rungs(iterations: number, worthwhile: number): number[] {
   return found;
 }
 
-interface Outcome {
+interface Found {
+  readonly state: PlanState;
   readonly unplaced: number;
   readonly value: number;
 }
 
-/** Made anew where it is needed, rather than kept in memory. */
-interface Start extends Outcome {
-  readonly make: () => PlanState;
-}
-
-/** Best first. */
-function startsOf(empty: () => PlanState, many: boolean, seed: number, earlier: ReplicaCounts | undefined): Start[] {
-  const makes: ((state: PlanState) => void)[] = [];
-  if (earlier !== undefined) makes.push((state) => placeAsPlanned(state, earlier));
-  for (const most of many ? FEW_SIZES : SIZES) makes.push((state) => placeCommunities(state, { most, fill: 1 }));
+/** The best of the starts. */
+function firstOf(empty: () => PlanState, many: boolean, seed: number, earlier: ReplicaCounts | undefined): Found {
+  const places: ((state: PlanState) => void)[] = [];
+  if (earlier !== undefined) places.push((state) => placeAsPlanned(state, earlier));
+  for (const most of many ? FEW_SIZES : SIZES) places.push((state) => placeCommunities(state, { most, fill: 1 }));
   for (const [i, order] of many ? [] : GREEDY_ORDERS.entries()) {
-    makes.push((state) => placeGreedily(state, order, new Random(seed, -1 - i)));
+    places.push((state) => placeGreedily(state, order, new Random(seed, -1 - i)));
   }
-  return makes
-    .map((place): Start => {
-      const make = (): PlanState => {
-        const state = empty();
-        place(state);
-        packRest(state, new Sizes(state));
-        return state;
-      };
-      return { make, ...outcome(make()) };
-    })
-    .sort((a, b) => a.unplaced - b.unplaced || b.value - a.value);
+  let best: Found | undefined;
+  for (const place of places) {
+    const state = empty();
+    place(state);
+    packRest(state, new Sizes(state));
+    const found = foundIn(state);
+    if (best === undefined || isBetter(found, best)) best = found;
+  }
+  return best!;
 }
 
-function outcome(state: PlanState): Outcome {
+function foundIn(state: PlanState): Found {
   let unplaced = 0;
   for (const count of state.unplaced) unplaced += count;
-  return { unplaced, value: state.value() };
+  return { state, unplaced, value: state.value() };
 }
 
-function isBetter(a: Outcome, b: Outcome): boolean {
+function isBetter(a: Found, b: Found): boolean {
   return a.unplaced < b.unplaced || (a.unplaced === b.unplaced && a.value > b.value);
 }
 

@@ -10,6 +10,8 @@ export const MOST_LINK_USE = 0.75;
 /** What a byte beyond that is worth in bytes that stay on their node: more than any that could be had for it. */
 const OVERLOAD = 10;
 
+const CHANGING = ['unplaced', 'freeCpu', 'freeMemory', 'freePods', 'usedTx', 'usedRx'] as const;
+
 /**
  * Where the replicas stand, and what moving some changes. Room may be overdrawn between
  * two moves; isOverdrawn tells.
@@ -77,6 +79,12 @@ export class PlanState {
     this.linkRx = linkRoom(links?.nodeRx);
     this.usedTx = new Float64Array(this.linkTx.length);
     this.usedRx = new Float64Array(this.linkRx.length);
+  }
+
+  /** Takes over where the replicas of another state of the problem stand. */
+  copyFrom(other: PlanState): void {
+    this.matrix.copyFrom(other.matrix);
+    for (const column of CHANGING) this[column].set(other[column]);
   }
 
   /** A node that hosts c, each as likely as the others; -1: none does. */

@@ -5,10 +5,10 @@ import { anneal } from '../../scheduler/plan/anneal.ts';
 import { heavyEdgeCommunities } from '../../scheduler/plan/communities.ts';
 import { placeCommunities } from '../../scheduler/plan/first-placement.ts';
 import { Random } from '../../scheduler/plan/random.ts';
-import { PlanState } from '../../scheduler/plan/state.ts';
+import { MOST_LINK_USE, PlanState } from '../../scheduler/plan/state.ts';
 import { trafficOfProblem } from '../../scheduler/plan/traffic.ts';
 import { arbitraryProblem } from './support/arbitrary-problem.ts';
-import { naiveLocalShare, violations } from './support/naive-plan.ts';
+import { naiveLocalShare, naiveOverload, violations } from './support/naive-plan.ts';
 
 const problems = arbitraryProblem({ nodes: 6, workloads: 9, replicas: 8, edges: 16 });
 
@@ -24,19 +24,28 @@ function share(problem: PlacementProblem, state: PlanState): number {
   return naiveLocalShare({ ...problem, edgeA, edgeB, edgeWeight }, dense(problem, state));
 }
 
+/** The share less ten times what goes beyond the links, as a share of all traffic. */
+function value(problem: PlacementProblem, state: PlanState): number {
+  const beyond = naiveOverload(problem, dense(problem, state), MOST_LINK_USE).reduce((sum, bytes) => sum + bytes, 0);
+  return share(problem, state) - (10 * beyond) / state.traffic.total;
+}
+
 describe('anneal', () => {
-  it('counts the share by what each move changes as a sum over everything counts it', () => {
+  it('counts the value by what each move changes as a sum over everything counts it', () => {
     fc.assert(
       fc.property(problems, fc.integer(), fc.constantFrom(1, 30, 2_000), (problem, seed, iterations) => {
         const state = new PlanState(problem, trafficOfProblem(problem));
         placeCommunities(state, { most: 2, fill: 1 });
-        const before = share(problem, state);
-        expect(state.localShare()).toBeCloseTo(before, 9);
         if (state.traffic.edgeA.length === 0) return;
+        expect(state.localShare()).toBeCloseTo(share(problem, state), 9);
+        const before = value(problem, state);
+        const scale = Math.max(1, Math.abs(before));
+        expect(state.value() / scale).toBeCloseTo(before / scale, 9);
         const changed = anneal(state, new Random(seed), { iterations, hot: 0.1, cold: 0.001 });
-        const after = share(problem, state);
-        expect(before + changed).toBeCloseTo(after, 9);
-        expect(state.localShare()).toBeCloseTo(after, 9);
+        const after = value(problem, state);
+        expect((before + changed) / scale).toBeCloseTo(after / scale, 9);
+        expect(state.value() / scale).toBeCloseTo(after / scale, 9);
+        expect(state.localShare()).toBeCloseTo(share(problem, state), 9);
       }),
       { numRuns: 200, seed: 1 },
     );

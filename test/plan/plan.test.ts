@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { planPlacement } from '../../scheduler/plan/plan.ts';
+import { MOST_LINK_USE } from '../../scheduler/plan/state.ts';
+import { trafficOfProblem } from '../../scheduler/plan/traffic.ts';
 import { arbitraryProblem } from './support/arbitrary-problem.ts';
-import { bruteForce, denseCounts, naiveLocalShare, violations } from './support/naive-plan.ts';
+import { bruteForce, denseCounts, isAllowed, naiveLocalShare, naiveOverload, violations } from './support/naive-plan.ts';
 
 const problems = arbitraryProblem({ nodes: 6, workloads: 8, replicas: 7, edges: 14 });
 const options = fc.record({ seed: fc.integer(), iterations: fc.constantFrom(0, 1, 300, 3_000) });
@@ -46,13 +48,45 @@ describe('planPlacement', () => {
     );
   });
 
+  it('is never worse for more proposals, nor than the plan that it starts from', () => {
+    const ample = arbitraryProblem({ nodes: 6, workloads: 8, replicas: 7, edges: 14, ample: true, links: false });
+    fc.assert(
+      fc.property(ample, fc.integer(), (problem, seed) => {
+        const plans = [0, 500, 2_000, 9_000].map((iterations) => planPlacement(problem, { seed, iterations }));
+        for (const [i, plan] of plans.slice(1).entries()) {
+          expect(plan.localShare.node).toBeGreaterThanOrEqual(plans[i]!.localShare.node - 1e-12);
+        }
+        const start = plans.at(-1)!;
+        const next = planPlacement(problem, { seed: seed + 1, iterations: 500, start });
+        expect(next.localShare.node).toBeGreaterThanOrEqual(start.localShare.node - 1e-12);
+      }),
+      { numRuns: 100, seed: 6 },
+    );
+  });
+
+  it('tells how far it overloads links as a naive sum does', () => {
+    fc.assert(
+      fc.property(problems, options, (problem, given) => {
+        const plan = planPlacement(problem, given);
+        const speed = problem.links?.nodeLink;
+        const beyond = naiveOverload(problem, denseCounts(problem, plan), MOST_LINK_USE);
+        if (trafficOfProblem(problem).total === 0) return;
+        const sum = beyond.reduce((total, bytes, n) => total + (speed?.[n] === 0 ? 0 : bytes / (speed?.[n] ?? 1)), 0);
+        expect(plan.linkOverload).toBeCloseTo(sum, 6);
+      }),
+      { numRuns: 200, seed: 7 },
+    );
+  });
+
   it('places everything where there is room for everything', () => {
     const ample = arbitraryProblem({ nodes: 6, workloads: 8, replicas: 7, edges: 14, ample: true });
     fc.assert(
       fc.property(ample, options, (problem, given) => {
         const { unplaced } = planPlacement(problem, given);
         for (const { workload, replicas } of unplaced) {
-          expect(replicas).toBe(problem.replicas[workload]! - problem.cap[workload]! * problem.nodeCount);
+          const nodes = Array.from({ length: problem.nodeCount }, (_, n) => n);
+          const room = problem.cap[workload]! * nodes.filter((n) => isAllowed(problem, workload, n)).length;
+          expect(replicas).toBe(problem.replicas[workload]! - room);
         }
       }),
       { numRuns: 200, seed: 4 },
@@ -60,7 +94,7 @@ describe('planPlacement', () => {
   });
 
   it('finds the best of all placements where these can be enumerated', () => {
-    const tiny = arbitraryProblem({ nodes: 3, workloads: 4, replicas: 3, edges: 6 });
+    const tiny = arbitraryProblem({ nodes: 3, workloads: 4, replicas: 3, edges: 6, links: false });
     let compared = 0;
     let [found, possible] = [0, 0];
     fc.assert(

@@ -8,9 +8,14 @@ export interface ProblemBounds {
   readonly edges: number;
   /** true: requests are small beside the room, so that everything fits. */
   readonly ample?: boolean;
+  /** false: no link is known. */
+  readonly links?: boolean;
 }
 
-/** Small problems of all sorts: tight and roomy, whole and real quantities, with and without zones, also empty ones. */
+/**
+ * Small problems of all sorts: tight and roomy, whole and real quantities, with and without zones, nodes that are not for
+ * all, and links; also empty ones.
+ */
 export function arbitraryProblem(bounds: ProblemBounds): fc.Arbitrary<PlacementProblem> {
   return fc
     .record({
@@ -45,8 +50,14 @@ export function arbitraryProblem(bounds: ProblemBounds): fc.Arbitrary<PlacementP
             }),
             { maxLength: bounds.edges },
           ),
+          sets: fc.array(list(fc.constantFrom(0, 1, 1), nodes), { maxLength: 2 }),
+          choices: list(fc.integer({ min: -1, max: 1 }), workloads),
+          links: fc.constantFrom(false, bounds.links !== false),
+          nodeLink: list(fc.constantFrom(0, 100, 1_000, Infinity), nodes),
+          tx: list(fc.constantFrom(0, 1, 300), workloads),
+          rx: list(fc.constantFrom(0, 10, 100), workloads),
         })
-        .map(({ edges, replicas, ...columns }): PlacementProblem => {
+        .map(({ edges, replicas, sets, choices, links, ...columns }): PlacementProblem => {
           const pairs = new Map<string, number[]>();
           for (const { a, b, weight } of edges)
             if (a !== b) pairs.set(`${Math.min(a, b)},${Math.max(a, b)}`, [Math.min(a, b), Math.max(a, b), weight]);
@@ -66,6 +77,19 @@ export function arbitraryProblem(bounds: ProblemBounds): fc.Arbitrary<PlacementP
             edgeA: Int32Array.from(kept, (edge) => edge[0]!),
             edgeB: Int32Array.from(kept, (edge) => edge[1]!),
             edgeWeight: Float64Array.from(kept, (edge) => edge[2]!),
+            choices: {
+              of: Int32Array.from(choices, (choice) => (choice < sets.length ? choice : -1)),
+              allowed: sets.map((set) => Uint8Array.from(set)),
+            },
+            links: links
+              ? {
+                  nodeLink: Float64Array.from(columns.nodeLink),
+                  nodeTx: Float64Array.from(columns.nodeLink, (_, n) => n),
+                  nodeRx: new Float64Array(nodes),
+                  tx: Float64Array.from(columns.tx),
+                  rx: Float64Array.from(columns.rx),
+                }
+              : undefined,
           };
         });
     });

@@ -36,7 +36,33 @@ export function naiveLocalShare(
   return total === 0 ? 0 : local / total;
 }
 
-/** What of cpu, memory, pod count and cap is broken; sums as anybody would make them. */
+export function isAllowed({ choices }: PlacementProblem, w: number, n: number): boolean {
+  const choice = choices?.of[w] ?? -1;
+  return choice < 0 || choices!.allowed[choice]![n] === 1;
+}
+
+/** Bytes per second beyond `most` of each link's capacity, by node; links where none is known have none. */
+export function naiveOverload(problem: PlacementProblem, x: readonly number[][], most: number): number[] {
+  const { links, nodeCount, edgeA, edgeB, edgeWeight, replicas } = problem;
+  return Array.from({ length: nodeCount }, (_, n) => {
+    if (links === undefined) return 0;
+    let [tx, rx] = [links.nodeTx[n]!, links.nodeRx[n]!];
+    for (const [w, row] of x.entries()) {
+      tx += row[n]! * links.tx[w]!;
+      rx += row[n]! * links.rx[w]!;
+    }
+    for (const [e, weight] of edgeWeight.entries()) {
+      const [a, b] = [edgeA[e]!, edgeB[e]!];
+      if (replicas[a] === 0 || replicas[b] === 0) continue;
+      const local = weight * Math.min(x[a]![n]! / replicas[a]!, x[b]![n]! / replicas[b]!);
+      tx -= local;
+      rx -= local;
+    }
+    return Math.max(0, tx - most * links.nodeLink[n]!, rx - most * links.nodeLink[n]!);
+  });
+}
+
+/** What of cpu, memory, pod count, cap and allowed nodes is broken; sums as anybody would make them. */
 export function violations(problem: PlacementProblem, x: readonly number[][]): string[] {
   const found: string[] = [];
   for (let n = 0; n < problem.nodeCount; n++) {
@@ -46,6 +72,7 @@ export function violations(problem: PlacementProblem, x: readonly number[][]): s
       cpu += k * problem.milliCpu[w]!;
       memory += k * problem.memoryBytes[w]!;
       pods += k;
+      if (k > 0 && !isAllowed(problem, w, n)) found.push(`${w} is not for ${n}`);
       if (k > problem.cap[w]!) found.push(`cap of ${w} on ${n}: ${k}`);
     }
     if (cpu > problem.nodeMilliCpu[n]! * (1 + 1e-12)) found.push(`cpu of ${n}: ${cpu} of ${problem.nodeMilliCpu[n]}`);
@@ -67,6 +94,7 @@ export function bruteForce(problem: PlacementProblem): { readonly placed: number
       pods += x[v]![n]!;
     }
     return (
+      isAllowed(problem, w, n) &&
       x[w]![n]! < problem.cap[w]! &&
       pods < problem.nodePods[n]! &&
       cpu + problem.milliCpu[w]! <= problem.nodeMilliCpu[n]! &&
