@@ -65,7 +65,7 @@ export function simulationText(
     ...shown.map(({ title }, i): Column<Row> => ({ header: title, cell: (row) => row.cells[i], align: 'right' })),
   ];
   const paragraphs = [...head(report), '', renderTable(columns, rows, style).trimEnd(), ''];
-  const words = report.policies === undefined ? [] : sentences(report, options.price);
+  const words = [...(report.policies === undefined ? [] : sentences(report, options.price)), ...fullLinks(shown)];
   return (
     paragraphs.flatMap((text) => (text.includes('\n') ? [text] : wrapText(text, width))).join('\n') +
     '\n' +
@@ -171,6 +171,18 @@ function sentences(report: SimulationReport, price: number | undefined): string[
       words.push(`${near}, to all of them in equal parts.`);
   }
   return words;
+}
+
+/** From there on a link has no room for bursts. */
+const FULL_LINK = 0.8;
+
+function fullLinks(shown: readonly Shown[]): string[] {
+  const full = shown.filter(({ mean }) => (mean.linkUse?.max ?? 0) > FULL_LINK);
+  if (full.length === 0) return [];
+  const each = full.map(({ title, mean }) => `${humanShare(rounded(mean.linkUse!.max))} (${title})`);
+  return [
+    `Warning: the busiest link would be used by ${each.join(', ')}; above ${humanShare(FULL_LINK)} it is overloaded.`,
+  ];
 }
 
 function monthly(bytesPerSecond: number, price: number): number {

@@ -4,7 +4,14 @@ import { planPlacement } from '../../scheduler/plan/plan.ts';
 import { MOST_LINK_USE } from '../../scheduler/plan/state.ts';
 import { trafficOfProblem } from '../../scheduler/plan/traffic.ts';
 import { arbitraryProblem } from './support/arbitrary-problem.ts';
-import { bruteForce, denseCounts, isAllowed, naiveLocalShare, naiveOverload, violations } from './support/naive-plan.ts';
+import {
+  bruteForce,
+  denseCounts,
+  isAllowed,
+  naiveLocalShare,
+  naiveOverload,
+  violations,
+} from './support/naive-plan.ts';
 
 const problems = arbitraryProblem({ nodes: 6, workloads: 8, replicas: 7, edges: 14 });
 const options = fc.record({ seed: fc.integer(), iterations: fc.constantFrom(0, 1, 300, 3_000) });

@@ -97,5 +97,9 @@ test('hogs of bandwidth are kept apart, and the others near each other all the s
     expect(over(netloom)).toBe(0);
     expect(netloom.mean.localShare.node).toBeGreaterThan(alone.mean.localShare.node + 0.3);
     expect(netloom.mean.unplaced).toBe(0);
+    const planned = run('netloom-plan', order);
+    expect(over(planned)).toBe(0);
+    expect(planned.mean.localShare.node).toBeGreaterThan(netloom.mean.localShare.node);
+    expect(planned.mean.unplaced).toBe(0);
   }
 });
