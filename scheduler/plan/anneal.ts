@@ -1,7 +1,7 @@
 import { AliasTable } from './alias-table.ts';
 import { Moves } from './moves.ts';
 import type { Random } from './random.ts';
-import type { PlanState } from './state.ts';
+import { OVERLOAD, type PlanState } from './state.ts';
 
 export interface AnnealOptions {
   /** Proposals, each a move that is taken or not. */
@@ -9,6 +9,8 @@ export interface AnnealOptions {
   /** First and last temperature, as shares of all traffic; between them it falls geometrically. */
   readonly hot: number;
   readonly cold: number;
+  /** First weight of overloaded links, which rises to OVERLOAD likewise; undefined: it is that from the start. */
+  readonly overload?: number;
 }
 
 /** Of all proposals: bundles, and exchanges of nodes; the others are single moves. Tuned on M3 and on five made-up clusters. */
@@ -23,23 +25,25 @@ const PROGRESS_EVERY = 1024 * CHUNK;
 
 /**
  * Simulated annealing of the node-local share (placement-study.md §3). The number of proposals is the budget: no clock.
- * @returns by how much PlanState.value() changed
+ * @returns by how much PlanState.value() changed, by the weights at each time
  */
 export function anneal(
   state: PlanState,
   random: Random,
-  { iterations, hot, cold }: AnnealOptions,
+  { iterations, hot, cold, overload = OVERLOAD }: AnnealOptions,
   progress: (done: number) => void = () => {},
 ): number {
   const moves = new Moves(state, random);
   const cooling = (cold / hot) ** (CHUNK / iterations);
   const hogs = state.hasLinks ? hogsOf(state) : undefined;
   let edges = edgesFor(state, hot);
+  state.overloadWeight = overload;
   let temperature = hot;
   let gained = 0;
   for (let done = 0, stage = 1; done < iterations; done += CHUNK) {
     if (done % PROGRESS_EVERY === 0) progress(done);
     if (done * STAGES >= stage * iterations) {
+      state.overloadWeight = overload * (OVERLOAD / overload) ** (done / iterations);
       edges = edgesFor(state, temperature);
       stage++;
     }
@@ -55,6 +59,7 @@ export function anneal(
     }
     temperature *= cooling;
   }
+  state.overloadWeight = OVERLOAD;
   return gained;
 }
 

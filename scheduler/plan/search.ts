@@ -31,6 +31,8 @@ const GREEDY_ORDERS = ['random', 'rollout'] as const;
  */
 const HEATS = [0.1, 0.4, 0.8] as const;
 const COLD = 0.99;
+/** What overloaded links cost at first: dear from the start, they would keep the search from what is near. */
+const MILD = 0.5;
 /** Of the proposals of a rung, for each heat in the race. */
 const RACE = 0.08;
 /** From one rung to the next, and how many there are below the one that is worth while; those that do not last a proposal a replica are left out. */
@@ -61,7 +63,7 @@ export function searchPlacement(
     const state = empty();
     state.copyFrom(first.state);
     const hot = worthOfReplica(blank, heat);
-    const options = { iterations: proposals, hot, cold: Math.min(cold, hot / 20) };
+    const options = { iterations: proposals, hot, cold: Math.min(cold, hot / 20), overload: MILD };
     anneal(state, new Random(seed, stream), options, (made) => progress(done + made));
     done += proposals;
     const found = foundIn(state);

@@ -8,7 +8,7 @@ import type { Traffic } from './traffic.ts';
 /** Utilisation of a link above which a plan takes it for overloaded. */
 export const MOST_LINK_USE = 0.75;
 /** What a byte beyond that is worth in bytes that stay on their node: more than any that could be had for it. */
-const OVERLOAD = 10;
+export const OVERLOAD = 10;
 
 const CHANGING = ['unplaced', 'freeCpu', 'freeMemory', 'freePods', 'usedTx', 'usedRx'] as const;
 
@@ -45,6 +45,8 @@ export class PlanState {
   readonly linkRx: Float64Array;
   readonly usedTx: Float64Array;
   readonly usedRx: Float64Array;
+  /** What a byte beyond a link's room costs in bytes that stay on their node. */
+  overloadWeight = OVERLOAD;
 
   constructor(
     problem: PlacementProblem,
@@ -174,7 +176,7 @@ export class PlanState {
     if (!this.hasLinks) return 0;
     const tx = this.usedTx[n]! + k * this.tx[c]! - local - this.linkTx[n]!;
     const rx = this.usedRx[n]! + k * this.rx[c]! - local - this.linkRx[n]!;
-    return OVERLOAD * (Math.max(0, tx, rx) - this.overload(n));
+    return this.overloadWeight * (Math.max(0, tx, rx) - this.overload(n));
   }
 
   /** What goes over n's link beyond what it should carry. */
@@ -183,7 +185,7 @@ export class PlanState {
   }
 
   overloadCost(n: number): number {
-    return this.hasLinks ? OVERLOAD * this.overload(n) : 0;
+    return this.hasLinks ? this.overloadWeight * this.overload(n) : 0;
   }
 
   /** @param local what between() says of it */
@@ -244,7 +246,7 @@ export class PlanState {
   value(): number {
     let overload = 0;
     if (this.hasLinks) for (let n = 0; n < this.nodeCount; n++) overload += this.overload(n);
-    return this.localShare() - OVERLOAD * overload;
+    return this.localShare() - this.overloadWeight * overload;
   }
 
   /** Balanced-local share of the traffic between communicating workloads, 0..1, summed anew. */
