@@ -3,7 +3,6 @@ import { Choices } from './choices.ts';
 import { overlapOf, rowsByNode, type NodeRows } from './node-rows.ts';
 import type { ReplicaCounts } from './placement-plan.ts';
 import { renamed } from './renamed.ts';
-import { linkKinds } from './zone-exchange.ts';
 
 /**
  * The same target with what is planned for nodes of equal room, zone and region exchanged among them, so that more of it
@@ -38,7 +37,7 @@ function equalNodes(problem: PlacementProblem): Int32Array {
   const { nodeMilliCpu, nodeMemoryBytes, nodePods, nodeZone, nodeRegion, nodeCount } = problem;
   const classes = new Map<string, number>();
   const { nodeKind } = new Choices(problem);
-  const link = linkKinds(problem.links);
+  const link = problem.links?.nodeLink;
   return Int32Array.from({ length: nodeCount }, (_, n) => {
     const key = [
       nodeMilliCpu[n],

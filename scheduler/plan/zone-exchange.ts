@@ -1,4 +1,4 @@
-import type { PlacementProblem, ProblemLinks } from '../placement/problem.ts';
+import type { PlacementProblem } from '../placement/problem.ts';
 import { Choices } from './choices.ts';
 import { rowsByNode, type NodeRows } from './node-rows.ts';
 import type { ReplicaCounts } from './placement-plan.ts';
@@ -44,7 +44,7 @@ export function exchangeZones(
     }
     return true;
   };
-  const link = linkKinds(problem.links);
+  const link = problem.links?.nodeLink;
   const holds = (node: number, content: number): boolean =>
     used.cpu[content]! <= nodeCpu[node]! &&
     used.memory[content]! <= nodeMemory[node]! &&
@@ -75,18 +75,6 @@ export function exchangeZones(
   }
   for (let n = 0; n < nodeCount; n++) nodeOf[contentOf[n]!] = n;
   return nodeOf;
-}
-
-/** Nodes of one kind have links of the same room. */
-export function linkKinds(links: ProblemLinks | undefined): Int32Array | undefined {
-  if (links === undefined) return undefined;
-  const kinds = new Map<string, number>();
-  return Int32Array.from(links.nodeLink, (speed, n) => {
-    const key = `${speed} ${links.nodeTx[n]!} ${links.nodeRx[n]!}`;
-    const kind = kinds.get(key) ?? kinds.size;
-    kinds.set(key, kind);
-    return kind;
-  });
 }
 
 /** Replicas per workload and zone. */

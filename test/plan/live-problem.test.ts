@@ -1,12 +1,31 @@
 import { describe, expect, it } from 'vitest';
+import type { ClusterRecord } from '../../scheduler/cluster/model.ts';
 import { ClusterState } from '../../scheduler/cluster/state.ts';
 import { liveProblem } from '../../scheduler/plan/live-problem.ts';
 import { generateCluster } from '../../scheduler/simulate/generate/generate.ts';
 import { clusterOf } from '../../scheduler/simulate/load.ts';
 
+/** Some nodes tainted or better avoided, some with SSDs that some pods want, all with links. */
+function restricted(record: ClusterRecord, i: number): ClusterRecord {
+  if (record.type === 'pod') {
+    const wantsSsd = record.owner?.name.endsWith('3') === true;
+    const nodeChoice = { selector: { disk: 'ssd' }, terms: undefined, tolerations: [] };
+    return wantsSsd ? { ...record, nodeChoice } : record;
+  }
+  if (record.type !== 'node') return record;
+  return {
+    ...record,
+    linkMbps: i % 2 === 0 ? 1_000 : 10_000,
+    labels: { ...record.labels, ...(i % 3 === 0 ? { disk: 'ssd' } : {}) },
+    ...(i % 5 === 2 ? { taints: [{ key: 'dedicated', value: '', effect: 'NoSchedule' }] } : {}),
+    ...(i % 7 === 3 ? { avoided: true } : {}),
+  };
+}
+
 describe('liveProblem', () => {
   it('is the problem that the simulator has of the same cluster', () => {
-    const { records, traffic } = generateCluster({ nodes: 20, seed: 3, trafficSkew: 0.5 });
+    const { records: plain, traffic } = generateCluster({ nodes: 20, seed: 3, trafficSkew: 0.5 });
+    const records = plain.map((record, i) => restricted(record, i));
     const simulated = clusterOf(records, traffic, { maxReplicaShare: 0.5, hasUnits: true });
     const state = new ClusterState();
     state.apply(records.map((record) => ({ op: 'upsert', record }) as const).reverse());
@@ -38,6 +57,20 @@ describe('liveProblem', () => {
     const [found, wanted] = [pairsOf(problem, live.workloads), pairsOf(simulated.problem, simulated.workloads)];
     expect([...found.keys()].sort()).toEqual([...wanted.keys()].sort());
     for (const [pair, weight] of wanted) expect(found.get(pair)! / weight).toBeCloseTo(1, 6);
+    const nodesOf = ({ choices, nodeCount }: typeof problem, w: number): number[] => {
+      const choice = choices!.of[w]!;
+      return choice < 0 ? new Array<number>(nodeCount).fill(1) : [...choices!.allowed[choice]!];
+    };
+    for (const [w, key] of own.entries()) {
+      expect(nodesOf(problem, w)).toEqual(nodesOf(simulated.problem, indexOf.get(key)!));
+    }
+    expect(new Set(own.map((_, w) => nodesOf(problem, w).join(''))).size).toBeGreaterThan(1);
+    expect(problem.choices!.allowed.every((nodes) => nodes.includes(0) && nodes.includes(1))).toBe(true);
+    const [links, known] = [problem.links!, simulated.problem.links!];
+    expect(links.nodeLink).toEqual(known.nodeLink);
+    for (const column of ['tx', 'rx'] as const) {
+      for (const [w, key] of own.entries()) expect(links[column][w]).toBe(known[column][indexOf.get(key)!]);
+    }
     const standing = [...live.standing.targetCount].reduce((sum, count) => sum + count, 0);
     expect(standing).toBe(simulated.pods.home.filter((n) => n >= 0).length);
   });

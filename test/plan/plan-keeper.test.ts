@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { PlacementProblem } from '../../scheduler/placement/problem.ts';
-import type { LiveProblem } from '../../scheduler/plan/live-problem.ts';
+import { countsOf, type LiveProblem } from '../../scheduler/plan/live-problem.ts';
 import { countsFor } from '../../scheduler/plan/named-plan.ts';
 import { planPlacement } from '../../scheduler/plan/plan.ts';
 import { PlanKeeper } from '../../scheduler/plan/plan-keeper.ts';
@@ -92,6 +92,46 @@ describe('PlanKeeper', () => {
     expect(keeper.offer(narrow, worse, 20 * MINUTE, 1)).toBeUndefined();
     expect(keeper.plan?.version).toBe(1);
     expect(keeper.look(narrow, 60 * MINUTE).needsPlan).toBe(false);
+  });
+
+  it('wants another one when links are overloaded by it, and takes that for less overload', () => {
+    const keeper = new PlanKeeper(undefined, 0, { firstMs: 0 });
+    // Room for everything on two nodes, and none of it talks with any other pair.
+    const live = pairs(4, {
+      nodePods: new Int32Array(4).fill(8),
+      nodeMilliCpu: new Float64Array(4).fill(8),
+      nodeMemoryBytes: new Float64Array(4).fill(8),
+    });
+    const stacked = countsOf(
+      8,
+      Array.from({ length: 8 }, (_, w) => [w, w >> 2, 2]),
+    );
+    const first = { ...made(live), ...stacked, localShare: { node: 1, zone: 1 } };
+    expect(keeper.offer(live, first, 0, 1)?.version).toBe(1);
+    expect(keeper.look(live, 20 * MINUTE).needsPlan).toBe(false);
+    const links = {
+      nodeLink: new Float64Array(4).fill(10),
+      nodeTx: new Float64Array(4),
+      nodeRx: new Float64Array(4),
+      tx: Float64Array.from({ length: 8 }, (_, w) => (w % 2 === 0 ? 3 : 0)),
+      rx: new Float64Array(8),
+    };
+    const busy = { ...live, problem: { ...live.problem, links } };
+    expect(keeper.look(busy, 40 * MINUTE).needsPlan).toBe(true);
+    const next = made(busy);
+    expect(next.linkOverload).toBe(0);
+    expect(keeper.offer(busy, next, 40 * MINUTE, 1)?.version).toBe(2);
+    expect(keeper.look(busy, 60 * MINUTE).needsPlan).toBe(false);
+  });
+
+  it('leaves out what may not be where it was planned', () => {
+    const live = pairs(4);
+    const keeper = new PlanKeeper(undefined, 0, { firstMs: 0 });
+    const plan = keeper.offer(live, made(live), 0, 1)!;
+    const allowed = [Uint8Array.of(1, 1, 1, 0)];
+    const closed = { ...live, problem: { ...live.problem, choices: { of: new Int32Array(8), allowed } } };
+    expect([...countsFor(closed, plan).targetNode]).not.toContain(3);
+    expect(keeper.look(closed, 20 * MINUTE).needsPlan).toBe(true);
   });
 
   it('goes on with the plan of an earlier run', () => {
