@@ -199,7 +199,7 @@ export const schedulerSection = defineSection({
     plan: {
       type: 'enum',
       values: ['on', 'off'],
-      default: 'off',
+      default: 'on',
       help:
         'Whether a target for all workloads whose traffic is known is computed in the background and leads where a ' +
         'workload and its peers are created anew, or stand as planned already. A full or gone target falls back to the score.',
@@ -210,7 +210,7 @@ export const schedulerSection = defineSection({
       default: 0,
       min: 0,
       max: 1_000_000_000,
-      help: 'Proposals of the annealing that makes a plan; a million take two to three seconds of one core. 0: by the size of the cluster.',
+      help: 'Proposals of the annealing that makes a plan, used in steps of four times as many; a million take one to six seconds of one core. 0: by the size of the cluster.',
       group: 'Plans',
     },
     bodyLimit: {
