@@ -1,7 +1,9 @@
 // How much local traffic a plan gets within its budgets, against a minute of the annealing that placement-study.md §3 describes
-// (on the same core, its iterations counted beforehand). M3 where the example data are, and made-up clusters unlike it.
+// (on the same core, its iterations counted beforehand). M3 where the example data are, and made-up clusters unlike it, some with
+// pods tied to nodes and with narrow links; the largest without that baseline, for time and memory.
 // Usage: node bench/plan-quality.ts [CLUSTER...]
 import { join } from 'node:path';
+import type { ClusterRecord } from '../scheduler/cluster/model.ts';
 import type { PlacementProblem } from '../scheduler/placement/problem.ts';
 import { worthwhileIterations } from '../scheduler/plan/iterations.ts';
 import { planPlacement } from '../scheduler/plan/plan.ts';
@@ -10,16 +12,44 @@ import { clusterOf, loadCluster } from '../scheduler/simulate/load.ts';
 import { exampleData } from '../test/support/example-data.ts';
 import { StudyAnnealing } from './support/study-annealing.ts';
 
-const BASELINE_SECONDS = 60;
-const CALIBRATION = 20_000;
+const BASELINE_SECONDS = Number(process.env['BASELINE_SECONDS'] ?? 60);
+const CALIBRATION = 100_000;
 const OPTIONS = { maxReplicaShare: 0.5, hasUnits: true };
 
-const GENERATED: Readonly<Record<string, Partial<GenerateOptions>>> = {
+interface Made extends Partial<GenerateOptions> {
+  /** A fifth of the nodes is tainted, a third has SSDs; a fifth of the workloads demands these, a tenth tolerates the taint. */
+  readonly tied?: true;
+  /** Of every node's link. */
+  readonly linkMbps?: number;
+}
+
+const GENERATED: Readonly<Record<string, Made>> = {
   'nodes-8': { nodes: 8, seed: 11, talking: 0.9, trafficSkew: 0.4, cpu: 0.6 },
   'nodes-40': { nodes: 40, seed: 12, talking: 0.6, trafficSkew: 0.5, giant: 0.2 },
   'nodes-300': { nodes: 300, seed: 13, talking: 0.8, trafficSkew: 0.7, degrees: 2, cpu: 0.75 },
+  'tied-60': { nodes: 60, seed: 21, talking: 0.8, trafficSkew: 0.6, giant: 0.3, cpu: 0.6, tied: true },
+  'tied-300': { nodes: 300, seed: 22, talking: 0.7, trafficSkew: 0.9, giant: 0.5, cpu: 0.65, tied: true },
+  'links-60': { nodes: 60, seed: 23, talking: 0.8, trafficSkew: 0.5, external: 0.4, cpu: 0.7, linkMbps: 60 },
   'nodes-2000': { nodes: 2_000, seed: 14, talking: 0.5, trafficSkew: 0.8, giant: 0.3 },
+  'nodes-5000': { nodes: 5_000 },
 };
+/** The baseline counts densely. */
+const WITHOUT_BASELINE: ReadonlySet<string> = new Set(['nodes-5000']);
+
+function restricted(record: ClusterRecord, i: number): ClusterRecord {
+  if (record.type === 'node') {
+    return {
+      ...record,
+      ...(i % 3 === 0 ? { labels: { ...record.labels, disk: 'ssd' } } : {}),
+      ...(i % 5 === 2 ? { taints: [{ key: 'dedicated', value: '', effect: 'NoSchedule' }] } : {}),
+    };
+  }
+  if (record.type !== 'pod' || record.owner?.kind === 'DaemonSet') return record;
+  const kind = Number(/\d+/.exec(record.owner?.name ?? '')?.[0] ?? 0) % 10;
+  const tolerations = kind === 5 ? [{ key: 'dedicated', operator: 'Exists', value: '', effect: '' }] : [];
+  const selector: Record<string, string> = kind < 2 ? { disk: 'ssd' } : {};
+  return kind < 2 || kind === 5 ? { ...record, nodeChoice: { selector, terms: undefined, tolerations } } : record;
+}
 
 function cpuSeconds(): number {
   const { user, system } = process.cpuUsage();
@@ -28,8 +58,10 @@ function cpuSeconds(): number {
 
 async function problemOf(name: string): Promise<PlacementProblem | undefined> {
   if (name !== 'm3') {
-    const { records, traffic } = generateCluster(GENERATED[name]!);
-    return clusterOf(records, traffic, OPTIONS).problem;
+    const { tied, linkMbps, ...options } = GENERATED[name]!;
+    const { records, traffic } = generateCluster(options);
+    const all = tied ? records.map(restricted) : records;
+    return clusterOf(all, traffic, { ...OPTIONS, ...(linkMbps === undefined ? {} : { linkMbps }) }).problem;
   }
   const data = exampleData('M3.json');
   if ('missing' in data) {
@@ -43,6 +75,7 @@ async function problemOf(name: string): Promise<PlacementProblem | undefined> {
 /** A minute's worth of proposals: cooling needs to know beforehand how many there will be. */
 function baseline(problem: PlacementProblem): { share: number; iterations: number; seconds: number } {
   const trial = new StudyAnnealing(problem, 1);
+  trial.run(CALIBRATION);
   let from = cpuSeconds();
   trial.run(CALIBRATION);
   const iterations = Math.round((CALIBRATION / (cpuSeconds() - from)) * BASELINE_SECONDS);
@@ -59,7 +92,7 @@ for (const name of wanted.length > 0 ? wanted : ['m3', ...Object.keys(GENERATED)
   const problem = await problemOf(name);
   if (problem === undefined) continue;
   const full = worthwhileIterations(problem);
-  const runs: Record<string, { share: number; seconds: number; zone: number }> = {};
+  const runs: Record<string, { share: number; seconds: number; zone: number; overload: number }> = {};
   for (const [budget, iterations] of [
     ['communities', 0],
     ['short', Math.round(full / 10)],
@@ -69,9 +102,14 @@ for (const name of wanted.length > 0 ? wanted : ['m3', ...Object.keys(GENERATED)
     const plan = planPlacement(problem, { seed: 1, iterations });
     const unplaced = plan.unplaced.reduce((sum, { replicas }) => sum + replicas, 0);
     if (unplaced > 0) console.log(`${name}, ${budget}: ${unplaced} replicas unplaced`);
-    runs[budget] = { share: plan.localShare.node, seconds: cpuSeconds() - from, zone: plan.localShare.zone };
+    runs[budget] = {
+      share: plan.localShare.node,
+      seconds: cpuSeconds() - from,
+      zone: plan.localShare.zone,
+      overload: plan.linkOverload,
+    };
   }
-  const study = baseline(problem);
+  const study = WITHOUT_BASELINE.has(name) ? undefined : baseline(problem);
   const percent = (share: number): number => Number((100 * share).toFixed(2));
   const { communities, short, full: whole } = runs as Record<'communities' | 'short' | 'full', (typeof runs)[string]>;
   figures[name] = {
@@ -82,18 +120,20 @@ for (const name of wanted.length > 0 ? wanted : ['m3', ...Object.keys(GENERATED)
     iterations: full,
     shortCpuSeconds: Number(short.seconds.toFixed(2)),
     fullCpuSeconds: Number(whole.seconds.toFixed(2)),
-    minuteOfAnnealing: percent(study.share),
-    minuteIterations: study.iterations,
+    linkOverload: Number(whole.overload.toFixed(3)),
+    ...(study && { minuteOfAnnealing: percent(study.share), minuteIterations: study.iterations }),
+    maxMegabytes: Math.round(process.resourceUsage().maxRSS / 1024),
   };
-  ratios.push(whole.share / study.share);
+  if (study) ratios.push(whole.share / study.share);
   rows[name] = {
     communities: percent(communities.share),
     [`short`]: `${percent(short.share)} (${short.seconds.toFixed(1)} s)`,
     [`full`]: `${percent(whole.share)} (${whole.seconds.toFixed(1)} s)`,
     proposals: full,
     zone: percent(whole.zone),
-    'study, 60 s': `${percent(study.share)} (${(study.iterations / 1e6).toFixed(1)} M)`,
-    'full / study': Number((whole.share / study.share).toFixed(4)),
+    overload: Number(whole.overload.toFixed(2)),
+    'study, 60 s': study ? `${percent(study.share)} (${(study.iterations / 1e6).toFixed(1)} M)` : '-',
+    'full / study': study ? Number((whole.share / study.share).toFixed(4)) : '-',
   };
 }
 console.table(rows);
