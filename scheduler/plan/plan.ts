@@ -1,6 +1,7 @@
 import type { PlacementProblem } from '../placement/problem.ts';
 import { Choices } from './choices.ts';
 import { worthwhileIterations } from './iterations.ts';
+import { keepToZones } from './keep-to-zones.ts';
 import { linkOverload } from './link-overload.ts';
 import { localShares } from './local-share.ts';
 import { packRest } from './pack.ts';
@@ -50,8 +51,9 @@ export function planPlacement(
   const room = roomOf(problem);
   const tell = (phase: PlanProgress['phase'], done: number): void => progress({ phase, done, of: iterations });
   tell('communities', 0);
+  const empty = (): PlanState => new PlanState(problem, traffic, room, choices);
   const state = searchPlacement(
-    () => new PlanState(problem, traffic, room, choices),
+    empty,
     { ...options, worthwhile: worthwhileIterations(problem) },
     (done) => tell('annealing', done),
   );
@@ -62,7 +64,10 @@ export function planPlacement(
   const random = new Random(seed, 1);
   const zoneCap = options.zoneCap ?? problem.replicas;
   const exchanged = exchangeZones(problem, traffic, packed, { iterations: 100 * problem.nodeCount, zoneCap, random });
-  const counts = renamed(packed, exchanged);
+  const placed = empty();
+  putCounts(placed, renamed(packed, exchanged));
+  keepToZones(placed, problem.nodeZone, zoneCap);
+  const counts = countsOf(placed);
   return {
     ...counts,
     hash: planHash(counts),
@@ -73,6 +78,12 @@ export function planPlacement(
       .map(([workload, replicas]) => ({ workload, replicas })),
     iterations,
   };
+}
+
+function putCounts(state: PlanState, { targetStart, targetNode, targetCount }: ReplicaCounts): void {
+  for (let w = 0; w + 1 < targetStart.length; w++) {
+    for (let i = targetStart[w]!; i < targetStart[w + 1]!; i++) state.put(w, targetNode[i]!, targetCount[i]!);
+  }
 }
 
 function countsOf({ replicas, matrix }: PlanState): ReplicaCounts {
