@@ -52,10 +52,8 @@ export function planPlacement(
   const tell = (phase: PlanProgress['phase'], done: number): void => progress({ phase, done, of: iterations });
   tell('communities', 0);
   const empty = (): PlanState => new PlanState(problem, traffic, room, choices);
-  const state = searchPlacement(
-    empty,
-    { ...options, worthwhile: worthwhileIterations(problem) },
-    (done) => tell('annealing', done),
+  const state = searchPlacement(empty, { ...options, worthwhile: worthwhileIterations(problem) }, (done) =>
+    tell('annealing', done),
   );
   tell('packing', iterations);
   packRest(state, new Sizes(state));

@@ -70,6 +70,33 @@ describe('exchangeZones', () => {
     expect(naiveLocalShare(apps, x, zoneOf(apps))).toBeCloseTo(1, 9);
   });
 
+  it('keeps to the cap of a zone wherever there is room for all, though that costs traffic', () => {
+    const ample = arbitraryProblem({ nodes: 6, workloads: 6, replicas: 9, edges: 10, ample: true });
+    fc.assert(
+      fc.property(ample, fc.integer(), (given, seed) => {
+        // Two zones of three nodes each, of which every workload may use all.
+        const nodeCount = 6;
+        const all = <T extends Float64Array | Int32Array>(column: T, value: number): T => column.map(() => value) as T;
+        const six = { ...given, nodeCount, nodeZone: Int32Array.from({ length: nodeCount }, (_, n) => n % 2) };
+        const problem = {
+          ...six,
+          nodeMilliCpu: all(new Float64Array(nodeCount), 1e6),
+          nodeMemoryBytes: all(new Float64Array(nodeCount), 1e6),
+          nodePods: all(new Int32Array(nodeCount), 1_000),
+          nodeRegion: new Int32Array(nodeCount),
+          cap: given.replicas.map((count) => Math.max(1, count)),
+          choices: undefined,
+          links: undefined,
+        };
+        const zoneCap = problem.replicas.map((count) => Math.max(1, Math.ceil(count / 2)));
+        const x = denseCounts(problem, planPlacement(problem, { seed, iterations: 1_000, zoneCap }));
+        expect(excess(problem, x, zoneCap)).toBe(0);
+        expect(violations(problem, x)).toEqual([]);
+      }),
+      { numRuns: 100, seed: 2 },
+    );
+  });
+
   it('keeps to the cap of a zone where nodes can be exchanged', () => {
     // Two replicas of each now, one a node.
     const doubled = { ...apps, replicas: new Int32Array(16).fill(2), milliCpu: new Float64Array(16).fill(1) };
