@@ -1,4 +1,5 @@
 import {
+  counted,
   humanBitrate,
   humanCount,
   humanDuration,
@@ -57,9 +58,7 @@ function body(explanation: ScoreExplanation, style: TextStyle): string[] {
     );
   }
   if (explanation.plan !== undefined) lines.push(planText(explanation.plan));
-  lines.push(
-    `${humanCount(basis.replicas)} replica${basis.replicas === 1 ? '' : 's'}, ${bits(basis.bytesPerSecondPerReplica)} each.`,
-  );
+  lines.push(`${counted(basis.replicas, 'replica')}, ${bits(basis.bytesPerSecondPerReplica)} each.`);
   if (basis.floorFactor < 1 && basis.floorBytesPerSecond !== undefined) {
     lines.push(`That is below ${bits(basis.floorBytesPerSecond)}: scores count ${humanShare(basis.floorFactor)}.`);
   }

@@ -119,6 +119,7 @@ class IngestProcess implements Ingest {
   #calls: { readonly count: number; readonly lastMs: number | undefined } = { count: 0, lastMs: undefined };
   readonly #explainer: Explainer;
   #trafficRows: readonly TrafficRow[] = [];
+  #unknownRows = 0;
   #trafficProblems: readonly Problem[] = [];
   #trafficPending = false;
   #trafficWarnedMs = Number.NEGATIVE_INFINITY;
@@ -468,19 +469,16 @@ class IngestProcess implements Ingest {
 
   #applyTraffic(): void {
     this.#trafficPending = false;
-    const { edges, unknown } = resolveTraffic(this.#trafficRows, this.cluster);
+    const { edges, unknown, deserted } = resolveTraffic(this.#trafficRows, this.cluster);
     this.graph.setFileTraffic(edges);
-    const before = this.#trafficProblems[0]?.count ?? 0;
-    this.#trafficProblems =
-      unknown.count === 0
-        ? []
-        : [
-            {
-              what: 'traffic rows name what is not in the cluster',
-              count: unknown.count,
-              sample: unknown.samples.join('; '),
-            },
-          ];
+    const before = this.#unknownRows;
+    this.#unknownRows = unknown.count;
+    this.#trafficProblems = [
+      { what: 'traffic rows name what is not in the cluster', ...unknown },
+      { what: 'traffic rows name a Service without workloads behind it', ...deserted },
+    ]
+      .filter(({ count }) => count > 0)
+      .map(({ what, count, samples }) => ({ what, count, sample: samples.join('; ') }));
     // Workloads come and go, and the figure with them: `netloom graph` shows the present one.
     if (unknown.count !== before && unknown.count > 0 && now() - this.#trafficWarnedMs >= TRAFFIC_WARN_MS) {
       this.#trafficWarnedMs = now();

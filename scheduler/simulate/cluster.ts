@@ -1,6 +1,7 @@
 import type { PodRecord } from '../cluster/model.ts';
 import type { ClusterState } from '../cluster/state.ts';
 import type { TrafficRow, UnknownTraffic } from '../cluster/traffic.ts';
+import { trafficProblems, type InputProblem } from './input-problems.ts';
 import type { PlacementProblem } from '../placement/problem.ts';
 import type { PlacementView } from '../placement/view.ts';
 import { replicaCap } from '../placement/min-marginal.ts';
@@ -57,6 +58,7 @@ export interface SimulatedCluster {
   readonly nodeClasses: NodeClasses;
   readonly traffic: Traffic;
   readonly unknownTraffic: UnknownTraffic;
+  readonly problems: readonly InputProblem[];
   /** Whether traffic is bytes per second; else it has no unit. */
   readonly hasUnits: boolean;
   /** With nothing but the fixed pods placed; same indices. */
@@ -68,6 +70,8 @@ export interface ClusterOptions {
   readonly hasUnits: boolean;
   /** Of nodes that do not say. */
   readonly linkMbps?: number;
+  /** Of reading the snapshot. */
+  readonly problems?: readonly InputProblem[];
 }
 
 /** kubelet's maxPods where a node does not say. */
@@ -162,7 +166,7 @@ export function simulatedCluster(
     memoryBytes[w] = Math.max(memoryBytes[w]!, pods.memoryBytes[p]!);
   }
 
-  const { traffic, edges, unknown } = collectTraffic(rows, state, workloadIndex, workloads.length);
+  const { traffic, edges, unknown, deserted } = collectTraffic(rows, state, workloadIndex, workloads.length);
   const view = baseView({
     state,
     nodeRecords,
@@ -197,6 +201,7 @@ export function simulatedCluster(
     ),
     traffic,
     unknownTraffic: unknown,
+    problems: [...(options.problems ?? []), ...trafficProblems({ unknown, deserted })],
     hasUnits: options.hasUnits,
     view,
     problem: {
