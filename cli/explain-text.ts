@@ -11,6 +11,7 @@ import { unaskedLines } from './unasked-text.ts';
 import { warningLines } from './warning-text.ts';
 import type { ExplainReply } from '../scheduler/api/replies.ts';
 import type { NodeExplanation, PeerExplanation, ScoreExplanation } from '../scheduler/placement/explain.ts';
+import type { PlanTarget, PlanUse } from '../scheduler/placement/plan-use.ts';
 
 /** An explanation in plain words: what is known of the pod, whom it talks to, what each node would make local. Pure. */
 export function explainText(reply: ExplainReply, style: TextStyle): string {
@@ -82,16 +83,35 @@ function body(explanation: ScoreExplanation, style: TextStyle): string[] {
   return lines;
 }
 
-function planText({ version, state }: NonNullable<ScoreExplanation['plan']>): string {
+/** What the plan wants, where it leads, and why not elsewhere. */
+function planText({ version, state, targets, more }: PlanUse): string {
   const plan = `Plan ${String(version)}`;
-  switch (state) {
-    case 'open':
-      return `${plan} says where it goes; what becomes local counts beside that.`;
-    case 'full':
-      return `${plan} has all of its replicas that it wants on the nodes there are: what becomes local decides.`;
-    case 'absent':
-      return `${plan} does not place it: what becomes local decides, and the room that the plan keeps for others.`;
+  const listed = (of: readonly PlanTarget[]): string => of.map(targetText).join(', ');
+  const beyond = more === 0 ? '' : ` (and ${counted(more, 'node')} more)`;
+  if (state === 'open') {
+    const others = targets.filter((target) => target.state !== 'open');
+    const unused = others.length === 0 ? '' : ` Not used: ${listed(others)}.`;
+    const open = listed(targets.filter((target) => target.state === 'open'));
+    return `${plan} says where it goes: ${open}${beyond}; what becomes local counts beside that.${unused}`;
   }
+  if (targets.length > 0) {
+    return `${plan} wants it on ${listed(targets)}${beyond}: what becomes local decides.`;
+  }
+  return `${plan} does not place it: what becomes local decides, and the room that the plan keeps for others.`;
+}
+
+const TARGET_STATES: Readonly<Record<PlanTarget['state'], string>> = {
+  open: '',
+  filled: '',
+  gone: ', gone',
+  full: ', no room for it',
+  'no-candidate': ', not among the candidates',
+  barred: ', may have no more of them',
+};
+
+/** "node-4 (has 0 of 1, gone)" */
+function targetText({ node, wanted, placed, state }: PlanTarget): string {
+  return `${node} (has ${humanCount(placed)} of ${humanCount(wanted)}${TARGET_STATES[state]})`;
 }
 
 const peerColumns = [
@@ -111,6 +131,14 @@ const peerColumns = [
     wide: true,
   },
 ];
+
+/** What an answer went by. */
+const DECIDED_BY: Readonly<Record<PeerExplanation['source'], string>> = {
+  traffic: 'the traffic of its workload',
+  annotation: 'its annotation netloom.io/peers',
+  alike: 'the traffic of a workload with its image and labels',
+  references: 'the Services that env and args name',
+};
 
 const SOURCES: Readonly<Record<string, string>> = {
   annotation: 'No traffic of it is known yet: these peers are what its annotation netloom.io/peers says.',
@@ -141,7 +169,7 @@ function nodesTable(explanation: ScoreExplanation, style: TextStyle): string {
             {
               header: 'LINK',
               cell: (node: NodeExplanation) => (node.link === undefined ? undefined : humanShare(node.link.used)),
-              wide: true,
+              wide: !nodes.some(isSpared),
             },
           ]
         : []),
@@ -168,9 +196,19 @@ function routingLines(peers: readonly PeerExplanation[]): string[] {
   });
 }
 
+/** A deduction of less moves no score. */
+const LEAST_PENALTY = 0.005;
+
+function isSpared(node: NodeExplanation): node is NodeExplanation & { readonly link: object } {
+  return node.link !== undefined && node.link.penalty >= LEAST_PENALTY;
+}
+
 /** Why a node has its score, the weightiest first. */
 function reasons(node: NodeExplanation, { peers, plan, minGain }: ScoreExplanation): string[] {
   if (!node.known) return ['not known to Netloom'];
+  if (node.ruledOut === 'no-room') return ['no room for it'];
+  if (node.ruledOut === 'full-link')
+    return [`/filter refuses it: its link would be ${humanShare(node.link?.used ?? 0)} full`];
   if (node.avoided) return ['has a taint PreferNoSchedule'];
   if (node.zoneCapped) return ['its zone has enough of them already'];
   if (node.capped) return [`has ${humanCount(node.placedReplicas)} already, enough`];
@@ -183,8 +221,8 @@ function reasons(node: NodeExplanation, { peers, plan, minGain }: ScoreExplanati
     ...(local.length > 0 ? [local.join(', ')] : []),
     ...(node.slight && node.gains.node + node.future > 0 ? [`below ${humanShare(minGain)}, not counted`] : []),
     ...(node.keptForPlan > 0 ? [`room kept for plan ${String(plan?.version)}`] : []),
-    ...(node.link !== undefined && node.link.penalty > 0
-      ? [`its link would be ${humanShare(node.link.used)} full`]
+    ...(isSpared(node)
+      ? [`its link would be ${humanShare(node.link.used)} full: ${humanShare(node.link.penalty)} off`]
       : []),
   ];
 }
@@ -200,7 +238,7 @@ function decision({ lastDecision, asked, pod, unasked }: ExplainReply, style: Te
       `Asked ${often} about this pod; no answer that came in time had ${node ?? 'its node'} among its candidates.`,
     ];
   }
-  const { top, named, candidates, durationMicros, atMs, silence, planVersion } = lastDecision;
+  const { top, named, candidates, durationMicros, atMs, silence, planVersion, source } = lastDecision;
   const answer =
     top.length === 0
       ? `no opinion (${silence ?? 'none'})`
@@ -210,12 +248,14 @@ function decision({ lastDecision, asked, pod, unasked }: ExplainReply, style: Te
           .join(', ') + (named > 5 ? `, and ${String(named - 5)} more` : '');
   const landed = node === undefined ? '' : `; it ${pod?.gone ? 'ran' : 'runs'} on ${node}`;
   const plan = planVersion === undefined ? '' : `, with plan ${String(planVersion)}`;
+  const by = source === undefined ? '' : `, by ${DECIDED_BY[source]}`;
   const which = `Asked ${often} about this pod; the newest answer${node === undefined ? '' : ` about ${node}`} was:`;
   return [
     '',
     ...(asked === 1 ? [] : [which]),
-    `Answered ${new Date(atMs).toISOString()} in ${humanDuration(durationMicros / 1000)} for ${humanCount(candidates)} candidates${plan}:`,
+    `Answered ${new Date(atMs).toISOString()} in ${humanDuration(durationMicros / 1000)} for ${counted(candidates, 'candidate')}${plan}${by}:`,
     `  ${style.paint('accent', answer)}${landed}`,
+    ...(lastDecision.plan === undefined ? [] : [planText(lastDecision.plan)]),
   ];
 }
 

@@ -261,6 +261,8 @@ export class Router {
         named: answer.hosts.length,
         viewVersion: view.version,
         ...(answer.planVersion === undefined ? {} : { planVersion: answer.planVersion }),
+        ...(answer.plan === undefined ? {} : { plan: answer.plan }),
+        ...(answer.source === undefined ? {} : { source: answer.source }),
         durationMicros: Math.round((performance.now() - startMs) * 1000),
       };
       onDecision({ decision, asked: askedNodes(candidates, view) });

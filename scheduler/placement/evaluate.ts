@@ -22,6 +22,8 @@ export interface ScoreRequest {
   readonly assumed?: readonly AssumedPod[];
   /** What is thought of the pod's peers where the view knows of no traffic. */
   readonly hints?: Hints | undefined;
+  /** The answer is to say what a plan wanted for it. */
+  readonly tellPlan?: boolean;
 }
 
 /**

@@ -1,5 +1,7 @@
 import { fillValues } from './candidate-values.ts';
 import { heededValue, isKnownNode, prepare, rangeOf, toScore, type ScoreRequest, type Silence } from './evaluate.ts';
+import { PEER_SOURCES, type PeerSource } from './hints.ts';
+import { planUse, type PlanUse } from './plan-use.ts';
 import { Ranking } from './rank.ts';
 import { Scratch } from './scratch.ts';
 import type { PlacementSettings } from './settings.ts';
@@ -21,6 +23,10 @@ export interface Scores {
   readonly least: number;
   /** Of the plan that the answer follows, or whose room it keeps free. */
   readonly planVersion?: number | undefined;
+  /** What that plan wanted, and why it led or did not; only if it was asked for. */
+  readonly plan?: PlanUse | undefined;
+  /** Where the pod's peers are known from; undefined: none are known. */
+  readonly source?: PeerSource | undefined;
 }
 
 // Overwritten by each call; calls do not nest.
@@ -71,5 +77,8 @@ export function scoreNodes(view: PlacementView, request: ScoreRequest, settings:
   const named = ranking.result().map(({ node, score }) => ({ node, score }));
   const silent = basis.silent ? 'no-traffic' : 'no-difference';
   const silence = named.length === 0 ? silent : undefined;
-  return { named, silence, least, planVersion: basis.plan?.version };
+  const plan = request.tellPlan === true ? planUse(view, basis, candidates, scratch) : undefined;
+  const { peers } = basis.subject;
+  const source = peers.start === peers.end ? undefined : PEER_SOURCES[peers.source[peers.start]!];
+  return { named, silence, least, source, planVersion: basis.plan?.version, ...(plan === undefined ? {} : { plan }) };
 }

@@ -154,6 +154,7 @@ class IngestProcess implements Ingest {
         .filter(({ edge }) => edge.client === workload || edge.server === workload)
         .map((ignored) => `The proxy does not heed ${ignoredText(ignored)}.`);
     this.#explainer = new Explainer(this.graph, this.cluster, options.placement, this.decisions, builder, notes);
+    this.#explainer.plan = () => this.#views.target;
     if (options.kubernetes !== undefined) this.#explainer.history = (uid) => this.#bound.outcomeOf(uid);
     this.#peerHints = new PeerHintCheck({
       exists: (namespace, name) =>
