@@ -27,7 +27,9 @@ export function explainText(reply: ExplainReply, style: TextStyle): string {
   const lines = [
     style.paint('heading', heading),
     ...further,
-    ...body(explanation, style),
+    ...(explanation.silence === 'unknown-workload' && (reply.lastDecision?.named ?? 0) > 0
+      ? ['Its workload is not in the cluster state: there is only what was answered about it.']
+      : body(explanation, style)),
     ...(reply.notes ?? []).map((note) => style.paint('warning', note)),
     ...decision(reply, style),
     '',
