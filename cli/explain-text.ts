@@ -90,11 +90,11 @@ function planText({ version, state, targets, more }: PlanUse): string {
   const plan = `Plan ${String(version)}`;
   const listed = (of: readonly PlanTarget[]): string => of.map(targetText).join(', ');
   const beyond = more === 0 ? '' : ` (and ${counted(more, 'node')} more)`;
-  if (state === 'open') {
+  const open = targets.filter((target) => target.state === 'open');
+  if (state === 'open' && open.length > 0) {
     const others = targets.filter((target) => target.state !== 'open');
     const unused = others.length === 0 ? '' : ` Not used: ${listed(others)}.`;
-    const open = listed(targets.filter((target) => target.state === 'open'));
-    return `${plan} says where it goes: ${open}${beyond}; what becomes local counts beside that.${unused}`;
+    return `${plan} says where it goes: ${listed(open)}${beyond}; what becomes local counts beside that.${unused}`;
   }
   if (targets.length > 0) {
     return `${plan} wants it on ${listed(targets)}${beyond}: what becomes local decides.`;
