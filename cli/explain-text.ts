@@ -50,10 +50,13 @@ const SILENCES: Readonly<Record<string, string>> = {
   'no-difference': 'Every candidate is as good as the others: no opinion.',
 };
 
+const ONE_CANDIDATE = 'Only one node has room for it: then kube-scheduler does not ask.';
+
 function body(explanation: ScoreExplanation, style: TextStyle): string[] {
   const { basis, silence } = explanation;
   const lines: string[] = [];
-  if (silence !== undefined) lines.push(SILENCES[silence] ?? `No opinion: ${silence}.`);
+  if (silence === 'no-difference' && explanation.candidates === 1) lines.push(ONE_CANDIDATE);
+  else if (silence !== undefined) lines.push(SILENCES[silence] ?? `No opinion: ${silence}.`);
   if (basis === undefined) return lines;
   if (explanation.soft) {
     lines.push(

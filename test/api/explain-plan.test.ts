@@ -12,7 +12,7 @@ import { PlacementViewBuilder } from '../../scheduler/graph/placement-view-build
 import { TrafficGraph } from '../../scheduler/graph/traffic-graph.ts';
 import { placementSettings, type PlanUse } from '../../scheduler/placement/index.ts';
 
-const NODES = ['n1', 'n2'];
+const NODES = ['n1', 'n2', 'n3'];
 const CART = 'shop/Deployment/cart';
 const requests = { milliCpu: 1000, memoryBytes: 2 ** 20, pods: 1 };
 

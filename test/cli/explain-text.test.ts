@@ -154,6 +154,8 @@ describe('why a node has its score', () => {
     const text = explained({ nodes, workloads }, { maxLinkUse: 0.9 });
     expect(text).toMatch(/n1 +0 .* no room for it/);
     expect(text).toMatch(/n2 +0 .* \/filter refuses it: its link would be 110 % full/);
+    const only = { nodes: [n1!, ...[n2!, n3!, n4!].map((node) => ({ ...node, freePods: 0 }))] };
+    expect(explained(only)).toContain('Only one node has room for it: then kube-scheduler does not ask.');
   });
 
   test('is said of plans', () => {
