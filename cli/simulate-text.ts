@@ -96,7 +96,10 @@ export function simulationText(
   const shown = fitting(report, all, options.price, style);
   const deviates = shown.some(({ deviation }) => deviation !== undefined);
   const paragraphs = [...head(report, deviates), '', table(report, shown, options.price, style), ''];
-  const words = report.policies === undefined ? [] : sentences(report, options);
+  const words = [
+    ...unplacedWords(report, policies),
+    ...(report.policies === undefined ? [] : sentences(report, options)),
+  ];
   return (
     paragraphs.flatMap((text) => (text.includes('\n') ? [text] : wrapText(text, width))).join('\n') +
     '\n' +
@@ -198,12 +201,12 @@ function sentences(
     ];
   }
   const after = planned ? withPlan : unplanned;
-  const other = planned
-    ? `${nodeShare(unplanned)} before it has a plan`
-    : `${nodeShare(withPlan)} with a plan: \`netloom scheduler --plan on\``;
+  const isBetter = withPlan.localShare.node > unplanned.localShare.node;
+  const suggested = isBetter ? ` (${nodeShare(withPlan)} with a plan: \`netloom scheduler --plan on\`)` : '';
+  const other = planned ? ` (${nodeShare(unplanned)} before it has a plan)` : suggested;
   const now = current === null ? '' : `, and ${nodeShare(current)} as it is now`;
   const words = [
-    `With Netloom ${nodeShare(after)} of the traffic between workloads could stay on its node (${other}), against ` +
+    `With Netloom ${nodeShare(after)} of the traffic between workloads could stay on its node${other}, against ` +
       `${nodeShare(before)} with kube-scheduler alone${now}.`,
   ];
   if (cluster.trafficHasUnits) {
@@ -235,6 +238,18 @@ function sentences(
       words.push(`${near}, to all of them in equal parts.`);
   }
   return words;
+}
+
+/** Whoever has no place is near nobody, and nobody is near them. */
+function unplacedWords({ options }: SimulationReport, policies: readonly PolicyReport[]): string[] {
+  const most = Math.max(...policies.map(({ mean }) => mean.unplaced));
+  // Of a file's order many do not arrive at all.
+  if (most === 0 || options.order === 'file') return [];
+  const pods = counted(Number(most.toFixed(1)), 'pod');
+  return [
+    `Up to ${pods} had no place: every node that they may go to was full, or had ${humanShare(options.maxReplicaShare)} ` +
+      'of their replicas already (--max-replica-share). Their traffic stays nowhere.',
+  ];
 }
 
 function nodeShare({ localShare }: Outcome): string {

@@ -169,18 +169,24 @@ export function resolveTraffic(rows: Iterable<TrafficRow>, state: ClusterState):
       summed++;
     }
   }
-  return { edges: [...edges.values()], unknown, deserted, summed };
+  return { edges: [...edges.values()], unknown: unknown.told(), deserted: deserted.told(), summed };
 }
 
-class Rows implements UnknownTraffic {
-  count = 0;
-  readonly samples: string[] = [];
+class Rows {
+  #count = 0;
+  /** Of the first lines, in their order. */
+  readonly #first: { readonly line: number; readonly text: string }[] = [];
+
+  told(): UnknownTraffic {
+    return { count: this.#count, samples: this.#first.map(({ text }) => text) };
+  }
 
   add({ line }: TrafficRow, end: PeerRef, why: string): void {
-    this.count++;
-    if (this.samples.length < MAX_SAMPLES) {
-      this.samples.push(`line ${line}: ${workloadKey(end).replace(/^\//, '')} ${why}`);
-    }
+    this.#count++;
+    if (this.#first.length === MAX_SAMPLES && line > this.#first.at(-1)!.line) return;
+    this.#first.push({ line, text: `line ${line}: ${workloadKey(end).replace(/^\//, '')} ${why}` });
+    this.#first.sort((a, b) => a.line - b.line);
+    this.#first.splice(MAX_SAMPLES);
   }
 }
 

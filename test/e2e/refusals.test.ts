@@ -228,7 +228,7 @@ const CASES: readonly {
   {
     what: 'something that is neither pod nor workload',
     args: ['explain', 'cart', '--api', '127.0.0.1:1'],
-    status: FAILURE,
+    status: USAGE,
     code: 'USAGE',
     says: ['TARGET', 'cart', 'NAMESPACE/POD'],
   },

@@ -282,6 +282,17 @@ describe('netloom simulate', () => {
       expect(err).toContain('1 row of traffic names a Service without pods, and counts as traffic with the outside:\n');
     });
 
+    it('says that pods had no place, and why', async () => {
+      const argv = write(
+        [node('n1', good), ...['a', 'b', 'c'].map((name) => pod(name, { cpu: '2' }))],
+        'shop,Pod,a,shop,Pod,b,1,1\n',
+      );
+      const { out } = await cli(...argv);
+      expect(out.replaceAll('\n  ', ' ')).toContain(
+        'Up to 1 pod had no place: every node that they may go to was full',
+      );
+    });
+
     it('says why there is no price', async () => {
       const argv = write([node('n1', good), pod('web', {}), pod('api', {})], 'shop,Pod,web,shop,Pod,api,1,1\n');
       const { out } = await cli(...argv, '--price', '0.02');
