@@ -34,7 +34,7 @@ export function placementSentence(
   const isDrawn = own !== undefined && own > 0;
   const reason = nearText(explanation.peers, near) ?? (isDrawn ? otherText(decision, node, explanation) : undefined);
   const wanted = decision.plan?.targets.some((target) => target.node === node && target.state === 'open') === true;
-  const led = wanted ? plannedText(decision.plan!.version) : undefined;
+  const led = wanted ? plannedText(decision.plan.version) : undefined;
   return [`${scored}.`, ...new Set([reason, led])].filter((text) => text !== undefined).join(' ');
 }
 
