@@ -386,8 +386,10 @@ class IngestProcess implements Ingest {
     const last = answers.at(-1)?.decision;
     if (last !== undefined) this.#calls = { count: this.#calls.count + answers.length, lastMs: last.atMs };
     for (const answer of answers) {
-      this.decisions.add(answer);
       const pod = this.cluster.pod(answer.decision.podUid);
+      // About a pod that stands since long: asked by somebody else than kube-scheduler.
+      if (this.#kube !== undefined && pod?.node !== undefined && this.#bound.hasSettled(pod.uid)) continue;
+      this.decisions.add(answer);
       if (pod !== undefined) this.#settleSoon(pod);
     }
   }
@@ -528,6 +530,7 @@ class IngestProcess implements Ingest {
         sample,
       })),
       ...(this.#snapshot?.summary === undefined ? [] : snapshotProblems(this.#snapshot.summary)),
+      ...oddProblem(this.#kube?.odd ?? []),
       ...this.#trafficProblems,
       ...this.#peerHints.problems(),
       ...this.#routingProblems(),
@@ -575,6 +578,11 @@ function snapshotProblems({ nodes, pods, unusable, odd, repeated }: SnapshotSumm
     ...odd.map(({ what, count, sample }) => ({ what: `objects are used but for a field: ${what}`, count, sample })),
     ...(repeated > 0 ? [{ what: 'objects stand in the snapshot more than once', count: repeated, sample: '' }] : []),
   ];
+}
+
+function oddProblem(odd: readonly string[]): Problem[] {
+  const [sample] = odd;
+  return sample === undefined ? [] : [{ what: 'objects are used but for a field', count: odd.length, sample }];
 }
 
 function routingCounts(edges: RoutingSurvey['edges']): Record<RoutingClass, number> {

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent } from 'node:http';
+import { connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { silentLogger } from '../../lib/log.ts';
 import { buildView } from '../support/view-fixture.ts';
@@ -89,6 +90,22 @@ test('who waits for the answer is not taken for gone, whether it keeps the conne
   onTestFinished(() => agent.destroy());
   for (let i = 0; i < 20; i++) for (const by of [agent, undefined]) await post(port, '/prioritize', CART_ARGS, by);
   await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(await metric('netloom_extender_late_total')).toBe(0);
+});
+
+test('who has the whole answer and closes at once is not taken for gone', async () => {
+  const late: string[] = [];
+  const { port, metric } = await start({}, { onLate: (uid) => late.push(uid) });
+  const body = JSON.stringify(CART_ARGS);
+  const head = `POST /prioritize HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n`;
+  for (let i = 0; i < 50; i++) {
+    await new Promise<void>((closed) => {
+      const socket = connect(port, '127.0.0.1', () => socket.write(head + body));
+      socket.once('data', () => socket.destroy()).once('close', () => closed());
+    });
+  }
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(late).toEqual([]);
   expect(await metric('netloom_extender_late_total')).toBe(0);
 });
 
