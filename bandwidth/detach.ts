@@ -1,10 +1,13 @@
 import { existsSync } from 'node:fs';
-import { PinnedTcLink, chainPrograms, openPinnedMap, removeClsactFilter, removeEmptyClsact } from '../lib/bpf/index.ts';
+import { PinnedTcLink, openPinnedMap, removeClsactFilter, removeEmptyClsact } from '../lib/bpf/index.ts';
 import { NetloomError } from '../lib/errors.ts';
-import { dumpLinks, withNetlink, type NetlinkSocket } from '../lib/netlink/index.ts';
+import { withNetlink, type NetlinkSocket } from '../lib/netlink/index.ts';
+import { lookElsewhere, type Elsewhere } from './kernel/elsewhere.ts';
 import { findOurFilters } from './kernel/filters.ts';
 import { DIRECTION } from './kernel/hooks.ts';
+import { lockNode } from './kernel/node-lock.ts';
 import { LimitPins } from './kernel/pins.ts';
+import { mayLook } from './kernel/tcx.ts';
 import { detachQdiscs } from './qdiscs/apply.ts';
 import { decodeInterface } from './slot-config.ts';
 
@@ -12,19 +15,31 @@ import { decodeInterface } from './slot-config.ts';
 export interface Detached {
   readonly programs: number;
   readonly qdiscs: number;
-  /** Interfaces at which programs of limits still run, pinned in another folder: their qdiscs were left alone. */
-  readonly elsewhere: number;
+  /** Limits that another folder has, or an agent that runs: qdiscs were left alone. */
+  readonly elsewhere: Elsewhere | undefined;
+  /** What that agent tells of itself. */
+  readonly running: string | undefined;
+  /** This process may not look for limits: nothing is known of them. */
+  readonly isBlind: boolean;
 }
 
 /**
  * Removes all that limits left in the kernel: links, filters, qdiscs, classes, maps and their folder. What others have
  * there stays, and so do limits of another agent. Filters and qdiscs are found on the devices themselves, so it also works
  * when the pins are lost.
- * @throws NetloomError AGENT_PINS_IN_USE, BPFFS_UNUSABLE, BPF_PIN_FAILED, NETLINK_NOT_PERMITTED, ...
+ * @throws NetloomError AGENT_PINS_IN_USE, AGENT_OTHER_NAMESPACE, BPFFS_UNUSABLE, BPF_PIN_FAILED, NETLINK_NOT_PERMITTED, ...
  */
 export async function detachLimits(dir: string): Promise<Detached> {
   const pins = existsSync(dir) ? LimitPins.open(dir) : undefined;
+  let lock: { close(): void } | undefined;
+  let running: string | undefined;
   try {
+    try {
+      lock = await lockNode(dir);
+    } catch (error) {
+      if (!(error instanceof NetloomError)) throw error;
+      running = error.details.found;
+    }
     let programs = 0;
     const made = new Set<number>();
     if (pins !== undefined) {
@@ -35,39 +50,22 @@ export async function detachLimits(dir: string): Promise<Detached> {
         programs++;
       }
     }
-    const { qdiscs, elsewhere } = withNetlink((socket) => {
-      const links = dumpLinks(socket);
-      // Who may not look has attached nothing.
-      if (pins === undefined && !mayList(links)) return { qdiscs: 0, elsewhere: 0 };
-      const others = links.filter(({ ifindex }) => hasOurProgram(ifindex)).length;
-      if (others > 0) return { qdiscs: 0, elsewhere: others };
-      programs += removeFilters(socket, made);
-      return { qdiscs: detachQdiscs(socket).operations, elsewhere: 0 };
-    });
+    // Who may not look has attached nothing.
+    const isOwn = pins !== undefined || mayLook();
+    const elsewhere = isOwn ? await lookElsewhere(dir) : undefined;
+    const qdiscs =
+      !isOwn || elsewhere !== undefined || running !== undefined
+        ? 0
+        : withNetlink((socket) => {
+            programs += removeFilters(socket, made);
+            return detachQdiscs(socket).operations;
+          });
     pins?.remove();
-    return { programs, qdiscs, elsewhere };
+    return { programs, qdiscs, elsewhere, running, isBlind: !isOwn };
   } finally {
+    lock?.close();
     pins?.close();
   }
-}
-
-const OUR_PROGRAMS: ReadonlySet<string> = new Set(Object.keys(DIRECTION));
-
-/** false: without CAP_NET_ADMIN, as an agent that only measures. */
-function mayList(links: readonly { readonly ifindex: number }[]): boolean {
-  try {
-    for (const { ifindex } of links.slice(0, 1)) chainPrograms(ifindex, 'ingress');
-    return true;
-  } catch (error) {
-    if (error instanceof NetloomError && error.code === 'BPF_NOT_PERMITTED') return false;
-    throw error;
-  }
-}
-
-function hasOurProgram(ifindex: number): boolean {
-  return (['ingress', 'egress'] as const).some((point) =>
-    (chainPrograms(ifindex, point) ?? []).some(({ name = '' }) => OUR_PROGRAMS.has(name)),
-  );
 }
 
 function removeFilters(socket: NetlinkSocket, made: ReadonlySet<number>): number {

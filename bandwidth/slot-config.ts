@@ -146,6 +146,11 @@ export interface InterfaceEntry {
   readonly madeClsact?: boolean;
 }
 
+/** Of an interface: its pod has a limit, or is counted. */
+export function isLimited({ egressSlot, ingressSlot }: InterfaceEntry): boolean {
+  return egressSlot !== undefined || ingressSlot !== undefined;
+}
+
 /** Value of map limit_interfaces. */
 export function encodeInterface(entry: InterfaceEntry): Uint8Array {
   const bytes = new Uint8Array(LIMIT_INTERFACE.size);

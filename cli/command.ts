@@ -63,6 +63,15 @@ export interface CommandSpec<S extends OptionSpecs = OptionSpecs, F extends Opti
   readonly section?: Section<S>;
   /** Options of one invocation: flags only. */
   readonly flags?: F;
+  /**
+   * Contradictions between values that are each valid, of the section and of the flags.
+   * @param isFlag whether the value came from the command line
+   */
+  readonly check?: (
+    values: ValuesOf<S> & ValuesOf<F>,
+    conflict: (message: string, remedy: string) => void,
+    isFlag: (key: string) => boolean,
+  ) => void;
   /** Stops at SIGINT and SIGTERM through `signal`; other commands end at once. */
   readonly longRunning?: boolean;
   /**
@@ -73,7 +82,12 @@ export interface CommandSpec<S extends OptionSpecs = OptionSpecs, F extends Opti
 }
 
 /** A command whose option types are no longer needed. */
-export type Command = Omit<CommandSpec, 'run'> & {
+export type Command = Omit<CommandSpec, 'run' | 'check'> & {
+  readonly check?: (
+    values: Readonly<Record<string, unknown>>,
+    conflict: (message: string, remedy: string) => void,
+    isFlag: (key: string) => boolean,
+  ) => void;
   readonly run: (ctx: CommandContext<Readonly<Record<string, unknown>>>) => Promise<number | undefined>;
 };
 

@@ -26,6 +26,7 @@ export function explainText(reply: ExplainReply, style: TextStyle): string {
     style.paint('heading', heading),
     ...further,
     ...body(explanation, style),
+    ...(reply.notes ?? []).map((note) => style.paint('warning', note)),
     ...decision(reply, style),
     '',
   ];
@@ -61,6 +62,11 @@ function body(explanation: ScoreExplanation, style: TextStyle): string[] {
   );
   if (basis.floorFactor < 1 && basis.floorBytesPerSecond !== undefined) {
     lines.push(`That is below ${bits(basis.floorBytesPerSecond)}: scores count ${humanShare(basis.floorFactor)}.`);
+  }
+  if (basis.scarcityFactor < 1) {
+    lines.push(
+      `Room is scarce, and it has less traffic for its size than others to come: scores count ${humanShare(basis.scarcityFactor)}.`,
+    );
   }
   if (basis.otherBytesPerSecond > 0) {
     const share = humanShare(basis.otherBytesPerSecond / basis.knownBytesPerSecond);

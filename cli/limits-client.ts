@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { request } from 'node:http';
 import type { LimitReport } from '../bandwidth/status/report.ts';
 import { NetloomError } from '../lib/errors.ts';
@@ -16,10 +17,19 @@ export async function askLimits(socketPath: string): Promise<LimitReport> {
   }
 }
 
+/** Who may ask: the socket is the agent's own. */
+function ownerOf(socketPath: string): string {
+  try {
+    return `the user that runs the agent (uid ${statSync(socketPath).uid})`;
+  } catch {
+    return 'the user that runs the agent';
+  }
+}
+
 function get(socketPath: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => {
-      const remedy = error.code === 'EACCES' ? { remedy: 'Ask as the user that runs the agent: root.' } : {};
+      const remedy = error.code === 'EACCES' ? { remedy: `Ask as root, or as ${ownerOf(socketPath)}.` } : {};
       const message = `no agent that limits answers: ${error.message}`;
       reject(new NetloomError('AGENT_UNREACHABLE', message, { place: socketPath, cause: error, ...remedy }));
     };

@@ -46,10 +46,11 @@ export function limitsText(
     { header: 'INTERFACES', cell: ({ interfaces }) => interfaces.join(','), align: 'left', wide: true },
     { header: 'REASON', cell: ({ reason }) => reason, align: 'left', wide: true },
   ];
-  const empty =
+  const none =
     namespace === undefined
       ? `no pod of ${report.node} has a limit`
       : `no pod of ${report.node} has a limit in namespace ${namespace}; -A shows all namespaces`;
+  const empty = report.podsKnown ? none : 'which pods have limits is not known yet';
   return (
     warningLines(report.warnings, style) +
     purposeLine(report, style) +
@@ -72,14 +73,14 @@ export function suggestionsText(
     { header: 'P99 DEMAND', cell: ({ demandP99Bps }) => rate(demandP99Bps), align: 'right' },
     {
       header: 'SUGGESTED',
-      cell: ({ suggestedBps, secondsSeen }) =>
-        suggestedBps === null ? `${100 - Math.min(99, secondsSeen)} s more` : quantity(suggestedBps),
+      cell: suggestionText,
       align: 'right',
     },
     { header: 'SEEN', cell: ({ secondsSeen }) => `${humanCount(secondsSeen)} s` },
   ];
   const how =
-    'P99 DEMAND: what 99 of 100 seconds asked for at most. SUGGESTED: a fifth more, as an annotation takes it.';
+    'P99 DEMAND: what 99 of 100 seconds asked for at most, in steps of 9 %. SUGGESTED: a fifth more, rounded up to ' +
+    'two digits, and at least 1M; - where nothing was asked for or cannot be measured.';
   return (
     warningLines(report.warnings, style) +
     renderTable(columns, rows, { ...style, empty: `nothing was measured yet on ${report.node}` }) +
@@ -95,9 +96,15 @@ function podColumn(namespace: string | undefined): Column<LimitRow> {
   return {
     header: namespace === undefined ? 'POD' : `POD IN ${namespace}`,
     cell: (row) => (namespace === undefined ? `${row.namespace}/${row.pod}` : row.pod),
-    shrink: true,
-    minWidth: 14,
+    ownLine: true,
   };
+}
+
+/** Demand is known after 100 seconds; what has none, or no interface at which it could be counted, gets no limit proposed. */
+function suggestionText({ suggestedBps, demandP99Bps, measuredBps, secondsSeen }: LimitRow): string {
+  if (suggestedBps !== null) return quantity(suggestedBps);
+  if (demandP99Bps !== null || (measuredBps === null && secondsSeen === 0)) return '-';
+  return `${100 - Math.min(99, secondsSeen)} s more`;
 }
 
 function purposeLine({ purpose }: LimitReport, style: TextStyle): string {
@@ -105,7 +112,7 @@ function purposeLine({ purpose }: LimitReport, style: TextStyle): string {
   const text =
     purpose === 'shadow'
       ? 'Shadow: counted as if limits held; nothing is delayed or dropped.'
-      : 'Dry run: nothing is attached.';
+      : 'Dry run: this agent attaches nothing.';
   return `${style.paint('accent', text)}\n`;
 }
 

@@ -151,9 +151,11 @@ function allSections(): Sections {
 function conflictsOf(command: Command, resolved: Resolved): NetloomError[] {
   const problems: NetloomError[] = [];
   if (resolved.problems.length > 0) return problems;
-  command.section?.check?.(resolved.values as never, (message, remedy) => {
+  const conflict = (message: string, remedy: string): void => {
     problems.push(new NetloomError('CONFIG_CONFLICT', message, { remedy }));
-  });
+  };
+  command.section?.check?.(resolved.values as never, conflict);
+  command.check?.(resolved.values, conflict, (key) => resolved.origins.get(key)?.kind === 'flag');
   return problems;
 }
 

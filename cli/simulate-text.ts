@@ -9,7 +9,6 @@ import {
 } from '../lib/output/index.ts';
 import type { PolicyReport, SimulationReport } from '../scheduler/simulate/report.ts';
 import type { Outcome } from '../scheduler/simulate/simulate.ts';
-import type { Summary } from '../scheduler/simulate/summary.ts';
 
 const DAY_SECONDS = 86_400;
 const MONTH_DAYS = 30;
@@ -34,8 +33,8 @@ const ROUTING_TEXT: Readonly<Record<SimulationReport['options']['routing'], stri
 /** A state of the cluster that is shown as a column: as it is, or under a policy. */
 interface Shown {
   readonly title: string;
-  readonly mean: Summary | Outcome;
-  readonly deviation: Summary | undefined;
+  readonly mean: Outcome;
+  readonly deviation: Outcome | undefined;
 }
 
 interface Row {
@@ -95,7 +94,7 @@ function rowsOf(report: SimulationReport, shown: readonly Shown[], price: number
     cells: shown.map(cell),
     wide,
   });
-  const share = (title: string, pick: (of: Summary | Outcome) => number, wide = false): Row =>
+  const share = (title: string, pick: (of: Outcome) => number, wide = false): Row =>
     row(
       title,
       ({ mean, deviation }) => shareText(pick(mean), deviation === undefined ? undefined : pick(deviation)),
@@ -129,7 +128,7 @@ function rowsOf(report: SimulationReport, shown: readonly Shown[], price: number
 
 /** The answer to "what would Netloom save me?" */
 function sentences(report: SimulationReport, price: number | undefined): string[] {
-  const find = (name: string): Summary | undefined => report.policies!.find(({ policy }) => policy === name)?.mean;
+  const find = (name: string): Outcome | undefined => report.policies!.find(({ policy }) => policy === name)?.mean;
   const before = find('default');
   const unplanned = find('netloom');
   const after = find('netloom-plan') ?? unplanned;

@@ -41,6 +41,22 @@ export async function serveMetrics(address: Address, sources: AgentMetricSources
   };
 }
 
+/** Metrics of others alone. @throws NetloomError AGENT_LISTEN_FAILED */
+export async function serveRegistry(
+  address: Address,
+  register: (registry: Registry) => Promise<void>,
+): Promise<{ close(): void }> {
+  const registry = new Registry();
+  await register(registry);
+  const server = await listen(address, registry);
+  return {
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
 /**
  * The agent's own metrics. Labels have few, fixed values (program, reason, direction, uplink): no address, port or
  * pod is ever a label. Values are read when asked for; traffic by uplink is added as periods come.

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isBpffs, lockDirectory, openPinnedMap } from '../lib/bpf/index.ts';
 import { NetloomError, messageOf } from '../lib/errors.ts';
+import { makeOwnFolder, removeOwnFolder } from '../lib/files/own-folder.ts';
 import { ABI, IDENTITY, LAYOUTS } from './bpf/layout.ts';
 
 /** Maps of collector.bpf.c that outlive an agent. */
@@ -86,14 +87,9 @@ export class PinFolder {
     }
   }
 
-  /** Whether the folder went; that on which a bpffs is mounted stays. */
+  /** Whether the folder went; one that no agent made, or on which a bpffs is mounted, stays. */
   remove(): boolean {
-    try {
-      rmdirSync(this.dir);
-      return true;
-    } catch {
-      return false;
-    }
+    return removeOwnFolder(this.dir);
   }
 
   /** Gives the lock back; pins stay. Idempotent. */
@@ -134,14 +130,13 @@ function isOurs(name: string): boolean {
   return isLink(name) || (PINNED_MAPS as readonly string[]).includes(name);
 }
 
-/** Level by level, and only below a bpffs: see makeDirs() of lib/bpf/bpffs.ts for why mkdir is not recursive here. */
+/** Only below a bpffs. */
 function makeFolder(dir: string): void {
-  const missing: string[] = [];
   let at = dir;
-  for (; !existsSync(at); at = dirname(at)) missing.push(at);
-  if (!isBpffs(at)) throw unusable(dir, missing.length === 0 ? 'another file system' : `${at} on another file system`);
+  while (!existsSync(at)) at = dirname(at);
+  if (!isBpffs(at)) throw unusable(dir, at === dir ? 'another file system' : `${at} on another file system`);
   try {
-    for (const level of missing.reverse()) mkdirSync(level, { mode: 0o700 });
+    makeOwnFolder(dir);
   } catch (error) {
     throw unusable(dir, messageOf(error));
   }

@@ -252,6 +252,20 @@ export const ERROR_CODES = {
     meaning: 'Another agent runs with the same folder of pins; two would count the same sockets into the same maps.',
     remedy: 'End the other agent, or give this one a folder of its own with --pins.',
   },
+  AGENT_LIMITS_ELSEWHERE: {
+    meaning: 'Limits that are pinned in another folder are in force on this node; beside them others would not hold.',
+    remedy: 'Take them away with `netloom agent --detach --pins DIR`, or go on with them: start with that --pins.',
+  },
+  AGENT_LIMITS_RUNNING: {
+    meaning: 'Another agent that attaches limits runs in the same network namespace, whatever its --pins and --state.',
+    remedy: 'End the other agent; on a node there is one that limits.',
+  },
+  AGENT_OTHER_NAMESPACE: {
+    meaning: 'The pins are about limits in another network namespace than the one in which this was started.',
+    remedy:
+      "Run it in the node's network namespace: with hostNetwork: true in a pod, or by nsenter. If that namespace is gone, " +
+      'remove the folder (rm -r).',
+  },
   AGENT_LISTEN_FAILED: {
     meaning: 'A listener of the agent (metrics, limits) cannot be opened.',
     remedy: 'Choose another address with --metrics-listen, or end the program that listens there.',

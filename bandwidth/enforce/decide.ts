@@ -1,8 +1,8 @@
 import { DIRECTIONS, type Direction } from '../contract/bandwidth.ts';
-import type { PodInterface, PodPlace } from '../interfaces/types.ts';
+import type { NoInterface, PodInterface, PodPlace } from '../interfaces/types.ts';
 import { podClasses } from '../qdiscs/htb-tree.ts';
 import type { DeviceNeed, ShapedPod } from '../qdiscs/types.ts';
-import { slotConfig, type InterfaceEntry, type LimitMode } from '../slot-config.ts';
+import { isLimited, slotConfig, type InterfaceEntry, type LimitMode } from '../slot-config.ts';
 import { ownerOf, type Slots } from './slots.ts';
 import type { Desired, Hook, LimitState, NodeView, Purpose, SlotUse, Standing, WishingPod } from './types.ts';
 import { obstacle, wayThrough, type Way } from './ways.ts';
@@ -42,6 +42,14 @@ interface Held extends Limited {
   readonly slot: number;
 }
 
+/** Of pods without an interface: it is of no use to wait. */
+const LASTING: ReadonlySet<string> = new Set<NoInterface>([
+  'host-network',
+  'foreign-device',
+  'bad-address',
+  'not-coming',
+]);
+
 const MODE_STATE: Readonly<Record<LimitMode, LimitState>> = {
   stamp: 'enforced',
   htb: 'shaped-htb',
@@ -73,14 +81,19 @@ class Draft {
     const counts = this.#options.purpose === 'shadow';
     if (wish.kind === 'none' && !(counts && place.found)) return;
     const { bps, complaint } = this.#holding(pod, direction);
-    if (!place.found) {
-      const passing = place.reason !== 'host-network' && place.reason !== 'foreign-device';
-      const reason = join(complaint, place.detail);
-      this.#stand(pod, direction, { state: passing ? 'pending' : 'unsupported', reason, bps });
+    const hindrance = place.found ? '' : place.detail;
+    const isLasting = !place.found && LASTING.has(place.reason);
+    // What it asks for cannot be held wherever its interface is.
+    if (bps === undefined && !(counts && place.found)) {
+      this.#stand(pod, direction, { state: 'unsupported', reason: join(complaint, isLasting ? hindrance : ''), bps });
       return;
     }
-    if (bps === undefined && !counts) {
-      this.#stand(pod, direction, { state: 'unsupported', reason: complaint, bps });
+    if (!place.found) {
+      this.#stand(pod, direction, {
+        state: isLasting ? 'unsupported' : 'pending',
+        reason: join(complaint, hindrance),
+        bps,
+      });
       return;
     }
     this.#limited.push({ pod, direction, interfaces: place.interfaces, bps: bps ?? 0n, complaint });
@@ -251,9 +264,7 @@ class Draft {
           ? `not held towards ${others.slice(0, 2).join(' and ')}${others.length > 2 ? ', ...' : ''}`
           : '';
       const reason = join(complaint, way.reason, unheeded);
-      // What it asks for cannot be held, though what it asked for before is.
-      const unheld = way.mode === 'other' || pod.wishes[direction].kind === 'unsupported';
-      const state = unheld ? 'unsupported' : MODE_STATE[way.mode];
+      const state = way.mode === 'other' ? 'unsupported' : MODE_STATE[way.mode];
       if (!dry || state === 'unsupported') this.#stand(pod, direction, { state, reason, bps });
       else this.#stand(pod, direction, { state: 'dry-run', reason: join(`would be ${state}`, reason), bps });
     }
@@ -310,11 +321,6 @@ class Draft {
     }
     return { slots, interfaces, hooks, needs, standings: this.#standings };
   }
-}
-
-/** Of an interface: its pod has a limit, or is counted. */
-export function isLimited({ egressSlot, ingressSlot }: InterfaceEntry): boolean {
-  return egressSlot !== undefined || ingressSlot !== undefined;
 }
 
 function join(...phrases: readonly string[]): string {

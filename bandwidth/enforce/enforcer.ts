@@ -2,8 +2,16 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import { possibleCpus } from '../../lib/bpf/index.ts';
 import { NetloomError, sentenceOf } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
-import { NetlinkMonitor, NetlinkSocket, TC_CLSACT_PARENT, kernelHasFq, type Changes } from '../../lib/netlink/index.ts';
+import {
+  NetlinkMonitor,
+  NetlinkSocket,
+  TC_CLSACT_PARENT,
+  dumpLinks,
+  kernelHasFq,
+  type Changes,
+} from '../../lib/netlink/index.ts';
 import type { KnownPlaces } from '../interfaces/find.ts';
+import { describeElsewhere, findElsewhere, interfacesOf, remedyFor } from '../kernel/elsewhere.ts';
 import type { Left } from '../kernel/left.ts';
 import { LimitKernel } from '../kernel/limit-kernel.ts';
 import type { LimitPins } from '../kernel/pins.ts';
@@ -11,9 +19,13 @@ import { applyNeeds, type Applied } from '../qdiscs/apply.ts';
 import type { DeviceState } from '../qdiscs/types.ts';
 import type { LimitReport } from '../status/report.ts';
 import { Watcher } from '../status/watcher.ts';
-import { decide, isLimited } from './decide.ts';
+import { isLimited } from '../slot-config.ts';
+import { standingsBeside } from './beside.ts';
+import { decide } from './decide.ts';
 import { standingsWith } from './faults.ts';
 import { lookAtNode, placesLeft } from './look.ts';
+import { ListDoubt } from './list-doubt.ts';
+import { Patience } from './patience.ts';
 import { Settings, type AnnotatedPod } from './settings.ts';
 import { Slots, ownerOf } from './slots.ts';
 import { attempt, takeAway } from './take-away.ts';
@@ -27,6 +39,8 @@ export interface EnforcerOptions {
   readonly purpose: Purpose;
   /** Where limits outlive this process; not for purpose `dry-run`. */
   readonly pins?: LimitPins | undefined;
+  /** The folder of these pins; of a dry run: where an agent before may have pinned limits. */
+  readonly pinsDir?: string | undefined;
   /** Directions of pods that may have a limit, and one: 16 KiB of kernel memory each, once the first pod needs one. */
   readonly slots?: number | undefined;
   /** Names of the uplinks, of whatever kind. Default: those that routes lead to. */
@@ -38,8 +52,10 @@ export interface EnforcerOptions {
   readonly logger: Logger;
   /** Counters are read so often, ms. Default: once a second, on which `netloom limits --suggest` counts. */
   readonly sampleMs?: number | undefined;
-  /** Told of each change of how a direction of a pod stands. */
-  readonly onStanding?: (pod: WishingPod, direction: Direction, standing: Standing) => void;
+  /** How long a list of pods is not believed that would take all limits away, ms. Default: a minute. */
+  readonly doubtMs?: number | undefined;
+  /** Told of each change of how a direction of a pod stands; undefined: nothing is wished of it any more, or the pod went. */
+  readonly onStanding?: (pod: WishingPod, direction: Direction, standing: Standing | undefined) => void;
 }
 
 /** The least time between two looks at everything; a change after a quiet time is acted on at once. */
@@ -65,19 +81,33 @@ export class Enforcer {
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #unshapable = new Map<number, { readonly reason: string; readonly untilMs: number }>();
   readonly #settings = new Settings();
+  readonly #patience = new Patience();
+  readonly #doubt: ListDoubt;
   #socket: NetlinkSocket | undefined;
   #monitor: NetlinkMonitor | undefined;
   /** Devices whose qdiscs this process changed and looked at again a moment ago: what it hears of them now is no news. */
   #justSeen: ReadonlySet<number> = new Set();
   #kernel: LimitKernel | undefined;
   #fq: boolean | undefined;
+  /** As the source told them last, and as they are acted on. */
   #pods: readonly AnnotatedPod[] | undefined;
+  #believed: readonly AnnotatedPod[] | undefined;
   #known: KnownPlaces = new Map();
   /** What an agent before this one left, until everything was looked at once. */
   #left: Left | undefined;
+  /** Whose limits these are, until that. */
+  #leftOwners: ReadonlySet<string> = new Set();
+  /** What was decided last, before faults. */
+  #decided: { readonly desired: Desired; readonly view: NodeView } | undefined;
   #desired: Desired | undefined;
-  #standings = new Map<string, Standing>();
-  #warnings: readonly string[] = [];
+  #standings = new Map<string, Told>();
+  #warnings: readonly Warning[] = [];
+  /** Limits that this agent does not look after, and when they were looked for. */
+  #beside: { readonly ifindexes: ReadonlySet<number>; readonly warnings: readonly Warning[]; readonly atMs: number } = {
+    ifindexes: new Set(),
+    warnings: [],
+    atMs: Number.NEGATIVE_INFINITY,
+  };
   /** Texts of what could not be done at the last look. */
   #faults: ReadonlySet<string> = new Set();
   #next: NodeJS.Timeout | undefined;
@@ -92,6 +122,7 @@ export class Enforcer {
     this.#options = options;
     this.#slots = new Slots(options.slots ?? DEFAULT_SLOTS);
     this.#watcher = new Watcher(options.node);
+    this.#doubt = new ListDoubt(options.doubtMs);
   }
 
   /** Takes up what is in force. @throws NetloomError of lib/bpf and lib/netlink: what cannot work here at all */
@@ -122,13 +153,14 @@ export class Enforcer {
       fq: this.#fq ?? false,
       hooks: this.#kernel?.hookKind ?? null,
       slots: { used: this.#slots.used, most: this.#slots.most },
-      warnings:
-        this.#pods === undefined && this.#slots.used > 0 ? [this.#waiting(), ...this.#warnings] : this.#warnings,
+      podsKnown: this.#believed !== undefined,
+      warnings: [...this.#waiting(), ...this.#warnings.map(({ text }) => text)],
     });
   }
 
-  #waiting(): string {
-    return `limits of the agent before stay in force (${this.#slots.used}); which pods they are of is not known yet`;
+  #waiting(): string[] {
+    if (this.#pods !== undefined || this.#slots.used === 0) return [];
+    return [`limits of the agent before stay in force (${this.#slots.used}); which pods they are of is not known yet`];
   }
 
   /** Resolves once what was asked for last is done, or could not be done. */
@@ -165,7 +197,8 @@ export class Enforcer {
     this.#dirty = false;
     this.#running = this.#reconcile()
       .catch((error: unknown) => {
-        this.#warn([`limits could not be set: ${sentenceOf(error)}`]);
+        this.#warn([...this.#beside.warnings, warning(`limits could not be set: ${sentenceOf(error)}`)]);
+        this.#tellMissing(sentenceOf(error));
         this.#retry();
       })
       .finally(() => {
@@ -183,8 +216,12 @@ export class Enforcer {
   }
 
   async #reconcile(): Promise<void> {
-    const pods = this.#pods;
-    if (pods === undefined) return;
+    const doubts = this.#believe();
+    const pods = this.#believed;
+    if (pods === undefined) {
+      this.#warn(doubts);
+      return;
+    }
     const wishing = this.#settings.read(pods);
     const view = this.#look(wishing);
     const decided = decide(view, {
@@ -192,18 +229,87 @@ export class Enforcer {
       slots: this.#slots,
       lastBps: (uid, direction) => this.#settings.lastBps(uid, direction),
     });
+    this.#decided = { desired: decided, view };
     const faults = this.#options.purpose === 'dry-run' ? [] : await this.#apply(decided, view);
     const released = this.#releaseSlots(decided);
-    const standings = standingsWith(decided, view, faults, this.#faults);
-    this.#faults = new Set(faults.map(({ text }) => text));
-    this.#desired = { ...decided, standings };
-    this.#watcher.set(this.#desired, view);
-    this.#tell();
-    this.#warn([...view.warnings, ...this.#faults]);
+    this.#lookBeside();
+    const standings = this.#show(faults);
+    this.#warn([...doubts, ...view.warnings.map(warning), ...this.#beside.warnings, ...[...this.#faults].map(warning)]);
     const states = [...standings.values()].flatMap((of) => Object.values(of).map(({ state }) => state));
     if (states.includes('pending') || faults.length > 0) this.#retry();
     // Somebody may have waited for a slot.
     if (released > 0 && this.#kernel !== undefined && states.includes('unsupported')) this.#trigger();
+  }
+
+  /** Tells how the pods stand with these faults. */
+  #show(faults: readonly Fault[]): Desired['standings'] {
+    const { desired, view } = this.#decided!;
+    const held = standingsWith(desired, view, faults, this.#faults);
+    const standings = standingsBeside(held, view, this.#beside.ifindexes, 'limits of another agent are in force there');
+    this.#faults = new Set(faults.map(({ text }) => text));
+    this.#desired = { ...desired, standings };
+    this.#watcher.set(this.#desired, view);
+    this.#tell();
+    return standings;
+  }
+
+  /** After a look that failed: limits whose programs are not there do not hold. */
+  #tellMissing(why: string): void {
+    if (this.#decided === undefined) return;
+    const missing = this.#decided.desired.hooks.filter((hook) => this.#kernel?.runsAt(hook) !== true);
+    const faults = missing.map(({ ifindex, role }): Fault => ({ ifindex, part: role, text: why }));
+    this.#show(faults);
+  }
+
+  /** Takes over what the source told, unless that is to be doubted. @returns what is doubted */
+  #believe(): Warning[] {
+    const told = this.#pods;
+    if (told === undefined || told === this.#believed) return [];
+    const kernel = this.#kernel;
+    const uids = new Set(told.flatMap(({ uid }) => [ownerOf(uid, 'egress'), ownerOf(uid, 'ingress')]));
+    const inForce = kernel === undefined ? [] : this.#slots.others(new Set());
+    const facts = {
+      listed: told.length,
+      inForce: inForce.length,
+      someListed: inForce.some(([owner]) => uids.has(owner)),
+      someThere: kernel !== undefined && inForce.length > 0 && this.#isThere(kernel.limited()),
+    };
+    if (this.#doubt.believes(facts, performance.now())) {
+      this.#believed = told;
+      return [];
+    }
+    const { node } = this.#options;
+    const found =
+      told.length === 0 ? `no pod of node ${node} is known` : `none of their pods is among those of node ${node}`;
+    const text = `limits are in force (${inForce.length}), but ${found}: they stay for a minute. Is --node right?`;
+    return [{ text, level: 'error' }];
+  }
+
+  #isThere(ifindexes: readonly number[]): boolean {
+    const there = new Set(dumpLinks(this.#netlink()).map(({ ifindex }) => ifindex));
+    return ifindexes.some((ifindex) => there.has(ifindex));
+  }
+
+  /** A dry run looks for limits that are in force, now and then; other agents did at their start, and keep others off. */
+  #lookBeside(): void {
+    const { pinsDir, purpose } = this.#options;
+    const nowMs = performance.now();
+    if (purpose !== 'dry-run' || pinsDir === undefined || nowMs < this.#beside.atMs + RESYNC_MS) return;
+    const ifindexes = new Set<number>();
+    const warnings: Warning[] = [];
+    const elsewhere = findElsewhere(this.#netlink(), pinsDir);
+    if (elsewhere !== undefined) {
+      for (const { ifindex } of elsewhere.interfaces) ifindexes.add(ifindex);
+      warnings.push({ text: `${describeElsewhere(elsewhere)}. ${remedyFor(elsewhere)}`, level: 'error' });
+    }
+    const before = interfacesOf(pinsDir);
+    if (before.length > 0) {
+      for (const ifindex of before) ifindexes.add(ifindex);
+      warnings.push(
+        warning(`limits of an earlier agent are in force at ${before.length} interfaces, pinned in ${pinsDir}`),
+      );
+    }
+    this.#beside = { ifindexes, warnings, atMs: nowMs };
   }
 
   #look(pods: readonly WishingPod[]): NodeView {
@@ -224,7 +330,7 @@ export class Enforcer {
     this.#known = new Map(
       [...view.places].flatMap(([uid, place]) => (place.found ? [[uid, place.interfaces] as const] : [])),
     );
-    return view;
+    return { ...view, places: this.#patience.judge(view.places, nowMs) };
   }
 
   /** What is new is made before what refers to it, and what is old goes after. */
@@ -234,6 +340,7 @@ export class Enforcer {
       await this.#load();
     }
     const kernel = this.#kernel!;
+    kernel.keepPinned();
     const clsact = new Set(devices.filter(hasClsact).map(({ ifindex }) => ifindex));
     kernel.seeQdiscs((ifindex) => clsact.has(ifindex));
     for (const use of desired.slots) kernel.setSlot(use);
@@ -288,6 +395,10 @@ export class Enforcer {
       this.#kernel?.clearSlot(slot);
       this.#slots.release(owner);
     }
+    const unknown = this.#leftOwners.size === 0 ? [] : others.filter(([owner]) => this.#leftOwners.has(owner));
+    if (unknown.length > 0)
+      this.#options.logger.info('limits of the agent before taken away', { limits: unknown.length });
+    this.#leftOwners = new Set();
     return others.length;
   }
 
@@ -314,19 +425,28 @@ export class Enforcer {
   async #load(): Promise<void> {
     const { pins, slots = DEFAULT_SLOTS, hooks, bpfObject, logger } = this.#options;
     if (pins === undefined) throw new NetloomError('BPFFS_UNUSABLE', 'limits need a folder in which they are pinned');
-    this.#kernel = await LimitKernel.load({
+    const kernel = await LimitKernel.load({
       pins,
       slots,
       ...(hooks === undefined ? {} : { hooks }),
       ...(bpfObject === undefined ? {} : { object: bpfObject }),
     });
-    const left = await this.#kernel.takeUp();
-    for (const { slot, owner } of left.slots) this.#slots.adopt(slot, owner);
+    let left: Left;
+    try {
+      left = await kernel.takeUp();
+    } catch (error) {
+      // What is in force is not known: nothing may be set beside it.
+      kernel.close();
+      throw error;
+    }
+    this.#kernel = kernel;
+    for (const { slot, owner } of left.slots) if (slot !== undefined) this.#slots.adopt(slot, owner);
     this.#settings.takeUp(new Map(left.slots.map(({ owner, bps }) => [owner, bps])));
     this.#left = left;
-    this.#watcher.useKernel(this.#kernel);
+    this.#leftOwners = new Set(left.slots.map(({ owner }) => owner));
+    this.#watcher.useKernel(kernel);
     logger.info('limits', {
-      hooks: this.#kernel.hookKind,
+      hooks: kernel.hookKind,
       holdingBack: this.#fq === true ? 'fq' : 'htb',
       slots,
       takenUp: left.slots.length,
@@ -334,11 +454,12 @@ export class Enforcer {
   }
 
   #tell(): void {
-    const standings = new Map<string, Standing>();
-    for (const { pod, direction, standing } of this.#watcher.standings()) {
+    const standings = new Map<string, Told>();
+    for (const one of this.#watcher.standings()) {
+      const { pod, direction, standing } = one;
       const key = `${pod.uid} ${direction}`;
-      const before = this.#standings.get(key);
-      standings.set(key, standing);
+      const before = this.#standings.get(key)?.standing;
+      standings.set(key, one);
       const same =
         before !== undefined &&
         before.state === standing.state &&
@@ -346,11 +467,15 @@ export class Enforcer {
         before.bps === standing.bps;
       if (!same) this.#options.onStanding?.(pod, direction, standing);
     }
+    for (const [key, { pod, direction }] of this.#standings) {
+      if (!standings.has(key)) this.#options.onStanding?.(pod, direction, undefined);
+    }
     this.#standings = standings;
   }
 
-  #warn(problems: readonly string[]): void {
-    for (const problem of problems) if (!this.#warnings.includes(problem)) this.#options.logger.warn(problem);
+  #warn(problems: readonly Warning[]): void {
+    const known = new Set(this.#warnings.map(({ text }) => text));
+    for (const { text, level } of problems) if (!known.has(text)) this.#options.logger[level](text);
     this.#warnings = problems.slice(0, 20);
   }
 
@@ -359,7 +484,7 @@ export class Enforcer {
     try {
       const inPlace = this.#watcher.sample(performance.now(), this.#netlink());
       this.#tell();
-      if (!inPlace) this.#trigger();
+      if (!inPlace || this.#options.pins?.isThere === false) this.#trigger();
     } catch (error) {
       this.#options.logger.warn('the counters of limits could not be read', { problem: sentenceOf(error) });
     }
@@ -387,6 +512,22 @@ export class Enforcer {
     if (this.#socket?.closed !== false) this.#socket = new NetlinkSocket();
     return this.#socket;
   }
+}
+
+/** How a direction of a pod stood when that was told last. */
+interface Told {
+  readonly pod: WishingPod;
+  readonly direction: Direction;
+  readonly standing: Standing;
+}
+
+interface Warning {
+  readonly text: string;
+  readonly level: 'warn' | 'error';
+}
+
+function warning(text: string): Warning {
+  return { text, level: 'warn' };
 }
 
 function hasClsact({ qdiscs }: DeviceState): boolean {

@@ -47,14 +47,13 @@ export function placesLeft(left: Left, network: NodeNetwork, pods: readonly Wish
       [ownerOf(uid, 'ingress'), uid],
     ]),
   );
-  const ownerOfSlot = new Map(left.slots.map(({ slot, owner }) => [slot, owner]));
   const links = new Map(network.links.map((link) => [link.ifindex, link]));
   const known = new Map<string, { ifindex: number; netnsid: number }[]>();
-  for (const [ifindex, { egressSlot, ingressSlot }] of left.interfaces) {
+  for (const [ifindex, { owners }] of left.interfaces) {
     const netnsid = links.get(ifindex)?.linkNetnsid;
-    const owner = ownerOfSlot.get(egressSlot ?? ingressSlot ?? 0);
-    const uid = owner === undefined ? undefined : uidOf.get(owner);
-    if (netnsid === undefined || uid === undefined) continue;
+    const uids = new Set(owners.map((owner) => uidOf.get(owner)));
+    const [uid] = uids;
+    if (netnsid === undefined || uid === undefined || uids.size > 1) continue;
     known.set(uid, [...(known.get(uid) ?? []), { ifindex, netnsid }]);
   }
   return known;

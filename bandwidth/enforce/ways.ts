@@ -14,6 +14,7 @@ export type Way =
 
 /** Who hangs a token bucket on a pod's interface is the CNI's bandwidth plugin: it has the same annotations. */
 const CNI_LIMITER = 'tbf';
+const CNI_SETS_IT = 'as the CNI bandwidth plugin and Calico set it';
 
 /**
  * What can be had of devices where packets of pods wait: pacing where the kernel has fq, a class tree where it has not,
@@ -34,7 +35,8 @@ export function wayThrough(
     if (device === undefined) continue;
     const found = throughDevice(device, fq, pacing, unshapable.get(ifindex));
     if (of === 'pod' && isCniLimiter(device)) {
-      return { mode: 'other', reason: `${describeRoot(device)} on ${device.name} is in charge` };
+      const reason = `${describeRoot(device)} (${CNI_SETS_IT}) on ${device.name} is in charge`;
+      return { mode: 'other', reason };
     }
     if (found.mode === 'police') way = found;
   }

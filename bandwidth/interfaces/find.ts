@@ -85,7 +85,8 @@ function settle(search: Search, signs: Signs, taken: ReadonlyMap<number, NodePod
   const { pod, keys } = search;
   if (pod.hostNetwork) return none('host-network', 'it uses the network of the node');
   if (pod.finished) return none('finished', 'its containers have ended');
-  if (keys.length === 0) return none('no-address', 'it has no address yet');
+  if (pod.ips.length === 0) return none('no-address', 'it has no address yet');
+  if (keys.length === 0) return none('bad-address', `its address cannot be read: ${pod.ips[0]}`);
 
   const free = (netnsid: number): boolean => !taken.has(netnsid);
   const best = strongest(search.evidence, free);
@@ -147,8 +148,11 @@ function interfaceOf(device: PodDevice, sign: Sign): PodInterface {
 function notFound({ keys, evidence, pod }: Search, signs: Signs, taken: ReadonlyMap<number, NodePod>): PodPlace {
   const owners = [...evidence.keys()].map((netnsid) => taken.get(netnsid)).filter((owner) => owner !== undefined);
   if (owners.length > 0) {
-    const names = [...new Set(owners.map((owner) => `${owner.namespace}/${owner.name}`))].sort();
-    return none('taken', `its address is that of ${names.join(' and ')} by now`);
+    const names = [...new Set(owners.map((owner) => `${owner.namespace}/${owner.name}`))].sort().join(' and ');
+    const had = new Set(owners.flatMap(({ ips }) => ips.map(keyOf)));
+    return keys.some((key) => had.has(key))
+      ? none('taken', `its address is that of ${names} by now`)
+      : none('taken', `its address is behind the interface of ${names}: one network namespace, or one veth, for both`);
   }
   for (const key of keys) {
     const link = signs.foreign.get(key);
@@ -157,9 +161,7 @@ function notFound({ keys, evidence, pod }: Search, signs: Signs, taken: Readonly
   }
   const unread = [...new Set(signs.unreadable)];
   const why =
-    unread.length > 0
-      ? `; ${signs.unreadable.length} namespaces could not be looked into: ${unread.join(', ')}`
-      : ': not there yet, or macvlan, ipvlan, SR-IOV';
+    unread.length > 0 ? `; ${signs.unreadable.length} namespaces could not be looked into: ${unread.join(', ')}` : '';
   return none('not-found', `no veth or netkit of the node leads to ${pod.ips.join(', ')}${why}`);
 }
 

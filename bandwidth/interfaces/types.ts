@@ -5,7 +5,7 @@ export interface NodePod {
   readonly uid: string;
   readonly namespace: string;
   readonly name: string;
-  /** status.podIPs; those of secondary networks (Multus) are not among them. Empty: not started yet. */
+  /** status.podIPs, also such as are no addresses; those of secondary networks (Multus) are not among them. Empty: not started yet. */
   readonly ips: readonly string[];
   readonly hostNetwork: boolean;
   /** Phase Succeeded or Failed: it keeps its addresses in its status while others use them. */
@@ -51,12 +51,14 @@ export interface PodInterface {
   readonly sign: Sign;
 }
 
-/** Why no interface of a pod can be named. All but the first two may pass. */
+/** Why no interface of a pod can be named. */
 export type NoInterface =
   | 'host-network'
   | 'finished'
   /** It has no address yet. */
   | 'no-address'
+  /** What it has for addresses are none, as only a file can say. */
+  | 'bad-address'
   /** Nothing on the node leads to its addresses: not there yet, or macvlan, ipvlan, SR-IOV. */
   | 'not-found'
   /** Its addresses lead to a device that is no pod's: tap, macvlan, uplink, ... */
@@ -64,7 +66,9 @@ export type NoInterface =
   /** Several namespaces have its addresses and none is the better. */
   | 'ambiguous'
   /** Its addresses are another pod's by now. */
-  | 'taken';
+  | 'taken'
+  /** It was looked for long enough. */
+  | 'not-coming';
 
 export type PodPlace =
   | { readonly found: true; readonly interfaces: readonly PodInterface[] }

@@ -11,6 +11,7 @@ import { NetloomError } from '../../lib/errors.ts';
 import { TC_CLSACT_PARENT, dumpQdiscs, withNetlink } from '../../lib/netlink/index.ts';
 import type { Hook, Role } from '../enforce/types.ts';
 import type { LimitPins } from './pins.ts';
+import { runningAt } from './tcx.ts';
 
 export const DIRECTION: Readonly<Record<Role, TcDirection>> = {
   from_pod: 'ingress',
@@ -29,6 +30,8 @@ export interface Hooks {
   ensure(hook: Hook, program: BpfProgram): 'kept' | 'replaced' | 'attached';
   /** Hooks at which something of ours is, or was until its device went. */
   present(): Hook[];
+  /** Hooks at which something of ours runs. */
+  live(): Hook[];
   remove(hook: Hook): void;
 }
 
@@ -71,6 +74,10 @@ export class TcxHooks implements Hooks {
 
   present(): Hook[] {
     return this.#pins.links();
+  }
+
+  live(): Hook[] {
+    return this.#pins.links().filter(({ ifindex, path }) => runningAt(path)?.ifindex === ifindex);
   }
 
   remove({ ifindex, role }: Hook): void {
@@ -130,6 +137,10 @@ export class ClsactHooks implements Hooks {
       if (clsactProgramId(ifindex, DIRECTION[role]) === undefined) this.#known.delete(place);
     }
     return [...this.#known.values()];
+  }
+
+  live(): Hook[] {
+    return this.present();
   }
 
   remove(hook: Hook): void {

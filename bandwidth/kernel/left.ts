@@ -5,23 +5,43 @@ import { decodeInterface, encodeInterface, type InterfaceEntry } from '../slot-c
 import { PINNED_MAPS, type PinnedMap } from './pins.ts';
 
 export interface LeftSlot {
-  readonly slot: number;
+  /** undefined: these maps have no place for it. */
+  readonly slot: number | undefined;
   /** As ownerOf() says. */
   readonly owner: string;
   /** Bits a second; 0: it only counted. */
   readonly bps: bigint;
 }
 
+export interface PlacedSlot extends LeftSlot {
+  readonly slot: number;
+}
+
+export interface LeftInterface {
+  readonly entry: InterfaceEntry;
+  /**
+   * Owners of the slots that it had, whether or not they have a place now. Numbers of slots are not kept for it: those of
+   * other maps may be another's here.
+   */
+  readonly owners: readonly string[];
+}
+
 /** What an agent before this one left in force. */
 export interface Left {
   readonly slots: readonly LeftSlot[];
-  readonly interfaces: ReadonlyMap<number, InterfaceEntry>;
+  /** By ifindex. */
+  readonly interfaces: ReadonlyMap<number, LeftInterface>;
+}
+
+/** What is in maps, all of it in its slot. */
+export interface PlacedLeft extends Left {
+  readonly slots: readonly PlacedSlot[];
 }
 
 export type LimitMaps = (name: PinnedMap) => BpfMap;
 
 /** What the maps say of slots and interfaces. */
-export async function readLeft(maps: LimitMaps): Promise<Left> {
+export async function readLeft(maps: LimitMaps): Promise<PlacedLeft> {
   const owners: { slot: number; owner: string }[] = [];
   await maps('limit_owner').readAll((keys, values, count) => {
     for (let i = 0; i < count; i++) {
@@ -30,12 +50,15 @@ export async function readLeft(maps: LimitMaps): Promise<Left> {
       owners.push({ slot: keys.getUint32(4 * i, true), owner: Buffer.from(bytes).toString('hex') });
     }
   });
-  const interfaces = new Map<number, InterfaceEntry>();
+  const ownerOf = new Map(owners.map(({ slot, owner }) => [slot, owner]));
+  const interfaces = new Map<number, LeftInterface>();
   await maps('limit_interfaces').readAll((keys, values, count) => {
     for (let i = 0; i < count; i++) {
       const at = values.byteOffset + i * LIMIT_INTERFACE.size;
-      const bytes = new Uint8Array(values.buffer, at, LIMIT_INTERFACE.size);
-      interfaces.set(keys.getUint32(4 * i, true), decodeInterface(bytes));
+      const entry = decodeInterface(new Uint8Array(values.buffer, at, LIMIT_INTERFACE.size));
+      const slots = [entry.egressSlot, entry.ingressSlot].filter((slot) => slot !== undefined);
+      const ofSlots = slots.map((slot) => ownerOf.get(slot)).filter((owner) => owner !== undefined);
+      interfaces.set(keys.getUint32(4 * i, true), { entry, owners: ofSlots });
     }
   });
   const slots = owners.map(({ slot, owner }) => {
@@ -94,7 +117,7 @@ function rateOnly(config: Uint8Array): Uint8Array {
 export async function copyLeft(from: LimitMaps, to: LimitMaps, known: Left, sameVersion: boolean): Promise<Left> {
   const left = await readLeft(from);
   const owners = new Set(known.slots.map(({ owner }) => owner));
-  const taken = new Set(known.slots.map(({ slot }) => slot));
+  const taken = new Set(known.slots.flatMap(({ slot }) => slot ?? []));
   const most = to('limit_owner').maxEntries - 1;
   const moved = new Map<number, number>();
   const inPlace = (slot: number): boolean => slot <= most && !taken.has(slot);
@@ -121,20 +144,21 @@ export async function copyLeft(from: LimitMaps, to: LimitMaps, known: Left, same
     else copy('limit_config', rateOnly);
     copy('limit_owner');
   }
-  const interfaces = new Map<number, InterfaceEntry>();
-  for (const [ifindex, { egressSlot, ingressSlot, ...rest }] of left.interfaces) {
-    const egress = moved.get(egressSlot ?? 0);
-    const ingress = moved.get(ingressSlot ?? 0);
+  const interfaces = new Map<number, LeftInterface>();
+  for (const [ifindex, { entry: old, owners }] of left.interfaces) {
+    const { egressSlot, ingressSlot, ...rest } = old;
+    const egress = egressSlot === undefined ? undefined : moved.get(egressSlot);
+    const ingress = ingressSlot === undefined ? undefined : moved.get(ingressSlot);
     const entry: InterfaceEntry = {
       ...rest,
       ...(egress === undefined ? {} : { egressSlot: egress }),
       ...(ingress === undefined ? {} : { ingressSlot: ingress }),
     };
-    interfaces.set(ifindex, entry);
+    interfaces.set(ifindex, { entry, owners });
     if (!known.interfaces.has(ifindex)) to('limit_interfaces').update(slotKey(ifindex), encodeInterface(entry));
   }
   return {
-    slots: strangers.map((one) => ({ ...one, slot: moved.get(one.slot) ?? 0 })),
+    slots: strangers.map((one) => ({ ...one, slot: moved.get(one.slot) })),
     interfaces,
   };
 }

@@ -4,6 +4,7 @@ import {
   bpfObjectPath,
   chainPrograms,
   checkLayout,
+  clsactProgramId,
   loadBpf,
   removeEmptyClsact,
   type BpfMap,
@@ -13,12 +14,13 @@ import { withNetlink } from '../../lib/netlink/index.ts';
 import { LAYOUTS, LIMIT_CLOCK, LIMIT_CONFIG, LIMIT_FLOW, LIMIT_FLOWS, LIMIT_OWNER } from '../bpf/layout.ts';
 import type { Hook, Role, SlotUse } from '../enforce/types.ts';
 import { ownerOf } from '../enforce/slots.ts';
-import { encodeInterface, encodeSlotConfig, isShadowConfig, type InterfaceEntry } from '../slot-config.ts';
+import { encodeInterface, encodeSlotConfig, isLimited, isShadowConfig, type InterfaceEntry } from '../slot-config.ts';
 import { decodeSlotStat, type SlotStat } from '../slot-stat.ts';
 import { findOurFilters } from './filters.ts';
 import { ClsactHooks, DIRECTION, TcxHooks, type Hooks } from './hooks.ts';
 import { PinnedMaps, canRead, copyLeft, readLeft, slotKey, type Left, type LeftSlot } from './left.ts';
 import { PINNED_MAPS, type LimitPins, type PinnedMap } from './pins.ts';
+import { kernelHasTcx } from './tcx.ts';
 
 /** Entries of limit_interfaces in limit.bpf.c. */
 export const MAX_INTERFACES = 4096;
@@ -115,20 +117,49 @@ export class LimitKernel {
         if (!sameVersion && !canRead(maps.map)) continue;
         const copied = await copyLeft(maps.map, this.#map, { slots, interfaces }, sameVersion);
         slots.push(...copied.slots);
-        for (const [ifindex, entry] of copied.interfaces) {
-          if (!interfaces.has(ifindex)) interfaces.set(ifindex, entry);
+        for (const [ifindex, one] of copied.interfaces) {
+          if (!interfaces.has(ifindex)) interfaces.set(ifindex, one);
         }
       } finally {
         maps.close();
       }
     }
     for (const { slot, owner } of slots) {
-      if (slot === 0) continue;
+      if (slot === undefined) continue;
       this.#owners.set(slot, owner);
       this.#configs.set(slot, Buffer.from(this.#map('limit_config').lookup(slotKey(slot))!).toString('hex'));
     }
-    for (const [ifindex, entry] of interfaces) this.#interfaces.set(ifindex, entry);
+    const attached = new Set([...this.#hooks.live(), ...this.#otherHooks.live()].map(({ ifindex }) => ifindex));
+    for (const [ifindex, { entry }] of interfaces) {
+      this.#interfaces.set(ifindex, entry);
+      // Nothing of ours runs there: the device of then is gone, and this is another one with its index.
+      if (!attached.has(ifindex)) interfaces.set(ifindex, { entry, owners: [] });
+    }
     return { slots, interfaces };
+  }
+
+  /**
+   * Pins anew what somebody removed from the folder. Links are not seen to here: their programs ended with their pins.
+   * @throws NetloomError BPFFS_UNUSABLE, AGENT_PINS_IN_USE, BPF_PIN_FAILED
+   */
+  keepPinned(): void {
+    this.#pins.keep();
+    const dir = this.#pins.mapsDir(this.#slots);
+    for (const name of PINNED_MAPS) {
+      const path = join(dir, name);
+      if (!existsSync(path)) this.#map(name).pin(path);
+    }
+  }
+
+  /** Whether our program runs there; true also where that cannot be told. */
+  runsAt({ ifindex, role }: Hook): boolean {
+    const id = this.#programIds[role];
+    try {
+      const chain = chainPrograms(ifindex, DIRECTION[role]) ?? [];
+      return chain.some((program) => program.id === id) || clsactProgramId(ifindex, DIRECTION[role]) === id;
+    } catch {
+      return true;
+    }
   }
 
   /** A slot that was another's starts from nothing; so does one that only counted, for its drops were none. */
@@ -182,6 +213,11 @@ export class LimitKernel {
     for (const [ifindex, { madeClsact }] of this.#interfaces) {
       if (madeClsact === true && !hasClsact(ifindex)) this.#noteClsact(ifindex, false);
     }
+  }
+
+  /** ifindexes of which a direction has a slot. */
+  limited(): number[] {
+    return [...this.#interfaces].filter(([, entry]) => isLimited(entry)).map(([ifindex]) => ifindex);
   }
 
   /** ifindexes that have an entry. */
@@ -245,11 +281,6 @@ export class LimitKernel {
     this.#map('limit_interfaces').update(slotKey(ifindex), encodeInterface(noted));
     this.#interfaces.set(ifindex, noted);
   }
-}
-
-/** Asked of loopback, which every namespace has. */
-export function kernelHasTcx(): boolean {
-  return chainPrograms(1, DIRECTION.from_pod) !== undefined;
 }
 
 function sameEntry(a: InterfaceEntry, b: InterfaceEntry): boolean {

@@ -82,7 +82,8 @@ export class ApiPods implements PodSource {
         failed: (error) => {
           const reason = reasonOf(error, collection.path);
           if (this.#fault !== reason) {
-            logger.warn('the pods of this node cannot be watched; what is known of them stays', { node, reason });
+            const known = this.#synced ? 'what is known of them stays' : 'nothing is known of them yet';
+            logger.warn(`the pods of this node cannot be watched; ${known}`, { node, reason });
           }
           this.#fault = reason;
           sink.failed(new Error(`${collection.path}: ${reason}`, { cause: error }));

@@ -67,15 +67,21 @@ function nameOf(value: unknown): string | undefined {
   return text === undefined || text.length > MAX_NAME ? undefined : text;
 }
 
-/** As Kubernetes, all of podIPs, or podIP of servers and files that have no other. */
+/**
+ * As Kubernetes, all of podIPs, or podIP of servers and files that have no other. Where none of them is an address they
+ * stay as they are: that is to be told, not to be overlooked.
+ */
 function ipsOf(status: JsonObject | undefined): string[] {
   const listed = asArray(status?.['podIPs']).map((entry) => asObject(entry)?.['ip']);
   const ips = new Set<string>();
+  const others = new Set<string>();
   for (const ip of listed.length > 0 ? listed : [status?.['podIP']]) {
     const bytes = typeof ip === 'string' ? parseAddress(ip) : undefined;
+    const isNothing = ip === undefined || ip === null || ip === '';
     if (bytes !== undefined && ips.size < MAX_IPS) ips.add(formatAddress(bytes));
+    if (bytes === undefined && !isNothing && others.size < MAX_IPS) others.add(excerpt(ip));
   }
-  return [...ips];
+  return [...(ips.size > 0 ? ips : others)];
 }
 
 /** An empty one is a wrong value, not an absent one. */

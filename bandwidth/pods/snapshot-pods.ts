@@ -51,7 +51,8 @@ export class SnapshotPods implements PodSource {
       failed: (error) => {
         if (this.#stopped) return;
         this.#fault = sentenceOf(error);
-        logger.warn('the snapshot of pods cannot be used; what is known of them stays', { problem: this.#fault });
+        const known = this.#known === undefined ? 'nothing is known of them yet' : 'what is known of them stays';
+        logger.warn(`the snapshot of pods cannot be used; ${known}`, { problem: this.#fault });
         sink.failed(error);
       },
     });

@@ -61,17 +61,9 @@ export function leavesOf(device: DeviceState, rootHandle: number): Leaf[] {
     .sort((a, b) => a.queue - b.queue);
 }
 
-/** Who is known to set such a qdisc. */
-const SET_BY: Readonly<Record<string, string>> = {
-  tbf: 'as the CNI bandwidth plugin and Calico set it',
-  fq: "as Cilium's bandwidth manager sets it",
-  mq: "as Cilium's bandwidth manager sets it",
-};
-
-/** "tbf 8001: at root (as the CNI bandwidth plugin and Calico set it)". */
+/** "tbf 8001: at root". */
 export function describeQdisc({ kind, handle, parent }: FoundQdisc): string {
-  const by = SET_BY[kind];
-  return `${kind} ${formatTcHandle(handle)} at ${formatTcHandle(parent)}${by === undefined ? '' : ` (${by})`}`;
+  return `${kind} ${formatTcHandle(handle)} at ${formatTcHandle(parent)}`;
 }
 
 /** Whether packets that pass a root honour their departure times: it is fq, or has fq on each of its queues. */

@@ -44,7 +44,7 @@ export type DeviceVerdict =
   /** Nobody needs anything of it: as the kernel made it, once the operations are done. */
   | { readonly state: 'untouched' }
   /**
-   * Another's qdisc is in charge. `what` names it: "tbf 8001: at root (as ... set it)". `paces`: it honours departure
+   * Another's qdisc is in charge. `what` names it: "tbf 8001: at root". `paces`: it honours departure
    * times all the same, though it may drop what ours would hold (fq's own limit of a flow is 100 packets).
    */
   | { readonly state: 'foreign'; readonly what: string; readonly paces: boolean }

@@ -13,7 +13,9 @@ export function noteOf(pod: WishingPod, direction: Direction, standing: Standing
   const wish = pod.wishes[direction];
   const { state, reason, bps, inPart = false } = standing;
   const subject = `${ANNOTATION[direction]}`;
-  if (wish.kind === 'invalid' && reason.startsWith(wish.problem)) {
+  const problem = wish.kind === 'invalid' ? wish.problem : wish.kind === 'unsupported' ? wish.why : undefined;
+  const isHeld = wish.kind === 'invalid' || state !== 'unsupported';
+  if (problem !== undefined && isHeld && reason.startsWith(problem)) {
     return { type: 'Warning', reason: 'BandwidthInvalid', message: `${subject}: ${reason}.` };
   }
   const limit = bps === undefined ? 'no limit' : rate(bps);

@@ -29,7 +29,7 @@ export interface LimitRow {
   readonly interfaces: readonly string[];
   /** What 99 of 100 seconds asked for at most; null: seen for less than 100 seconds. */
   readonly demandP99Bps: number | null;
-  /** A limit that those would not have felt. */
+  /** A limit that those would not have felt; null: too early, or nothing was asked for. */
   readonly suggestedBps: number | null;
   readonly secondsSeen: number;
 }
@@ -40,6 +40,8 @@ export interface LimitReport {
   /** What holds packets back on this kernel, and where programs are attached. */
   readonly kernel: { readonly fq: boolean; readonly hooks: 'tcx' | 'clsact' | null };
   readonly slots: { readonly used: number; readonly most: number };
+  /** false: the source of pods has not told of them yet. */
+  readonly podsKnown: boolean;
   /** Things that people should know of: one sentence each. */
   readonly warnings: readonly string[];
   readonly rows: readonly LimitRow[];

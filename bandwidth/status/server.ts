@@ -1,8 +1,9 @@
-import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { NetloomError, messageOf } from '../../lib/errors.ts';
+import { makeOwnFolder } from '../../lib/files/own-folder.ts';
 import type { LimitReport } from './report.ts';
 
 /** In the folder of the agent's state. */
@@ -28,7 +29,7 @@ export async function serveLimits(path: string, report: () => LimitReport): Prom
   });
   server.maxConnections = MAX_CONNECTIONS;
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    makeOwnFolder(dirname(path), 0o755);
     if (!(await removeOldSocket(path))) throw new Error('another agent tells of its limits there');
     await listen(server, path);
     chmodSync(path, 0o600);

@@ -10,7 +10,7 @@ import { Meter } from './meter.ts';
 import { PastPod } from './past-pod.ts';
 import type { LimitReport, LimitRow } from './report.ts';
 
-/** Below it a limit is no use to TCP. */
+/** Below it a limit is no use to TCP. `netloom limits --suggest` tells of it. */
 const LEAST_SUGGESTED_BPS = 1_000_000;
 interface Entry {
   readonly pod: WishingPod;
@@ -181,7 +181,7 @@ function rowOf(entry: Entry, { state, reason, bps }: Standing): LimitRow {
     })),
     interfaces: entry.interfaces.map(({ name }) => name),
     demandP99Bps: meter.demandP99Bps() ?? null,
-    suggestedBps: meter.suggestedBps(LEAST_SUGGESTED_BPS) ?? null,
+    suggestedBps: (meter.demandP99Bps() ?? 0) > 0 ? (meter.suggestedBps(LEAST_SUGGESTED_BPS) ?? null) : null,
     secondsSeen: meter.seconds,
   };
 }

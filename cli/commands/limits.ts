@@ -10,7 +10,10 @@ export default defineCommand({
   description: [
     'Asks the agent of this node (`netloom agent --enforce`, `--shadow` or `--dry-run`). LIMIT and NOW are bits a second ' +
       'on the wire; WAITS is the share of the last seconds during which packets waited. STATE: enforced (paced by fq), ' +
-      'shaped-htb (held back by HTB), policed (what is too much is dropped), pending, unsupported.',
+      'shaped-htb (held back by HTB), policed (what is too much is dropped), pending (no interface yet), unsupported (not ' +
+      'enforced), shadow (only counted), dry-run (only computed). Why it is so stands below the table.',
+    'Where a terminal is too narrow, names of pods stand on lines of their own. Into a file or a pipe every line is as wide ' +
+      'as it needs to be.',
     'In a cluster: kubectl exec -n NAMESPACE AGENT-POD -- netloom limits -A',
   ],
   examples: [
@@ -29,8 +32,8 @@ export default defineCommand({
     namespace: {
       type: 'string',
       short: 'n',
-      default: 'default',
-      help: 'Pods of this namespace.',
+      placeholder: 'NAME',
+      help: 'Pods of this namespace. Without it and -A: of the namespace "default".',
       group: 'What to show',
       configurable: false,
     },
@@ -49,9 +52,14 @@ export default defineCommand({
     },
     ...outputOptions,
   },
+  check({ allNamespaces, namespace }, conflict) {
+    if (allNamespaces && namespace !== undefined) {
+      conflict('-A contradicts -n', 'Leave out one: -A shows all namespaces, -n one.');
+    }
+  },
   async run({ options, stdout, stderr, environment }) {
     const report = await askLimits(options.socket);
-    const namespace = options.allNamespaces ? undefined : options.namespace;
+    const namespace = options.allNamespaces ? undefined : (options.namespace ?? 'default');
     const rows = report.rows.filter((row) => namespace === undefined || row.namespace === namespace);
     const isTable = options.output === 'table' || options.output === 'wide';
     if (!isTable) for (const warning of report.warnings) stderr.write(`Warning: ${cellText(warning)}\n`);

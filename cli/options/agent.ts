@@ -8,6 +8,7 @@ export const agentSection = defineSection({
   options: defineOptions({
     node: {
       type: 'string',
+      form: 'subdomain',
       required: true,
       unless: 'detach',
       placeholder: 'NAME',
@@ -68,13 +69,16 @@ export const agentSection = defineSection({
       type: 'path',
       help:
         'Folder on a bpffs in which maps and program outlive the agent: counting goes on while it restarts or is ' +
-        'upgraded, and the next agent reports all of it, once. Without it connections that are open at a restart are forgotten.',
+        'upgraded, and the next agent reports all of it, once. Without it connections that are open at a restart are ' +
+        'forgotten, and limits are pinned on a bpffs of their own, in the folder bpf of --state.',
       group: 'Over restarts',
     },
     state: {
       type: 'path',
       default: '/run/netloom',
-      help: 'Folder for what the next agent on the same pins must know of this one: how far it has reported.',
+      help:
+        'Folder for what the next agent on the same pins must know of this one: how far it has reported. Also for the ' +
+        'socket of netloom limits, and without --pins for the bpffs on which limits are pinned.',
       group: 'Over restarts',
     },
     uplink: {
@@ -112,7 +116,7 @@ export const agentSection = defineSection({
     },
     dryRun: {
       type: 'bool',
-      help: 'Find out how each limit would be held, and attach nothing.',
+      help: 'Find out how each limit would be held. Nothing is attached, pinned or measured.',
       group: 'Limits',
     },
     snapshot: {
@@ -152,13 +156,8 @@ export const agentSection = defineSection({
       conflict('tls.cert and tls.key belong together', 'Give both, or neither.');
     }
     const sources = [values.snapshot, values.kubeconfig, values.inCluster || undefined].filter((v) => v !== undefined);
-    const limits = values.enforce || values.shadow || values.dryRun;
-    if (values.shadow && values.dryRun) {
-      conflict(
-        'shadow and dryRun contradict each other',
-        'Leave out one: shadow attaches and counts, dryRun only computes.',
-      );
-    }
+    const { detach } = values as { readonly detach?: boolean };
+    const limits = detach !== true && (values.enforce || values.shadow || values.dryRun);
     if (limits && sources.length !== 1) {
       conflict(
         'limits need one place from which the pods are known',

@@ -199,7 +199,7 @@ export const schedulerSection = defineSection({
     plan: {
       type: 'enum',
       values: ['on', 'off'],
-      default: 'on',
+      default: 'off',
       help:
         'Whether a target for all workloads whose traffic is known is computed in the background and leads where a ' +
         'workload and its peers are created anew, or stand as planned already. A full or gone target falls back to the score.',

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../lib/errors.ts';
+import { makeOwnFolder } from '../../lib/files/own-folder.ts';
 import { decodeState, encodeNumber, encodeState, type AgentState, type LoadedState } from './agent-state.ts';
 
 export const DEFAULT_STATE_DIR = '/run/netloom';
@@ -46,7 +47,7 @@ export class StateFile {
   /** @throws the error of the file system; the file is then what it was, and no number may be appended */
   write(state: AgentState): void {
     this.close();
-    mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
+    makeOwnFolder(this.#dir);
     const beside = `${this.path}.new`;
     const fd = openSync(beside, 'w', 0o600);
     try {

@@ -1,16 +1,8 @@
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  rmdirSync,
-  statfsSync,
-  type Stats,
-} from 'node:fs';
+import { existsSync, lstatSync, readFileSync, readdirSync, rmdirSync, statfsSync, type Stats } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { geteuid } from 'node:process';
 import { NetloomError, messageOf } from '../errors.ts';
+import { makeOwnFolder, removeOwnFolder } from '../files/own-folder.ts';
 import { errnoText } from './errno.ts';
 import { lastErrno } from './libbpf.ts';
 import { libc } from './libc.ts';
@@ -47,7 +39,12 @@ export function ensureBpffs(dir: string): { readonly dir: string; readonly mount
   if (isBpffs(path)) return { dir: path, mounted: false };
   makeDirs(path);
   if (isBpffs(path)) return { dir: path, mounted: false };
-  mountBpffs(path);
+  try {
+    mountBpffs(path);
+  } catch (error) {
+    removeOwnFolder(path);
+    throw error;
+  }
   return { dir: path, mounted: true };
 }
 
@@ -80,7 +77,7 @@ export function mountBpffs(dir: string): void {
 /** Unmounts a bpffs that Netloom mounted, with all pins in it, and removes the directory; leaves any other alone. */
 export function unmountBpffs(dir: string): void {
   const path = resolve(dir);
-  if (!isOwnMount(path)) return;
+  if (!isOwnBpffs(path)) return;
   if (libc().umount2(path, 0) !== 0) {
     throw new NetloomError('BPFFS_UNUSABLE', `the bpffs cannot be unmounted: ${errnoText(lastErrno())}`, {
       place: path,
@@ -89,7 +86,8 @@ export function unmountBpffs(dir: string): void {
   rmdirSync(path);
 }
 
-function isOwnMount(path: string): boolean {
+/** Whether a bpffs is mounted there that Netloom mounted. */
+export function isOwnBpffs(path: string): boolean {
   // proc_pid_mountinfo(5): the fifth field is the mount point; after " - " come file system type and source.
   return readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
@@ -111,22 +109,16 @@ function whyNotOurs(dir: string): string | undefined {
   return undefined;
 }
 
-/**
- * Level by level with plain mkdir: the recursive one spins forever in /sys/fs/bpf when that is not mounted, because
- * the kernel says ENOENT for the child and EEXIST for its parent.
- */
 function makeDirs(path: string): void {
-  const missing: string[] = [];
-  for (let at = path; !existsSync(at); at = dirname(at)) missing.push(at);
-  for (const at of missing.reverse()) {
-    try {
-      mkdirSync(at, { mode: 0o700 });
-    } catch (error) {
-      throw new NetloomError('BPFFS_UNUSABLE', `the directory cannot be made: ${messageOf(error)}`, {
-        place: at,
-        ...(fileSystemOf(dirname(at)) === SYSFS_MAGIC ? { found: 'sysfs: no bpffs is mounted above it' } : {}),
-        cause: error,
-      });
-    }
+  try {
+    makeOwnFolder(path);
+  } catch (error) {
+    let at = path;
+    while (!existsSync(dirname(at))) at = dirname(at);
+    throw new NetloomError('BPFFS_UNUSABLE', `the directory cannot be made: ${messageOf(error)}`, {
+      place: at,
+      ...(fileSystemOf(dirname(at)) === SYSFS_MAGIC ? { found: 'sysfs: no bpffs is mounted above it' } : {}),
+      cause: error,
+    });
   }
 }

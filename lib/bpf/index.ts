@@ -16,7 +16,7 @@ export type {
   TcxOptions,
   TestRun,
 } from './types.ts';
-export { ensureBpffs, isBpffs, mountBpffs, unmountBpffs } from './bpffs.ts';
+export { ensureBpffs, isBpffs, isOwnBpffs, mountBpffs, unmountBpffs } from './bpffs.ts';
 export { lockDirectory } from './dir-lock.ts';
 export { Btf, parseBtf } from './btf.ts';
 export { checkLayout, structLayout, type StructLayout } from './layout.ts';
@@ -25,7 +25,7 @@ export { libbpfIsTested, libbpfVersion } from './libbpf.ts';
 export { BpfLoadError } from './load-error.ts';
 export { possibleCpus } from './libbpf.ts';
 export { MapType, openPinnedMap } from './map.ts';
-export { inNetns } from './netns.ts';
+export { currentNetnsName, inNetns } from './netns.ts';
 export { loadBpf } from './object.ts';
 export { bpfObjectPath } from './objects-dir.ts';
 export { PinnedTcLink } from './pinned-link.ts';

@@ -18,6 +18,7 @@ export interface Libc {
   send: Bound<[fd: number, bytes: Memory, size: number, flags: number], number>;
   recv: Bound<[fd: number, bytes: Memory, size: number, flags: number], number>;
   bind: Bound<[fd: number, address: Memory, size: number], number>;
+  getsockopt: Bound<[fd: number, level: number, option: number, value: Memory, size: Memory], number>;
   setsockopt: Bound<[fd: number, level: number, option: number, value: Memory, size: number], number>;
   recvfrom: Bound<[fd: number, bytes: Memory, size: number, flags: number, sender: Memory, senderSize: Memory], number>;
   vsnprintf: Bound<[out: Memory, size: number, format: Pointer, args: Pointer], number>;
@@ -37,6 +38,7 @@ const SIGNATURES: Record<keyof Libc, readonly [result: string, ...args: string[]
   send: ['int64', 'int', POINTER, 'size_t', 'int'],
   recv: ['int64', 'int', POINTER, 'size_t', 'int'],
   bind: ['int', 'int', POINTER, 'uint32'],
+  getsockopt: ['int', 'int', 'int', 'int', POINTER, POINTER],
   setsockopt: ['int', 'int', 'int', 'int', POINTER, 'uint32'],
   recvfrom: ['int64', 'int', POINTER, 'size_t', 'int', POINTER, POINTER],
   vsnprintf: ['int', POINTER, 'size_t', POINTER, POINTER],

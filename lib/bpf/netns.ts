@@ -12,6 +12,30 @@ export function currentNetnsInode(): number {
   return statSync(CURRENT).ino;
 }
 
+const AF_UNIX = 1;
+const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
+const SOL_SOCKET = 1;
+/** Since Linux 5.14; asm-generic/socket.h. */
+const SO_NETNS_COOKIE = 71;
+
+/**
+ * A name for this thread's network namespace that no other one has until the next boot: inodes are given anew. Letters and
+ * digits. Of kernels before 5.14 it is the inode all the same.
+ */
+export function currentNetnsName(): string {
+  const fd = libc().socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
+  if (fd >= 0) {
+    try {
+      const [value, size] = [Buffer.alloc(8), Buffer.alloc(4)];
+      size.writeUInt32LE(value.length);
+      if (libc().getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, value, size) === 0) return `${value.readBigUInt64LE()}`;
+    } finally {
+      closeSync(fd);
+    }
+  }
+  return `i${currentNetnsInode()}`;
+}
+
 /** A descriptor that keeps this thread's network namespace; the caller closes it. */
 export function openCurrentNetns(): number {
   return openSync(CURRENT, 'r');

@@ -52,6 +52,8 @@ export interface OptionSpec<T extends OptionType = OptionType, V extends string 
   readonly placeholder?: string;
   /** false: belongs to one invocation; a flag only, neither in files nor in the environment. */
   readonly configurable?: boolean;
+  /** string: subdomain: a name as Kubernetes gives to nodes (RFC 1123). */
+  readonly form?: 'subdomain';
   /** address: port 0 (any free one) may be asked for. Default true. */
   readonly anyPort?: boolean;
 }

@@ -28,8 +28,8 @@ export type Parsed =
 const MAX_TEXT = 4096;
 const MAX_ITEMS = 1000;
 
-const TRUE = new Set(['true', '1', 'yes', 'on']);
-const FALSE = new Set(['false', '0', 'no', 'off']);
+/** RFC 1123, section 2.1, as Kubernetes demands it (IsDNS1123Subdomain of apimachinery). */
+const SUBDOMAIN = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
 /** What a valid value looks like, with bounds: for help and errors. */
 export function expectation(spec: OptionSpec): string {
@@ -37,7 +37,9 @@ export function expectation(spec: OptionSpec): string {
   const words = spec.values?.join(', ') ?? '';
   switch (spec.type) {
     case 'string':
-      return 'text on one line';
+      return spec.form === 'subdomain'
+        ? 'a name of lower-case letters, digits, "-" and ".", as Kubernetes gives it'
+        : 'text on one line';
     case 'int':
       return words === '' ? `a whole number${range}` : `one of ${words}`;
     case 'number':
@@ -78,7 +80,8 @@ export function parseValue(spec: OptionSpec, raw: Raw, base: string): Parsed {
   if (spec.type === 'list') return parseList(raw, bad);
   if (spec.type === 'numbers') return parseNumbers(spec, raw, bad);
   if (raw.kind === 'list' || raw.kind === 'map') return bad(foundText(raw));
-  const text = raw.text.trim();
+  const isTruth = spec.type === 'bool' && raw.kind === 'scalar' && typeof raw.value === 'boolean';
+  const text = isTruth ? String(raw.value) : raw.text.trim();
   if (text.length > MAX_TEXT || /[\u0000-\u001f\u007f]/.test(text)) return bad(foundText(raw));
   const parsed = parseText(spec, text, base);
   if (parsed === undefined) return bad(foundText(raw));
@@ -128,7 +131,7 @@ export function formatValue(spec: OptionSpec, value: unknown): string {
 function parseText(spec: OptionSpec, text: string, base: string): unknown {
   switch (spec.type) {
     case 'string':
-      return text;
+      return spec.form === 'subdomain' && !SUBDOMAIN.test(text) ? undefined : text;
     case 'int': {
       if (!/^[+-]?\d+$/.test(text) || !Number.isSafeInteger(Number(text))) return undefined;
       return spec.values === undefined || spec.values.includes(String(Number(text))) ? Number(text) : undefined;
@@ -136,7 +139,7 @@ function parseText(spec: OptionSpec, text: string, base: string): unknown {
     case 'number':
       return parseNumber(text);
     case 'bool':
-      return TRUE.has(text.toLowerCase()) ? true : FALSE.has(text.toLowerCase()) ? false : undefined;
+      return text === 'true' ? true : text === 'false' ? false : undefined;
     case 'duration':
       return parseDuration(text);
     case 'bytes':

@@ -12,6 +12,11 @@ export interface Column<Row> {
   readonly shrink?: boolean;
   readonly minWidth?: number;
   readonly role?: (row: Row) => Role | undefined;
+  /**
+   * Names that must be told apart, whole: where the terminal is too narrow for them, each stands on a line of its own above
+   * its rows, and the next column comes first. For the first column.
+   */
+  readonly ownLine?: boolean;
 }
 
 export interface TableOptions {
@@ -35,6 +40,7 @@ export function renderTable<Row>(
   const paint = options.paint ?? plainPaint;
   if (rows.length === 0) return `${paint('dim', options.empty ?? 'nothing to show')}\n`;
   const shown = columns.filter((column) => column.wide !== true || options.wide === true);
+  if (shown[0]?.ownLine === true && !fits(shown, rows, options.width)) return renderGroups(shown, rows, options);
   const cells = rows.map((row) => shown.map((column) => textOf(column.cell(row))));
   const right = shown.map(
     (column, i) =>
@@ -66,6 +72,37 @@ export function renderTable<Row>(
     }),
   );
   return `${[head, ...body].join('\n')}\n`;
+}
+
+function fits<Row>(columns: readonly Column<Row>[], rows: readonly Row[], total: number | undefined): boolean {
+  if (total === undefined) return true;
+  const widths = columns.map(({ header, cell }) =>
+    rows.reduce((width, row) => Math.max(width, displayWidth(textOf(cell(row)))), header.length),
+  );
+  return widths.reduce((sum, width) => sum + width, 0) + GAP.length * (widths.length - 1) <= total;
+}
+
+function renderGroups<Row>(columns: readonly Column<Row>[], rows: readonly Row[], options: TableOptions): string {
+  const [named, next, ...rest] = columns;
+  if (named === undefined || next === undefined) return '';
+  const indented: Column<Row> = {
+    ...next,
+    header: `${named.header} / ${next.header}`,
+    cell: (row) => `${GAP}${textOf(next.cell(row))}`,
+    align: 'left',
+  };
+  const [head, ...lines] = renderTable([indented, ...rest], rows, options)
+    .trimEnd()
+    .split('\n');
+  const text = [head];
+  let above: string | undefined;
+  for (const [i, row] of rows.entries()) {
+    const name = textOf(named.cell(row));
+    if (name !== above) text.push(name);
+    above = name;
+    text.push(lines[i]);
+  }
+  return `${text.join('\n')}\n`;
 }
 
 /** Takes from the widest column that may be cut until the line fits. */

@@ -23,16 +23,22 @@ export class Explainer {
   readonly #builder: () => PlacementViewBuilder;
   /** What became of pods that were bound; told by its owner. */
   history: PodHistory | undefined;
+  readonly #notes: (workload: string) => readonly string[];
   #view: { readonly key: string; readonly builtAtMs: number; readonly view: PlacementView } | undefined;
 
-  /** @param builder makes a fresh builder of views as the extender has them */
+  /**
+   * @param builder makes a fresh builder of views as the extender has them
+   * @param notes what is odd about a workload's traffic, as sentences
+   */
   constructor(
     graph: TrafficGraph,
     cluster: ClusterState,
     settings: PlacementSettings,
     decisions: Decisions,
     builder = () => new PlacementViewBuilder(graph, cluster),
+    notes: (workload: string) => readonly string[] = () => [],
   ) {
+    this.#notes = notes;
     this.#builder = builder;
     this.#graph = graph;
     this.#cluster = cluster;
@@ -76,6 +82,7 @@ export class Explainer {
     return {
       pod: { namespace, name: podName, node, gone: pod === undefined },
       workload,
+      notes: this.#notes(workload),
       explanation: pod?.placementOff ? switchedOff(explanation) : explanation,
       asked: answers?.asked ?? 0,
       lastDecision: answers?.decision,
@@ -91,6 +98,7 @@ export class Explainer {
     return {
       pod: undefined,
       workload: workload.key,
+      notes: this.#notes(workload.key),
       explanation: this.#explanation(workload.key, '', nowMs, undefined, [...workload.pods].at(-1)?.soft === true),
       asked: 0,
       lastDecision: undefined,

@@ -94,6 +94,8 @@ export interface ExplainReply extends Warned {
       }
     | undefined;
   readonly workload: string;
+  /** What is odd about its traffic, as sentences. */
+  readonly notes?: readonly string[];
   /** What a new pod of this workload would get now, with all nodes as candidates. */
   readonly explanation: ScoreExplanation;
   /** How often kube-scheduler asked about this pod, as far as is remembered. */

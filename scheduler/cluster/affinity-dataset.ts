@@ -11,6 +11,7 @@
  */
 import { asArray, asObject, asText, excerpt, type JsonObject } from '../../lib/json/json-access.ts';
 import type { ClusterRecord, Resources } from './model.ts';
+import { plainController, plainPod } from './plain-records.ts';
 import type { TrafficRow } from './traffic.ts';
 
 export interface AffinityDataset {
@@ -67,33 +68,12 @@ export function readAffinityDataset(dataset: JsonObject): AffinityDataset {
       unusable.push({ reason: 'CompatibleMachines is not honoured: every machine counts as fit', sample: name });
     }
     const containers = asArray(service?.['ContainerList']).map(String);
-    records.push({
-      type: 'controller',
-      namespace: NAMESPACE,
-      kind: 'Deployment',
-      name,
-      uid: `Deployment/${NAMESPACE}/${name}`,
-      owner: undefined,
-      replicas: containers.length,
-    });
-    const owner = { kind: 'Deployment', name, uid: `Deployment/${NAMESPACE}/${name}` };
+    const deployment = plainController('Deployment', NAMESPACE, name, containers.length);
+    records.push(deployment);
+    const owner = { kind: 'Deployment', name, uid: deployment.uid };
     const requests: Resources = { milliCpu, memoryBytes, pods: 1 };
     for (const container of containers) {
-      const node = machineOf.get(container);
-      pods.push({
-        type: 'pod',
-        uid: `Pod/${NAMESPACE}/${container}`,
-        namespace: NAMESPACE,
-        name: container,
-        node,
-        addresses: [],
-        hostNetwork: false,
-        phase: node === undefined ? 'Pending' : 'Running',
-        owner,
-        labels: {},
-        requests,
-        mirror: false,
-      });
+      pods.push(plainPod(NAMESPACE, container, machineOf.get(container), owner, requests));
     }
   }
   for (const [name, { milliCpu, memoryBytes }] of machines) {

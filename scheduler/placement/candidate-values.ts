@@ -15,7 +15,8 @@ export function fillValues(
   scratch: Scratch,
   values: Float64Array,
 ): void {
-  const { plan, toShare, cap, zoneCap, floorFactor } = basis;
+  const { plan, toShare, cap, zoneCap } = basis;
+  const factor = basis.floorFactor * basis.scarcityFactor;
   if (plan?.state === 'open') {
     for (let c = 0; c < candidates.length; c++) values[c] = intentValue(view, candidates[c]!, basis, scratch);
     return;
@@ -46,7 +47,7 @@ export function fillValues(
       if (future > 0) {
         worth += future * lookAhead.room(view, node) * nodeWeightBeyond(view, node, weights) * lookAheadWeight;
       }
-      worth = Math.min(1, worth * floorFactor);
+      worth = Math.min(1, worth * factor);
     }
     values[c] = deducts ? worth - deduction(view, node, basis, settings, scratch) : worth;
   }

@@ -2,6 +2,7 @@ import { accumulateGains, type AssumedPod, type Trace } from './gains.ts';
 import type { Hints } from './hints.ts';
 import { headroomWith, type Headroom } from './link-use.ts';
 import { floorFactor, replicaCap } from './min-marginal.ts';
+import { scarcityFactor } from './scarcity.ts';
 import type { Scratch } from './scratch.ts';
 import type { LevelWeights, PlacementSettings } from './settings.ts';
 import { hintedSubject, subjectOf, type Subject } from './subject.ts';
@@ -46,6 +47,8 @@ export interface Basis {
   /** It has no known traffic that could be local anywhere: only plan and links have an opinion. */
   readonly silent: boolean;
   readonly floorFactor: number;
+  /** What the pod's traffic counts for while room is scarce (scarcity.ts), 0..1. */
+  readonly scarcityFactor: number;
   /** Replicas from which on a node gets nothing more. */
   readonly cap: number;
   /** The same of a zone; Infinity: no limit, or all candidates lie in one zone. */
@@ -92,6 +95,7 @@ export function prepare(
     subject,
     silent,
     floorFactor: hasFloor ? floorFactor(knownBytesPerSecond / replicas, settings.floorBytesPerSecond) : 1,
+    scarcityFactor: silent ? 1 : scarcityFactor(view.scarcities, subject),
     cap: replicaCap(replicas, settings.maxReplicaShare),
     zoneCap: zoneCap < replicas && hasTwoZones(view, candidates) ? zoneCap : Infinity,
     toShare: silent ? 0 : replicas / knownBytesPerSecond,
@@ -146,7 +150,7 @@ export function nodeValue(
 /**
  * The share of the pod's own traffic that the node is worth, 0..1:
  * g_node·w_node + (g_zone − g_node)·w_zone + (g_region − g_zone)·w_region + future·(w_node − w_zone)·lookAhead,
- * times the floor factor; 0 for a node that is barred, and for one that is not known.
+ * times floor and scarcity factor; 0 for a node that is barred, and for one that is not known.
  */
 export function nodeWorth(
   view: PlacementView,
@@ -162,7 +166,7 @@ export function nodeWorth(
   const weights = settings.levelWeights;
   const now = gNode * weights.node + (gZone - gNode) * weights.zone + (gRegion - gZone) * weights.region;
   const future = futureGain(view, node, settings, scratch) * nodeWeightBeyond(view, node, weights) * settings.lookAhead;
-  return Math.min(1, (now + future) * basis.floorFactor);
+  return Math.min(1, (now + future) * basis.floorFactor * basis.scarcityFactor);
 }
 
 /**

@@ -59,6 +59,8 @@ export interface BasisExplanation {
   /** undefined: the floor is off (the figures have no unit). */
   readonly floorBytesPerSecond: number | undefined;
   readonly floorFactor: number;
+  /** Below 1: room is scarce, and the pod has less traffic for its size than others that are to come. */
+  readonly scarcityFactor: number;
   /** A node with this many replicas of the workload gets 0. */
   readonly replicaCap: number;
   /** So does one in a zone with this many; undefined: no limit. */
@@ -171,6 +173,7 @@ export function explainScore(
       bytesPerSecondPerReplica: subject.knownBytesPerSecond / subject.replicas,
       floorBytesPerSecond: view.hasUnits ? settings.floorBytesPerSecond : undefined,
       floorFactor: basis.floorFactor,
+      scarcityFactor: basis.scarcityFactor,
       replicaCap: basis.cap,
       zoneReplicaCap: basis.zoneCap === Infinity ? undefined : basis.zoneCap,
     },

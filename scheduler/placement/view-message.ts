@@ -1,4 +1,5 @@
-import type { PlacementTarget } from './view.ts';
+import type { Scarcities } from './scarcity.ts';
+import type { PlacementTarget, PlacementView } from './view.ts';
 
 /** How a PlacementView crosses from the ingest thread to the extender's: arrays are transferred, names packed. */
 
@@ -19,43 +20,12 @@ export interface NamesDelta {
   readonly ownerWorkload: Int32Array;
 }
 
+type Column = Uint8Array | Int32Array | Float32Array | Float64Array;
+
 /** The arrays of PlacementView. */
-export interface ViewArrays {
-  readonly nodeLive: Uint8Array;
-  readonly nodeZone: Int32Array;
-  readonly nodeRegion: Int32Array;
-  readonly nodeMilliCpu: Float64Array;
-  readonly nodeMemoryBytes: Float64Array;
-  readonly freeMilliCpu: Float64Array;
-  readonly freeMemoryBytes: Float64Array;
-  readonly freePods: Float64Array;
-  readonly nodeAvoided: Uint8Array;
-  readonly nodeLink: Float64Array;
-  readonly nodeTx: Float64Array;
-  readonly nodeRx: Float64Array;
-  readonly placementOff: Uint8Array;
-  readonly replicas: Int32Array;
-  readonly toCome: Int32Array;
-  readonly milliCpu: Float64Array;
-  readonly memoryBytes: Float64Array;
-  readonly txBytesPerSecond: Float64Array;
-  readonly rxBytesPerSecond: Float64Array;
-  readonly placedStart: Int32Array;
-  readonly placedEnd: Int32Array;
-  readonly placedNode: Int32Array;
-  readonly placedCount: Int32Array;
-  readonly peerStart: Int32Array;
-  readonly peer: Int32Array;
-  readonly peerClient: Uint8Array;
-  readonly peerBytesPerSecond: Float64Array;
-  readonly peerConfidence: Float32Array;
-  readonly peerSource: Uint8Array;
-  readonly peerRouting: Uint8Array;
-  readonly pinStart: Int32Array;
-  readonly pinNode: Int32Array;
-  readonly pinShare: Float32Array;
-  readonly otherBytesPerSecond: Float64Array;
-}
+export type ViewArrays = {
+  readonly [K in keyof PlacementView as PlacementView[K] extends Column ? K : never]: PlacementView[K];
+};
 
 /** What finds workloads for pods that the view does not know: list i of a table is workload[start[i] .. start[i+1]-1]. */
 export interface LookupTable {
@@ -82,6 +52,7 @@ export interface ViewMessage {
   readonly workloadCount: number;
   readonly hasUnits: boolean;
   readonly hasLinks: boolean;
+  readonly scarcities: Scarcities;
   readonly arrays: ViewArrays;
   readonly target: PlacementTarget | undefined;
   /** undefined: as before. */

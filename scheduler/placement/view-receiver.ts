@@ -64,8 +64,17 @@ export class PlacementViewReceiver {
   }
 
   #show(message: ViewMessage): void {
-    const { version, builtAtMs, nodeCount, workloadCount, hasUnits, hasLinks, arrays, target } = message;
-    const common = { version, builtAtMs, names: this.#tables, nodeCount, workloadCount, hasUnits, hasLinks };
+    const { version, builtAtMs, nodeCount, workloadCount, hasUnits, hasLinks, scarcities, arrays, target } = message;
+    const common = {
+      version,
+      builtAtMs,
+      names: this.#tables,
+      nodeCount,
+      workloadCount,
+      hasUnits,
+      hasLinks,
+      scarcities,
+    };
     this.#current = { ...common, ...arrays, target };
     this.#onView(this.#current);
   }

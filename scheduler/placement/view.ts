@@ -1,3 +1,5 @@
+import type { Scarcities } from './scarcity.ts';
+
 /**
  * The state that scoring reads: immutable and columnar. The ingest thread builds one whenever something
  * changed, and hands its arrays over to the extender's thread without copying; name tables only grow,
@@ -76,6 +78,8 @@ export interface PlacementView {
   readonly otherBytesPerSecond: Float64Array;
   /** false: the figures have no unit (imported data); the traffic floor is off then. */
   readonly hasUnits: boolean;
+  /** How scarce room is, in all. */
+  readonly scarcities: Scarcities;
   /** false: no node's link is known. */
   readonly hasLinks: boolean;
   /** Where a plan wants the replicas; undefined: there is none. */

@@ -1,3 +1,4 @@
+import { byText } from '../../lib/by-text.ts';
 import { isPlaced } from '../cluster/state.ts';
 import type { NodeRecord, PodRecord } from '../cluster/model.ts';
 import { replicaCap } from '../placement/min-marginal.ts';
@@ -159,9 +160,4 @@ function indexed(names: readonly (string | undefined)[]): Int32Array {
   const distinct = [...new Set(names.filter((name) => name !== undefined))].sort(byText);
   const index = new Map(distinct.map((name, i) => [name, i]));
   return Int32Array.from(names, (name) => (name === undefined ? -1 : index.get(name)!));
-}
-
-/** By UTF-16 units: the same everywhere. */
-function byText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

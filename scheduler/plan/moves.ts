@@ -24,6 +24,9 @@ export class Moves {
   /** What was done since the last decision: workload, from, to, replicas. */
   readonly #journal = new Int32Array(4 * 1024);
   #entries = 0;
+  /** Of one replica, as the last choice of a node found it. */
+  #gain = 0;
+  #loss = 0;
 
   constructor(state: PlanState, random: Random) {
     this.#state = state;
@@ -49,8 +52,10 @@ export class Moves {
     const k = this.#portion(a, b, n, present, Math.min(standing, state.cap[a]! - present));
     if (k <= 0) return 0;
     if (state.roomFor(a, n, k) === k) {
-      const delta =
-        state.between(a, n, present, present + k) - (m < 0 ? 0 : state.between(a, m, standing - k, standing));
+      let delta = this.#gain - (m < 0 ? 0 : this.#loss);
+      if (k > 1) {
+        delta = state.between(a, n, present, present + k) - (m < 0 ? 0 : state.between(a, m, standing - k, standing));
+      }
       if (delta < least) return 0;
       if (m >= 0) state.take(a, m, k);
       state.put(a, n, k);
@@ -104,22 +109,34 @@ export class Moves {
     return this.#decide(this.#evict(m, n, NOBODY, NOBODY, delta), least);
   }
 
-  /** Of two hosts of b the one where a gains more. */
+  /** Of two hosts of b the one where a gains more; the gain in #gain. */
   #greatestGain(a: number, b: number): number {
     const state = this.#state;
     const n = state.anyHost(b, this.#random);
-    if (n < 0 || state.matrix.hostCount[b]! < 2) return n;
+    if (n < 0) return n;
+    this.#gain = state.gain(a, n);
+    if (state.matrix.hostCount[b]! < 2) return n;
     const m = state.anyHost(b, this.#random);
-    return m !== n && state.gain(a, m) > state.gain(a, n) ? m : n;
+    if (m === n) return n;
+    const gain = state.gain(a, m);
+    if (gain <= this.#gain) return n;
+    this.#gain = gain;
+    return m;
   }
 
-  /** Of two hosts of c the one where it loses less. */
+  /** Of two hosts of c the one where it loses less; the loss in #loss. */
   #leastLoss(c: number): number {
     const state = this.#state;
     const n = state.anyHost(c, this.#random);
-    if (n < 0 || state.matrix.hostCount[c]! < 2) return n;
+    if (n < 0) return n;
+    this.#loss = state.loss(c, n);
+    if (state.matrix.hostCount[c]! < 2) return n;
     const m = state.anyHost(c, this.#random);
-    return m !== n && state.loss(c, m) < state.loss(c, n) ? m : n;
+    if (m === n) return n;
+    const loss = state.loss(c, m);
+    if (loss >= this.#loss) return n;
+    this.#loss = loss;
+    return m;
   }
 
   /** One replica, or as many as match b's share on n, or any number. */

@@ -22,6 +22,8 @@ export function roomOf(problem: PlacementProblem): Room {
 /** A node's room and a move's requests together stay below 2^53. */
 const LARGEST_AS_IS = 2 ** 50;
 const STEPS = 2 ** 48;
+/** What asks for more fits nowhere; how much more does not matter. */
+const BEYOND_ALL = 2 ** 50;
 
 function exact(room: Float64Array, requests: Float64Array): [Float64Array, Float64Array] {
   let largest = 0;
@@ -36,5 +38,8 @@ function exact(room: Float64Array, requests: Float64Array): [Float64Array, Float
   largest = 0;
   for (const value of room) largest = Math.max(largest, value);
   const steps = Math.min(Number.MAX_VALUE, STEPS / (largest > 0 ? largest : 1));
-  return [room.map((value) => Math.floor(value * steps)), requests.map((value) => Math.ceil(value * steps))];
+  return [
+    room.map((value) => Math.floor(value * steps)),
+    requests.map((value) => Math.min(BEYOND_ALL, Math.ceil(value * steps))),
+  ];
 }

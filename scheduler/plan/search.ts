@@ -17,15 +17,16 @@ const FEW_SIZES = [1.5, 3, 6] as const;
 const MANY_REPLICAS = 20_000;
 /**
  * How hot an attempt begins: at what a matched replica is worth of the edges that carry this share of the traffic. Little
- * heat keeps what is good in the communities, much finds what they do not have; clusters differ in what they need.
+ * heat keeps what is good in the communities, much finds what they do not have. Which is better differs between clusters
+ * by 5 % of the share, so a race decides.
  */
-const HEATS = [0.6, 0.1, 0.8, 0.3] as const;
-/** With few proposals there is no time to repair what heat destroys. */
-const HEAT_OF_FEW = 0.8;
+const HEATS = [0.1, 0.4, 0.8] as const;
 const COLD = 0.99;
-/** Proposals for each communicating replica that make an attempt of its own worth while. */
-const PER_ATTEMPT = 250;
-const FEW = 60;
+/** Of the proposals, for each heat in the race. */
+const RACE = 0.08;
+/** Proposals for each communicating replica that make an attempt of its own worth while, and attempts at most. */
+const PER_ATTEMPT = 150;
+const MOST_ATTEMPTS = 4;
 
 /**
  * Places the communicating workloads: communities of several sizes, then annealing in one attempt or several, each from
@@ -40,58 +41,66 @@ export function searchPlacement(
   const blank = empty();
   const talking = replicasThatTalk(blank);
   const starts = startsOf(empty, talking > MANY_REPLICAS ? FEW_SIZES : SIZES);
-  const [first] = starts;
-  if (first === undefined || iterations === 0 || blank.traffic.edgeA.length === 0) return first?.state ?? blank;
+  if (iterations === 0 || blank.traffic.edgeA.length === 0) return placed(empty, starts[0]!.size);
 
-  const attempts = Math.min(HEATS.length, Math.max(1, Math.floor(iterations / (PER_ATTEMPT * talking))));
-  const isFew = iterations < FEW * talking;
   const cold = worthOfReplica(blank, COLD);
-  let best = first;
+  let best: Outcome = starts[0]!;
+  let bestState: PlanState | undefined;
+  let done = 0;
+  const attempt = (size: number, heat: number, proposals: number, stream: number): Outcome => {
+    const state = placed(empty, size);
+    const hot = worthOfReplica(blank, heat);
+    const options = { iterations: proposals, hot, cold: Math.min(cold, hot / 20) };
+    anneal(state, new Random(seed, stream), options, (made) => progress(done + made));
+    done += proposals;
+    const ended = outcome(state);
+    if (isBetter(ended, best)) {
+      best = ended;
+      bestState = state;
+    }
+    return ended;
+  };
+
+  const race = HEATS.map((heat, i) => ({ heat, ...attempt(starts[0]!.size, heat, Math.floor(iterations * RACE), i) }));
+  const winner = race.reduce((first, other) => (isBetter(other, first) ? other : first));
+  const left = iterations - done;
+  const attempts = Math.min(MOST_ATTEMPTS, Math.max(1, Math.floor(left / (PER_ATTEMPT * talking))));
   for (let i = 0; i < attempts; i++) {
-    const from = Math.floor((iterations * i) / attempts);
-    const share = Math.floor((iterations * (i + 1)) / attempts) - from;
-    const hot = worthOfReplica(blank, isFew ? HEAT_OF_FEW : HEATS[i]!);
-    // The best start was placed already; others anew, rather than to keep all of them in memory.
-    const start = starts[i % starts.length]!;
-    const state = i === 0 ? first.state : empty();
-    if (i > 0) placeCommunities(state, { most: start.size, fill: 1 });
-    const options = { iterations: share, hot, cold: Math.min(cold, hot / 20) };
-    anneal(state, new Random(seed, i), options, (done) => progress(from + done));
-    const attempt = judged(state, start.size);
-    if (i === 0 || isBetter(attempt, best)) best = attempt;
+    const proposals = Math.floor((left * (i + 1)) / attempts) - Math.floor((left * i) / attempts);
+    attempt(starts[i % starts.length]!.size, winner.heat, proposals, HEATS.length + i);
   }
-  return best.state;
+  return bestState ?? placed(empty, starts[0]!.size);
 }
 
-interface Attempt {
-  readonly size: number;
-  readonly state: PlanState;
+interface Outcome {
   readonly unplaced: number;
   readonly share: number;
 }
 
-/** Best first; of all but the best the state is let go. */
-function startsOf(empty: () => PlanState, sizes: readonly number[]): Attempt[] {
-  const found: Attempt[] = [];
-  let best: Attempt | undefined;
-  for (const size of sizes) {
-    const state = empty();
-    placeCommunities(state, { most: size, fill: 1 });
-    const attempt = judged(state, size);
-    if (best === undefined || isBetter(attempt, best)) best = attempt;
-    found.push({ ...attempt, state: best.state });
-  }
-  found.sort((a, b) => a.unplaced - b.unplaced || b.share - a.share || a.size - b.size);
-  return best === undefined ? [] : [best, ...found.filter(({ size }) => size !== best.size)];
+interface Start extends Outcome {
+  readonly size: number;
 }
 
-function judged(state: PlanState, size: number): Attempt {
+/** Best first. Communities are placed anew where they are needed, rather than kept in memory. */
+function startsOf(empty: () => PlanState, sizes: readonly number[]): Start[] {
+  return sizes
+    .map((size) => ({ size, ...outcome(placed(empty, size)) }))
+    .sort((a, b) => a.unplaced - b.unplaced || b.share - a.share || a.size - b.size);
+}
+
+function placed(empty: () => PlanState, size: number): PlanState {
+  const state = empty();
+  placeCommunities(state, { most: size, fill: 1 });
+  return state;
+}
+
+function outcome(state: PlanState): Outcome {
   let unplaced = 0;
   for (const [w, count] of state.unplaced.entries()) if (!isSilent(state.traffic, w)) unplaced += count;
-  return { size, state, unplaced, share: state.localShare() };
+  return { unplaced, share: state.localShare() };
 }
 
-function isBetter(a: Attempt, b: Attempt): boolean {
+function isBetter(a: Outcome, b: Outcome): boolean {
   return a.unplaced < b.unplaced || (a.unplaced === b.unplaced && a.share > b.share);
 }
 

@@ -141,12 +141,18 @@ class IngestProcess implements Ingest {
     this.#views = new PlacementViewBuilder(this.graph, this.cluster, viewOptions);
     this.#survey = new RoutingSurvey(this.graph, this.cluster);
     this.#views.survey = this.#survey;
-    this.#explainer = new Explainer(this.graph, this.cluster, options.placement, this.decisions, () => {
-      const builder = new PlacementViewBuilder(this.graph, this.cluster, viewOptions);
-      builder.target = this.#views.target;
-      builder.survey = this.#survey;
-      return builder;
-    });
+    const builder = (): PlacementViewBuilder => {
+      const made = new PlacementViewBuilder(this.graph, this.cluster, viewOptions);
+      made.target = this.#views.target;
+      made.survey = this.#survey;
+      return made;
+    };
+    const notes = (workload: string): string[] =>
+      this.#views
+        .ignoredDistributions()
+        .filter(({ edge }) => edge.client === workload || edge.server === workload)
+        .map((ignored) => `The proxy does not heed ${ignoredText(ignored)}.`);
+    this.#explainer = new Explainer(this.graph, this.cluster, options.placement, this.decisions, builder, notes);
     if (options.kubernetes !== undefined) this.#explainer.history = (uid) => this.#bound.outcomeOf(uid);
     this.#peerHints = new PeerHintCheck({
       exists: (namespace, name) =>

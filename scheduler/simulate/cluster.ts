@@ -6,7 +6,7 @@ import type { PlacementView } from '../placement/view.ts';
 import { replicaCap } from '../placement/min-marginal.ts';
 import { baseView } from './base-view.ts';
 import { scoredRequests } from '../cluster/requests.ts';
-import { byText } from './by-text.ts';
+import { byText } from '../../lib/by-text.ts';
 import { closedNodes, nodeClasses, type NodeClasses } from './node-classes.ts';
 import { spreadGroups, type SpreadGroups } from './spread-groups.ts';
 import { collectTraffic, type Traffic } from './traffic.ts';

@@ -1,5 +1,6 @@
 import { forgetDomains } from '../placement/domain-counts.ts';
 import { addedLinkUse } from '../placement/link-use.ts';
+import type { Scarcities, Scarcity } from '../placement/scarcity.ts';
 import { moveReserved, reservedRoom } from '../placement/target.ts';
 import type { PlacementTarget, PlacementView } from '../placement/view.ts';
 
@@ -25,6 +26,7 @@ const CHANGING = [
  */
 export class LiveView {
   readonly view: PlacementView;
+  readonly #scarcities: Scarcities;
   readonly #first: Pick<PlacementView, (typeof CHANGING)[number]>;
 
   /** @param base keeps as it is; rows get room for view.replicas more entries, at most one for each node */
@@ -45,8 +47,10 @@ export class LiveView {
       nodeTx: nodeTx.slice(),
       nodeRx: nodeRx.slice(),
     };
+    this.#scarcities = base.scarcities;
     this.view = {
       ...view,
+      scarcities: copyOf(base.scarcities),
       target: target === undefined ? undefined : { ...target, ...reservedRoom(view, target) },
     };
   }
@@ -55,6 +59,8 @@ export class LiveView {
   reset(): void {
     const { view } = this;
     for (const column of CHANGING) view[column].set(this.#first[column]);
+    Object.assign(view.scarcities.milliCpu, this.#scarcities.milliCpu);
+    Object.assign(view.scarcities.memoryBytes, this.#scarcities.memoryBytes);
     for (let w = 0; w < view.workloadCount; w++) forgetDomains(view, w);
     if (view.target === undefined) return;
     const { reservedMilliCpu, reservedMemoryBytes } = reservedRoom(view, view.target);
@@ -99,9 +105,9 @@ export class LiveView {
 
   /** What is left of a node; of what it does not say, nothing is known. */
   setRoom(node: number, milliCpu: number, memoryBytes: number, pods: number): void {
-    const { freeMilliCpu, freeMemoryBytes, freePods } = this.view;
-    if (freeMilliCpu[node] !== Infinity) freeMilliCpu[node] = Math.max(0, milliCpu);
-    if (freeMemoryBytes[node] !== Infinity) freeMemoryBytes[node] = Math.max(0, memoryBytes);
+    const { freeMilliCpu, freeMemoryBytes, freePods, scarcities } = this.view;
+    setFree(freeMilliCpu, node, milliCpu, scarcities.milliCpu);
+    setFree(freeMemoryBytes, node, memoryBytes, scarcities.memoryBytes);
     if (freePods[node] !== Infinity) freePods[node] = Math.max(0, pods);
   }
 
@@ -115,7 +121,10 @@ export class LiveView {
   }
 
   #moved(workload: number, node: number, before: number, after: number): void {
-    this.view.toCome[workload]! += before - after;
+    const { toCome, milliCpu, memoryBytes, scarcities } = this.view;
+    toCome[workload]! += before - after;
+    scarcities.milliCpu.toCome += (before - after) * milliCpu[workload]!;
+    scarcities.memoryBytes.toCome += (before - after) * memoryBytes[workload]!;
     moveReserved(this.view, workload, node, before, after);
     forgetDomains(this.view, workload);
   }
@@ -132,6 +141,18 @@ export class LiveView {
     }
     return low;
   }
+}
+
+function copyOf({ milliCpu, memoryBytes }: Scarcities): Scarcities {
+  return { milliCpu: { ...milliCpu }, memoryBytes: { ...memoryBytes } };
+}
+
+/** Of what a node does not say, nothing is known. */
+function setFree(free: Float64Array, node: number, amount: number, scarcity: Scarcity): void {
+  if (free[node] === Infinity) return;
+  const left = Math.max(0, amount);
+  scarcity.free += left - free[node]!;
+  free[node] = left;
 }
 
 type PlacedColumns = Pick<PlacementView, 'placedStart' | 'placedEnd' | 'placedNode' | 'placedCount'>;

@@ -52,7 +52,7 @@ export function randomOf([high, low]: readonly [number, number], stream: number)
 }
 
 /** Fisher-Yates, in place. */
-export function shuffle(items: Int32Array | number[], random: Random): void {
+export function shuffle(items: Int32Array | Float64Array | number[], random: Random): void {
   for (let i = items.length - 1; i > 0; i--) {
     const j = random.below(i + 1);
     const item = items[i]!;

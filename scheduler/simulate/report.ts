@@ -9,7 +9,6 @@ import {
   type Simulation,
   type SimulationOptions,
 } from './simulate.ts';
-import type { Summary } from './summary.ts';
 
 /** What -o json holds (docs/simulation-format.md). Shares are 0..1, traffic bytes per second or without a unit. */
 export interface SimulationReport {
@@ -22,8 +21,8 @@ export interface SimulationReport {
   /** Of the one policy that was asked for. */
   readonly policy?: PolicyName;
   readonly seeds?: readonly SeedOutcome[];
-  readonly mean?: Summary;
-  readonly standardDeviation?: Summary;
+  readonly mean?: Outcome;
+  readonly standardDeviation?: Outcome;
   /** Where policies are compared. */
   readonly policies?: readonly PolicyReport[];
 }
@@ -31,8 +30,8 @@ export interface SimulationReport {
 export interface PolicyReport {
   readonly policy: PolicyName;
   readonly seeds: readonly SeedOutcome[];
-  readonly mean: Summary;
-  readonly standardDeviation: Summary;
+  readonly mean: Outcome;
+  readonly standardDeviation: Outcome;
 }
 
 export interface ClusterFacts {

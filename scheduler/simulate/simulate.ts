@@ -13,7 +13,7 @@ import { Moment } from './moment.ts';
 import { policyOf, type PolicyName } from './policies/index.ts';
 import { randomOf, seedWords } from './random.ts';
 import { placeAsTheyAre, replay } from './replay.ts';
-import { summarise, type Summary } from './summary.ts';
+import { summarise } from './summary.ts';
 
 export const DEFAULT_MODELS = ['kube', 'study'] as const;
 /** kube: kube-scheduler's own arithmetic; study: the model of placement-study.md §1, to compare with its figures. */
@@ -66,8 +66,8 @@ export interface SeedOutcome extends Outcome {
 export interface Simulation {
   readonly policy: PolicyName;
   readonly seeds: readonly SeedOutcome[];
-  readonly mean: Summary;
-  readonly standardDeviation: Summary;
+  readonly mean: Outcome;
+  readonly standardDeviation: Outcome;
   /** Node of each pod after the last seed, -1: unplaced. */
   readonly nodeOf: Int32Array;
 }

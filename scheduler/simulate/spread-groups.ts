@@ -1,7 +1,7 @@
 import type { PodRecord, ServiceRecord } from '../cluster/model.ts';
 import { matchesSelector } from '../cluster/selector.ts';
 import type { ClusterState } from '../cluster/state.ts';
-import { byText } from './by-text.ts';
+import { byText } from '../../lib/by-text.ts';
 
 /**
  * Which pods PodTopologySpread's default constraints spread together: those of one ReplicaSet, StatefulSet or

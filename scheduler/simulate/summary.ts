@@ -1,26 +1,15 @@
-import type { LinkUse } from './link-use.ts';
-import type { LocalShare, Spread } from './measures.ts';
+import type { LocalShare } from './measures.ts';
 import type { Outcome } from './simulate.ts';
-
-/** The figures of an outcome over all seeds. */
-export interface Summary {
-  readonly localShare: LocalShare;
-  readonly routedShare: LocalShare;
-  readonly unplaced: number;
-  readonly spread: Spread;
-  readonly linkUse: LinkUse | null;
-  readonly crossZoneBytesPerSecond: number | null;
-}
 
 /** Mean and standard deviation (n - 1; 0 of one seed) of every figure. */
 export function summarise(outcomes: readonly Outcome[]): {
-  readonly mean: Summary;
-  readonly standardDeviation: Summary;
+  readonly mean: Outcome;
+  readonly standardDeviation: Outcome;
 } {
   return { mean: over(outcomes, mean), standardDeviation: over(outcomes, deviation) };
 }
 
-function over(outcomes: readonly Outcome[], of: (values: readonly number[]) => number): Summary {
+function over(outcomes: readonly Outcome[], of: (values: readonly number[]) => number): Outcome {
   const figure = (pick: (outcome: Outcome) => number): number => of(outcomes.map(pick));
   const share = (pick: (outcome: Outcome) => LocalShare): LocalShare => ({
     node: figure((outcome) => pick(outcome).node),

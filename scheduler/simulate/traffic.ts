@@ -1,7 +1,7 @@
 import { workloadKey } from '../cluster/model.ts';
 import type { ClusterState } from '../cluster/state.ts';
 import { resolveTraffic, type TrafficEdge, type TrafficRow, type UnknownTraffic } from '../cluster/traffic.ts';
-import { byText } from './by-text.ts';
+import { byText } from '../../lib/by-text.ts';
 
 /** Traffic from a client workload to a server workload, bytes per second or without a unit. */
 export interface DirectedEdge {

@@ -69,10 +69,10 @@ describe('without fq', () => {
   });
 
   it.each([
-    ['tbf', TBF_POD],
+    ['tbf', 'tbf 7: at root'],
     ['pfifo', 'pfifo 5: at root'],
-    ['wideFq', "fq 9: at root (as Cilium's bandwidth manager sets it)"],
-    ['mqWithForeignLeaf', "mq 9: at root (as Cilium's bandwidth manager sets it)"],
+    ['wideFq', 'fq 9: at root'],
+    ['mqWithForeignLeaf', 'mq 9: at root'],
   ] as const)('another root on an uplink (%s) makes what pods send policed, with its name', (root, name) => {
     const desired = decided({
       pods: [{ name: 'a', at: [10], egress: '8M', ingress: '8M' }],
@@ -166,7 +166,7 @@ describe('with fq', () => {
       "a egress: policed at 8000000 (fq on eth0 is another's and would drop what waits: flow_limit 100, of 4000)",
     ]);
     expect(told(decided({ ...fq, pods, uplinks: ['mqWithForeignLeaf'] }))).toEqual([
-      "a egress: policed at 8000000 (mq 9: at root (as Cilium's bandwidth manager sets it) on eth0 is another's)",
+      "a egress: policed at 8000000 (mq 9: at root on eth0 is another's)",
     ]);
   });
 
@@ -178,7 +178,7 @@ describe('with fq', () => {
       { name: 'd', at: [13] },
     ];
     const one = decided({ ...fq, pods, roots: { 11: 'tbf' } });
-    expect(told(one)).toEqual([`a egress: enforced at 8000000 (not held towards shop/b (${TBF_POD}))`]);
+    expect(told(one)).toEqual([`a egress: enforced at 8000000 (not held towards shop/b (tbf 7: at root))`]);
     const many = decided({ ...fq, pods, roots: { 11: 'pfifo', 12: 'pfifo', 13: 'pfifo' } });
     expect(told(many)).toEqual([
       'a egress: enforced at 8000000 (not held towards shop/b (pfifo 5: at root) and shop/c (pfifo 5: at root), ...)',
@@ -230,6 +230,8 @@ describe('pods that have no interface', () => {
     ['not-found', 'no veth or netkit of the node leads to 10.0.0.2', 'pending'],
     ['ambiguous', 'namespaces 1 and 2 both have its address', 'pending'],
     ['taken', 'its address is that of shop/b by now', 'pending'],
+    ['bad-address', 'its address cannot be read: "x"', 'unsupported'],
+    ['not-coming', 'no veth or netkit of the node leads to 10.0.0.2, for over a minute', 'unsupported'],
   ] as const)('%s', (reason, detail, state) => {
     const place = { found: false, reason, detail } as const;
     const desired = decided({
@@ -240,10 +242,20 @@ describe('pods that have no interface', () => {
     });
     expect(told(desired)).toEqual([`a egress: ${state} at 8000000 (${detail})`]);
     expect(desired.hooks).toEqual([]);
-    // What is wrong with its annotation is told too.
-    expect(told(decided({ pods: [{ name: 'a', egress: '1', place }] }))).toEqual([
-      `a egress: ${state} ("1" is out of range; expected 1k to 1P bits a second; ${detail})`,
-    ]);
+    // What is wrong with its annotation is told, whatever may still come.
+    const lasting = state === 'unsupported' ? `; ${detail}` : '';
+    for (const [egress, problem] of [
+      ['1', '"1" is out of range; expected 1k to 1P bits a second'],
+      ['63k', 'below 64k'],
+    ] as const) {
+      expect(told(decided({ pods: [{ name: 'a', egress, place }] }))).toEqual([
+        `a egress: unsupported (${problem}${lasting})`,
+      ]);
+      const kept = `${problem}; the last valid limit stays; ${detail}`;
+      expect(told(decided({ pods: [{ name: 'a', egress, place }], last: { 'a egress': 8_000_000n } }))).toEqual([
+        `a egress: ${state} at 8000000 (${kept})`,
+      ]);
+    }
   });
 
   it('finished ones are not told of', () => {
@@ -260,8 +272,7 @@ describe('an annotation that cannot be used', () => {
     const desired = decided({ pods, last: { 'a egress': 8_000_000n, 'a ingress': 16_000_000n } });
     expect(told(desired)).toEqual([
       `a egress: shaped-htb at 8000000 (${invalid}; the last valid limit stays)`,
-      // What it asks for is not held, though something is.
-      'a ingress: unsupported at 16000000 (below 64k; the last valid limit stays)',
+      'a ingress: shaped-htb at 16000000 (below 64k; the last valid limit stays)',
     ]);
     expect(slotted(desired)).toEqual(['a egress htb at 1000000', 'a ingress htb at 2000000']);
   });

@@ -64,3 +64,41 @@ test('it is bounded, and counts what it drops', () => {
   expect(queue.waiting).toBe(16_384);
   expect(queue.dropped).toBe(16);
 });
+
+test('the next agent says only what is new', () => {
+  let stored = new Map<string, string>();
+  const store = {
+    read: () => new Map(stored),
+    write: (told: ReadonlyMap<string, string>) => {
+      stored = new Map(told);
+    },
+  };
+  const writer = {
+    admit: () => true,
+    write: ({ message }: PodNote) => {
+      written.push(message);
+      return Promise.resolve();
+    },
+  };
+  const first = new NoteQueue(writer, store);
+  for (const key of ['a', 'b', 'c', 'gone']) first.offer(key, note(`${key}1`));
+  expect(stored.size).toBe(0);
+  vi.advanceTimersByTime(600);
+  expect(stored.size).toBe(4);
+  // Its limit was taken away: the same is news again. Killed after it was kept, or ended before.
+  first.forget('c');
+  first.stop();
+  written = [];
+  const second = new NoteQueue(writer, store);
+  second.offer('a', note('a1'));
+  second.offer('b', note('b2'));
+  second.offer('c', note('c1'));
+  second.keep(new Set(['a', 'b', 'c']));
+  expect(written).toEqual(['b2', 'c1']);
+  second.stop();
+  expect([...stored]).toEqual([
+    ['a', 'a1'],
+    ['b', 'b2'],
+    ['c', 'c1'],
+  ]);
+});

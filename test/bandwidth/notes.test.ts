@@ -50,6 +50,9 @@ describe('the Event on a pod', () => {
     expect(note({ state: 'unsupported', reason: 'bypassed by policy' }, { egress: 'much' })).toBe(
       `Warning BandwidthUnsupported ${KEY} is not enforced: bypassed by policy.`,
     );
+    expect(note({ state: 'shaped-htb', reason: 'below 64k; the last valid limit stays' }, { egress: '63k' })).toBe(
+      `Warning BandwidthInvalid ${KEY}: below 64k; the last valid limit stays.`,
+    );
     expect(note({ state: 'unsupported', reason: 'below 64k' }, { egress: '63k' })).toBe(
       `Warning BandwidthUnsupported ${KEY} is not enforced: below 64k.`,
     );

@@ -34,6 +34,7 @@ export function limitReport(rows: readonly LimitRow[], more: Partial<LimitReport
     purpose: 'enforce',
     kernel: { fq: false, hooks: 'tcx' },
     slots: { used: rows.length, most: 1023 },
+    podsKnown: true,
     warnings: [],
     rows,
     ...more,

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { limitsText, suggestionsText } from '../../cli/limits-text.ts';
 import { plainPaint } from '../../lib/output/style.ts';
@@ -39,11 +40,14 @@ describe('the table of limits', () => {
   it('fits into 80 columns, and what stands behind a state is told below', () => {
     expect(`\n${table(ROWS)}`).toMatchInlineSnapshot(`
       "
-      POD             WAY            LIMIT          NOW  WAITS    DROPPED  STATE
-      shop/cart       egress     20 Mbit/s  19.4 Mbit/s   25 %          0  enforced
-      shop/cart       ingress  1000 Tbit/s   999 Gbit/s   25 %  1,234,567  shaped-htb
-      shop/a-…-x2x4q  egress     20 Mbit/s            -      -          0  policed
-      shop/web        egress             -            -      -          0  unsupported
+      POD / WAY        LIMIT          NOW  WAITS    DROPPED  STATE
+      shop/cart
+        egress     20 Mbit/s  19.4 Mbit/s   25 %          0  enforced
+        ingress  1000 Tbit/s   999 Gbit/s   25 %  1,234,567  shaped-htb
+      shop/a-very-long-name-of-a-pod-6d5f9c7b8d-x2x4q
+        egress     20 Mbit/s            -      -          0  policed
+      shop/web
+        egress             -            -      -          0  unsupported
 
       shop/a-very-long-name-of-a-pod-6d5f9c7b8d-x2x4q egress: tbf 7: at root (as the
         CNI bandwidth plugin and Calico set it) on eth0 is another's
@@ -67,7 +71,7 @@ describe('the table of limits', () => {
       /^Shadow: counted as if limits held/,
     );
     expect(table([], undefined, { purpose: 'dry-run' })).toMatch(
-      /^Dry run: nothing is attached\.\nno pod of n1 has a limit\n$/,
+      /^Dry run: this agent attaches nothing\.\nno pod of n1 has a limit\n$/,
     );
     expect(table([], 'shop', { warnings: ['limits could not be set: no'] })).toBe(
       'Warning: limits could not be set: no\nno pod of n1 has a limit in namespace shop; -A shows all namespaces\n',
@@ -127,9 +131,41 @@ it('proposed limits are quantities that an annotation takes, or say how long to 
     shop/cart  egress   20 Mbit/s   10 Mbit/s        12M    400 s
     shop/cart  ingress  20 Mbit/s  1.4 Gbit/s      1700M  1,234 s
     shop/web   egress           -           -  93 s more      7 s
-    P99 DEMAND: what 99 of 100 seconds asked for at most. SUGGESTED: a fifth more,
-      as an annotation takes it.
+    P99 DEMAND: what 99 of 100 seconds asked for at most, in steps of 9 %.
+      SUGGESTED: a fifth more, rounded up to two digits, and at least 1M; - where
+      nothing was asked for or cannot be measured.
     "
   `);
   expect(suggestionsText(limitReport([]), [], undefined, style)).toBe('nothing was measured yet on n1\n');
+});
+
+it('a direction of which nothing was asked, or that cannot be measured, gets no proposal', () => {
+  const rows = [
+    limitRow({ demandP99Bps: 0, suggestedBps: null, secondsSeen: 400 }),
+    limitRow({ pod: 'host', measuredBps: null, state: 'unsupported', interfaces: [] }),
+  ];
+  const lines = suggestionsText(limitReport(rows), rows, undefined, style).split('\n');
+  expect(lines[1]).toMatch(/^shop\/cart +egress +20 Mbit\/s +0 bit\/s +- +400 s$/);
+  expect(lines[2]).toMatch(/^shop\/host +egress +20 Mbit\/s +- +- +0 s$/);
+});
+
+it('which pods have limits is not denied while it is not known', () => {
+  expect(table([], undefined, { podsKnown: false })).toBe('which pods have limits is not known yet\n');
+});
+
+it('names of pods are never cut in a terminal: no two look the same', () => {
+  const name = fc.stringMatching(/^[a-z]{1,12}(-[a-z0-9]{1,20}){0,3}$/);
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.tuple(name, name), { selector: (one) => one.join('/'), maxLength: 8 }), (names) => {
+      const rows = names.flatMap(([namespace, pod]) =>
+        (['egress', 'ingress'] as const).map((direction) => limitRow({ namespace, pod, direction })),
+      );
+      const lines = table(rows).split('\n');
+      for (const [namespace, pod] of names) {
+        const of = lines.filter((line) => line.split(' ')[0] === `${namespace}/${pod}`);
+        expect([1, 2]).toContain(of.length);
+      }
+      for (const line of lines) expect(/bit\/s/.test(line) ? line.length : 0).toBeLessThanOrEqual(80);
+    }),
+  );
 });

@@ -68,6 +68,18 @@ describe('a command line', () => {
     [['agent', '--node', 'a', '--interval', '-5'], 'found:    "-5"'],
     [['agent'], '--node is required'],
     [['agent', '--node', 'a', '--tls-cert', 'x'], 'tls.cert and tls.key belong together'],
+    [['agent', '--node', 'Fe5 node'], 'a name of lower-case letters'],
+    [
+      ['agent', '--node', 'a', '--enforce', '--shadow', '--snapshot', 'x'],
+      '--enforce and --shadow contradict each other',
+    ],
+    [
+      ['agent', '--node', 'a', '--shadow', '--dry-run', '--snapshot', 'x'],
+      '--shadow and --dry-run contradict each other',
+    ],
+    [['agent', '--detach', '--enforce', '--snapshot', 'x'], '--detach contradicts --enforce'],
+    [['agent', '--detach', '--dry-run'], '--detach contradicts --dry-run'],
+    [['limits', '-A', '-n', 'foo'], '-A contradicts -n'],
     [['lab', 'upp'], 'did you mean "up"?'],
     [['lab'], 'ACTION is missing'],
     [['doctor', '-o', 'xml'], 'one of table, wide, json, yaml'],

@@ -144,7 +144,12 @@ describe('bad values', () => {
     ['agent: { uplink: [[a]] }', 'a list', 'a list of 1'],
     ['agent: { uplink: { a: b } }', 'a list', 'a mapping with "a"'],
     ['agent: { uplinkSpeed: fast }', 'a bit rate', '"fast"'],
-    ['agent: { node: "a\\nb" }', 'text on one line', '"a\\nb"'],
+    ['agent: { node: "a\\nb" }', 'a name of lower-case letters', '"a\\nb"'],
+    ['agent: { node: "Fe5 node" }', 'a name of lower-case letters', '"Fe5 node"'],
+    ['agent: { node: -a }', 'a name of lower-case letters', '"-a"'],
+    ['agent: { tls.serverName: "a\\nb" }', 'text on one line', '"a\\nb"'],
+    ['agent: { enforce: yes }', 'true or false', '"yes"'],
+    ['agent: { enforce: 1 }', 'true or false', '"1"'],
     ['agent: 5', 'a mapping (key: value)', 'a single value ("5")'],
     ['agent: { tls: x }', 'a mapping', 'a single value'],
     ['scheduler: { bodyLimit: 0.1Ki }', 'a size in bytes', '"0.1Ki"'],
@@ -296,7 +301,7 @@ describe('--print-config', () => {
       .filter((s) => s !== '');
     await fc.assert(
       fc.asyncProperty(
-        text,
+        fc.stringMatching(/^[a-z0-9]([-a-z0-9]{0,9}[a-z0-9])?(\.[a-z0-9]{1,5})?$/),
         fc.integer({ min: 100, max: 300_000 }),
         fc.array(
           text.filter((s) => !s.includes(',')),

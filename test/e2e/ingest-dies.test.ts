@@ -70,8 +70,11 @@ describe('when the ingest thread dies', () => {
       const { edges } = await scheduler.get<Counters>('/v1/counters').catch(() => ({ edges: [] }));
       return edges.reduce((sum, edge) => sum + edge.bytesOut + edge.bytesIn, 0);
     };
-    offer();
-    await until('placement uses the report', async () => (await scheduler.prioritize(question, NODES)).length > 0);
+    // One report alone is too little to go by.
+    await until('placement uses the reports', async () => {
+      offer();
+      return (await scheduler.prioritize(question, NODES)).length > 0;
+    });
     const answer = await scheduler.prioritize(question, NODES);
     expect(answer.map(({ Host }) => Host)).toEqual(['beta']);
     expect(await scheduler.metric('netloom_ingest_restarts_total')).toBe(0);

@@ -35,6 +35,7 @@ const PURE_FOLDERS = [
   'lib/output/',
 ];
 const PURE_FILES = [
+  'lib/by-text.ts',
   'lib/ip.ts',
   'lib/quantity.ts',
   'lib/nearest.ts',

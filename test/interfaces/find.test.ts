@@ -101,7 +101,7 @@ describe('a pod is not found, and it is said why', () => {
   it('when nothing leads there yet', () => {
     const place = find({ links: [veth(10, 1)], netns: { 1: [] } }, [pod()]).get('uid')!;
     expect(place).toMatchObject({ found: false, reason: 'not-found' });
-    expect(place.found ? '' : place.detail).toContain('10.0.0.2: not there yet, or macvlan');
+    expect(place.found ? '' : place.detail).toBe('no veth or netkit of the node leads to 10.0.0.2');
   });
 
   it('when namespaces could not be looked into', () => {
@@ -171,6 +171,25 @@ describe('an address that was given to another pod', () => {
     const parts = { links: [veth(10, 1), veth(11, 2)], netns: { 1: [at], 2: [at] }, routes: [host('10.0.0.2', 11)] };
     const places = find(parts, [young]);
     expect(show(places.get('young'))).toBe('veth11:route');
+  });
+
+  it('that is another one, but behind the same interface, is told so', () => {
+    const other = pod({ uid: 'other', name: 'other', ips: ['10.0.0.3'] });
+    const beside = { ifindex: 2, address: '10.0.0.3' };
+    const places = find({ links: [veth(11, 2)], netns: { 2: [at, beside] } }, [young, other]);
+    expect(places.get('other')).toEqual({
+      found: false,
+      reason: 'taken',
+      detail: 'its address is behind the interface of shop/young: one network namespace, or one veth, for both',
+    });
+  });
+
+  it('that cannot be read is told as it is', () => {
+    const places = find({ links: [veth(11, 2)], netns: { 2: [at] } }, [pod({ uid: 'x', ips: ['"10.55.0.999"'] })]);
+    expect(places.get('x')).toMatchObject({
+      reason: 'bad-address',
+      detail: 'its address cannot be read: "10.55.0.999"',
+    });
   });
 
   it('is the younger pod’s when there is one namespace', () => {

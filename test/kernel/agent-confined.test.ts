@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -168,7 +169,7 @@ it.skipIf(process.arch !== 'x64')(
     expect(detach).toMatchObject({ status: 0, stderr: '' });
     // Some kernels put files of their own there.
     expect(await readdir(bpffs)).not.toContain('netloom');
-    expect(await readdir(state)).toEqual([]);
+    expect(existsSync(state)).toBe(false);
   },
 );
 

@@ -1,4 +1,4 @@
-import { readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { askLimits } from '../../cli/limits-client.ts';
 import { bpfObjectPath, loadBpf, type BpfObject } from '../../lib/bpf/index.ts';
@@ -28,7 +28,7 @@ async function detachedWithoutTrace(before: string): Promise<void> {
   expect(rig.tc()).toBe(before);
   expect(await rig.leftInKernel()).toEqual([]);
   expect(readdirSync(rig.bpffs)).not.toContain('netloom');
-  expect(readdirSync(rig.state)).toEqual([]);
+  expect(existsSync(rig.state)).toBe(false);
 }
 
 describe('limits outlive the agent', () => {
@@ -112,7 +112,7 @@ describe('limits outlive the agent', () => {
     expect(await rig.detach()).toMatchObject({ status: 0, stderr: '' });
     expect(rig.tc()).toBe(before);
     expect(await rig.leftInKernel()).toEqual([]);
-    expect(readdirSync(rig.state)).toEqual([]);
+    expect(existsSync(rig.state)).toBe(false);
     // A second time there is nothing to be done, and that is no fault.
     expect(await rig.detach()).toMatchObject({ status: 0, stderr: '' });
   });
@@ -132,7 +132,7 @@ describe('limits outlive the agent', () => {
     const report = await askLimits(rig.socket);
     expect(report.rows).toEqual([]);
     expect(report.warnings).toEqual([
-      expect.stringContaining('what is known of the pods may be old'),
+      expect.stringContaining('nothing is known of the pods yet'),
       'limits of the agent before stay in force (1); which pods they are of is not known yet',
     ]);
     rig.publish();
@@ -161,6 +161,7 @@ describe('limits outlive the agent', () => {
     const wrong = await rig.detach();
     expect(wrong.status).toBe(1);
     expect(wrong.stdout).toContain('Limits are in force at 2 interfaces, and are not pinned in');
+    expect(wrong.stdout).toContain(`netloom agent --detach --pins ${rig.pins}`);
     expect(rig.tc()).toBe(held);
     rig.pinsArgs = right;
     await detachedWithoutTrace(before);
@@ -354,6 +355,10 @@ describe('an upgrade', () => {
       expect(slot).toBeLessThan(16);
     }
     expect(rig.tc().match(/class htb \S+ root/g)).toHaveLength(15);
+    // A pod whose slots found no place keeps its interface all the same, and no other pod gets it.
+    for (const { pod, interfaces, reason } of await rig.rows()) {
+      expect(interfaces, reason).toEqual([pod.replace('p', 'pod')]);
+    }
     await few.end();
   });
 });
@@ -400,7 +405,7 @@ describe('an annotation', () => {
     await fourth.end();
   });
 
-  it('below 64k is not held, and says so; what was in force before stays', async () => {
+  it('below 64k is not held, and says so; what was in force before stays, with its state', async () => {
     rig.addPod(1, { egress: '63999', ingress: '20M' });
     rig.publish();
     const agent = rig.startChild();
@@ -410,7 +415,11 @@ describe('an annotation', () => {
     rig.publish();
     await rig.stands('p1', 'egress', { state: 'shaped-htb', configuredBps: 64_000 });
     const reason = 'below 64k; the last valid limit stays';
-    await rig.stands('p1', 'ingress', { state: 'unsupported', reason, configuredBps: 20 * MBIT });
+    await rig.stands('p1', 'ingress', { state: 'shaped-htb', reason, configuredBps: 20 * MBIT, invalid: true });
+    // It is told of a pod that has not started, too.
+    rig.tell({ name: 'p2', ips: [], egress: '63k' });
+    rig.publish();
+    await rig.stands('p2', 'egress', { state: 'unsupported', reason: 'below 64k', invalid: true });
     expect(agent.log().filter(({ level }) => level === 'error')).toEqual([]);
     await agent.end();
   });

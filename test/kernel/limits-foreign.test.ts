@@ -28,7 +28,7 @@ describe('the root qdisc of somebody else on the uplink', () => {
   const policed = {
     state: 'policed',
     configuredBps: LIMIT,
-    reason: "tbf 7: at root (as the CNI bandwidth plugin and Calico set it) on eth0 is another's",
+    reason: "tbf 7: at root on eth0 is another's",
   } as const;
 
   it('that was there before stays in charge: what exceeds the limit is dropped at the pod; once gone, HTB holds', async () => {

@@ -44,7 +44,7 @@ describe('pods that come and go', () => {
     rig.addPod(1, { egress: '20M' });
     const before = rig.tc();
     rig.publish();
-    const agent = rig.startChild();
+    const agent = rig.startChild({ doubtMs: 0 });
     await rig.stands('p1', 'egress', heldTo20M);
     const alive = new Map<number, Pod>();
     for (let step = 0; step < 30; step++) {
@@ -211,9 +211,12 @@ describe('a pod', () => {
     await sleep(1000);
     const fromMs = Date.now();
     await sleep(2000);
+    const toMs = Date.now();
     const [to, from] = [await there.stop(), await back.stop()];
-    expect(to.mostBps(1000, fromMs)).toBeLessThan(1.01 * LIMIT);
-    expect(to.mostBps(1000, fromMs)).toBeGreaterThan(0.9 * LIMIT);
+    // A reader that had to wait for the CPU finds more in one second, and not more in all.
+    expect(to.meanBps(fromMs, toMs)).toBeLessThan(OVER * LIMIT);
+    expect(to.meanBps(fromMs, toMs)).toBeGreaterThan(0.9 * LIMIT);
+    expect(to.mostBps(1000, fromMs)).toBeLessThan(1.1 * LIMIT);
     expect(to.mostBps()).toBeLessThan(1.26 * LIMIT);
     expect(from.datagrams).toBe(from.sent);
     await agent.end();
@@ -223,14 +226,16 @@ describe('a pod', () => {
     rig.tell({ name: 'host', ips: ['192.0.2.2'], hostNetwork: true, egress: '20M' });
     rig.tell({ name: 'done', ips: ['10.66.0.3'], phase: 'Succeeded', egress: '20M' });
     rig.tell({ name: 'soon', ips: [], egress: '20M' });
-    rig.tell({ name: 'away', ips: ['10.66.0.4'], egress: 'lots' });
+    rig.tell({ name: 'away', ips: ['10.66.0.4'], egress: '20M' });
+    rig.tell({ name: 'wrong', ips: ['10.66.0.9'], egress: 'lots' });
     rig.publish();
     const agent = rig.startChild();
     await rig.stands('host', 'egress', { state: 'unsupported', reason: 'it uses the network of the node' });
     await rig.stands('soon', 'egress', { state: 'pending', reason: 'it has no address yet' });
-    const { reason } = await rig.stands('away', 'egress', { state: 'pending', invalid: true });
-    expect(reason).toContain('"lots" is no quantity');
-    expect(reason).toContain('no veth or netkit of the node leads to 10.66.0.4');
+    const reason = 'no veth or netkit of the node leads to 10.66.0.4';
+    await rig.stands('away', 'egress', { state: 'pending', reason });
+    const { reason: problem } = await rig.stands('wrong', 'egress', { state: 'unsupported', invalid: true });
+    expect(problem).toContain('"lots" is no quantity');
     expect(await rig.row('done', 'egress')).toBeUndefined();
     expect(rig.links()).toEqual([]);
     const pod = rig.node.addPod(5);

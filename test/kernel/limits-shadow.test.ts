@@ -106,7 +106,7 @@ it('a dry run says how each limit would be held, and attaches nothing', async ()
   expect(existsSync(rig.limitPins)).toBe(false);
   const rows = JSON.parse((await limits('-o', 'json')).stdout) as LimitRow[];
   expect(rows).toHaveLength(4);
-  expect((await limits()).stdout).toContain('Dry run: nothing is attached.');
+  expect((await limits()).stdout).toContain('Dry run: this agent attaches nothing.');
   await agent.end();
   expect(rig.tc()).toBe(before);
 });

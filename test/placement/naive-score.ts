@@ -36,7 +36,9 @@ export function naiveScores(
       ? 0
       : Math.min(
           1,
-          cluster.floor * (cluster.near(name) + settings.lookAhead * cluster.nodeWeight(name) * cluster.future(name)),
+          cluster.floor *
+            cluster.scarcity *
+            (cluster.near(name) + settings.lookAhead * cluster.nodeWeight(name) * cluster.future(name)),
         );
   };
   const off = (name: string): number => {
@@ -91,6 +93,27 @@ class NaiveCluster {
     const { floorBytesPerSecond } = this.#settings;
     if (!(this.#spec.hasUnits ?? true) || floorBytesPerSecond === 0) return 1;
     return Math.min(1, this.traffic / this.replicas / floorBytesPerSecond);
+  }
+
+  /** What traffic counts for while room is scarce. */
+  get scarcity(): number {
+    const { workloads, nodes } = this.#spec;
+    const talking = workloads.filter((w) => !this.#isGone(w.key) && this.#trafficOf(w.key) > 0);
+    const traffic = talking.reduce((sum, w) => sum + this.#trafficOf(w.key), 0);
+    const factors = (['milliCpu', 'memoryBytes'] as const).map((resource) => {
+      const request = this.#workload(this.#key)[resource] ?? 0;
+      const asked = talking.reduce((sum, w) => sum + this.#replicasOf(w.key) * (w[resource] ?? 0), 0);
+      const toCome = workloads.reduce(
+        (sum, w) => sum + (this.#isGone(w.key) ? 0 : this.#toCome(w.key)) * (w[resource] ?? 0),
+        0,
+      );
+      const free = nodes.reduce((sum, n) => sum + (n.live === false ? 0 : (n[resource]?.[1] ?? Infinity)), 0);
+      if (request === 0 || asked === 0 || toCome === 0) return 1;
+      const pressure = Math.min(1, (1.5 * toCome) / free);
+      const worth = Math.min(1, this.traffic / this.replicas / request / (0.5 * (traffic / asked)));
+      return 1 - pressure * (1 - worth);
+    });
+    return Math.min(...factors);
   }
 
   node(name: string): ViewSpec['nodes'][number] | undefined {

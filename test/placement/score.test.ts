@@ -187,6 +187,39 @@ test('beside soft preferences of its owner a pod has an eighth of the range', ()
   expect(explainScore(view, request, SETTINGS)).toMatchObject({ scoreRange: 10, soft: true });
 });
 
+describe('while room is scarce', () => {
+  const db = 'shop/StatefulSet/db';
+  /** Two workloads whose peer stands on n0; each asks for a core a replica, and `toCome` of the busy one are to come. */
+  const crowd = (toCome: number, free = 30_000): ViewSpec => ({
+    nodes: [0, 1].map((i) => ({ name: `n${i}`, milliCpu: [64_000, free] })),
+    workloads: [
+      { key: 'shop/Deployment/busy', replicas: 20, toCome, milliCpu: 1_000 },
+      { key: 'shop/Deployment/calm', replicas: 1, toCome: 0, milliCpu: 1_000 },
+      { key: db, placed: { n0: 1 } },
+    ],
+    edges: [
+      { client: 'shop/Deployment/busy', server: db, bytesPerSecond: 99e6 },
+      { client: 'shop/Deployment/calm', server: db, bytesPerSecond: 1e6 },
+    ],
+  });
+  const ofCalm = (spec: ViewSpec) => ask(spec, 'shop/Deployment/calm').byName['n0'];
+
+  test('a pod with little traffic for its size counts for less, as far as others are to come', () => {
+    expect(ofCalm(crowd(0))).toBe(80);
+    // 200 MB/s (both ends) for 21 cores: of half of that, 4.76 a core, calm has 0.21. Half of what is free is as good as asked for.
+    expect(ofCalm(crowd(20))).toBe(48);
+    expect(ofCalm(crowd(20, 5_000))).toBe(17);
+    expect(ofCalm(crowd(10, 1e9))).toBe(80);
+  });
+
+  test('one with its share of the traffic does not, nor one of which nobody knows what it asks for', () => {
+    expect(ask(crowd(20, 5_000), 'shop/Deployment/busy').byName['n0']).toBe(80);
+    const light = crowd(20, 5_000);
+    const workloads = light.workloads.map((w) => (w.key.endsWith('calm') ? { ...w, milliCpu: 0 } : w));
+    expect(ofCalm({ ...light, workloads })).toBe(80);
+  });
+});
+
 describe('limits', () => {
   const inZones = (placed: Record<string, number>, nodes: readonly string[]) =>
     ask(

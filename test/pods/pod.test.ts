@@ -41,6 +41,7 @@ describe('a pod', () => {
       { status: { podIPs: [{ ip: 'x' }, { ip: 7 }, null, { ip: 'FD00:0::7' }, { ip: 'fd00::7' }] } },
       { ips: ['fd00::7'] },
     ],
+    ['no address at all', { status: { podIPs: [{ ip: '10.55.0.999' }, { ip: 7 }] } }, { ips: ['"10.55.0.999"', '7'] }],
     ['the network of its host', { spec: { hostNetwork: true } }, { hostNetwork: true }],
     ['success', { status: { phase: 'Succeeded' } }, { finished: true }],
     ['failure', { status: { phase: 'Failed' } }, { finished: true }],

@@ -188,7 +188,7 @@ describe('pods from a file', () => {
     await replace(json(list(pod('a'))));
     await last(told).toEqual(['a']);
     expect(source.status()).toEqual({ synced: true, pods: 1, fault: undefined });
-    expect(log()).toMatch(/the snapshot of pods cannot be used; what is known of them stays/);
+    expect(log()).toMatch(/the snapshot of pods cannot be used; nothing is known of them yet/);
   });
 
   test('stay as they were while the file is wrong or gone', async () => {

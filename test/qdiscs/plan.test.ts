@@ -73,7 +73,7 @@ describe('pacing', () => {
     const plan = settle(kernel, [pace(10, 100), pace(11, 100)]);
     expect(plan.verdicts.get(10)).toEqual({
       state: 'foreign',
-      what: 'tbf 8001: at root (as the CNI bandwidth plugin and Calico set it)',
+      what: 'tbf 8001: at root',
       paces: false,
     });
     expect(show(kernel, 10)).toBe('tbf 8001: root');
@@ -102,7 +102,7 @@ describe('pacing', () => {
     expect(plan.verdicts.size).toBe(0);
     expect(settle(kernel, [pace(10, 1)]).verdicts.get(10)).toEqual({
       state: 'foreign',
-      what: "fq 4e4c: at root (as Cilium's bandwidth manager sets it)",
+      what: 'fq 4e4c: at root',
       paces: true,
     });
     expect([show(kernel, 10), show(kernel, 11)]).toEqual(['fq 4e4c: root', 'tbf 4e4c: root']);
@@ -139,7 +139,7 @@ describe('pacing', () => {
     const plan = settle(kernel, [pace(2, 1000)]);
     expect(plan.verdicts.get(2)).toEqual({
       state: 'foreign',
-      what: 'tbf 8001: at 4e4c:2 (as the CNI bandwidth plugin and Calico set it)',
+      what: 'tbf 8001: at 4e4c:2',
       paces: false,
     });
     expect(show(kernel, 2)).toBe('fq 4e4d: 4e4c:1, mq 4e4c: root, tbf 8001: 4e4c:2');

@@ -1,4 +1,5 @@
 import { ROUTINGS, type RoutingClass } from '../../scheduler/placement/routing.ts';
+import { scarcitiesOf } from '../../scheduler/placement/scarcity.ts';
 import { reservedRoom } from '../../scheduler/placement/target.ts';
 import type { NameTables, PlacementView } from '../../scheduler/placement/view.ts';
 
@@ -95,7 +96,7 @@ export function buildView(spec: ViewSpec): PlacementView {
   const targets = spec.workloads.map((workload) => entriesOf(workload.target, nodeIndex));
   const ofNode = (figure: (node: ViewSpec['nodes'][number]) => number | undefined): Float64Array =>
     Float64Array.from(spec.nodes, (node) => figure(node) ?? Infinity);
-  const view = {
+  const columns = {
     version: spec.version ?? 1,
     builtAtMs: 0,
     names,
@@ -147,13 +148,14 @@ export function buildView(spec: ViewSpec): PlacementView {
     hasUnits: spec.hasUnits ?? true,
     target: undefined,
   };
+  const view = { ...columns, scarcities: scarcitiesOf(columns) };
   if (spec.planVersion === undefined) return view;
-  const columns = {
+  const wanted = {
     start: starts(targets),
     node: Int32Array.from(targets.flat(), ([node]) => node),
     count: Int32Array.from(targets.flat(), ([, count]) => count),
   };
-  return { ...view, target: { version: spec.planVersion, ...columns, ...reservedRoom(view, columns) } };
+  return { ...view, target: { version: spec.planVersion, ...wanted, ...reservedRoom(view, wanted) } };
 }
 
 function entriesOf(

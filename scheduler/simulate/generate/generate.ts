@@ -1,5 +1,6 @@
 import { NetloomError } from '../../../lib/errors.ts';
 import type { ClusterRecord, Resources, WorkloadRef } from '../../cluster/model.ts';
+import { plainController, plainPod } from '../../cluster/plain-records.ts';
 import type { TrafficRow } from '../../cluster/traffic.ts';
 import { randomOf, seedWords, shuffle, type Random } from '../random.ts';
 import { drawHistogram, interpolate } from './draw.ts';
@@ -153,7 +154,7 @@ function drawServices(options: GenerateOptions, nodes: readonly GeneratedNode[],
   const count = Math.max(1, Math.round(podCount / mean));
   const replicas = drawHistogram(skewed, count, random);
   const places = Float64Array.from({ length: count }, (_, i) => (i + random.unit()) / count);
-  shuffleFloats(places, random);
+  shuffle(places, random);
   const cpu = Array.from(places, (place) => interpolate(CPU_REQUEST, place));
   // Memory goes with CPU, loosely.
   const memory = cpu.map((share) => share * Math.exp(0.6 * normal(random)));
@@ -281,9 +282,9 @@ function nodeRecord(node: GeneratedNode): ClusterRecord {
 
 function daemonSetRecords(options: GenerateOptions, nodes: readonly GeneratedNode[]): ClusterRecord[] {
   return Array.from({ length: options.daemonSets }, (_, d) => `daemon-${String(d)}`).flatMap((name) => [
-    controller('DaemonSet', 'kube-system', name, nodes.length),
+    plainController('DaemonSet', 'kube-system', name, nodes.length),
     ...nodes.map((node) =>
-      pod('kube-system', `${name}-${node.name}`, node.name, { kind: 'DaemonSet', name, uid: '' }, DAEMON_REQUESTS),
+      plainPod('kube-system', `${name}-${node.name}`, node.name, { kind: 'DaemonSet', name, uid: '' }, DAEMON_REQUESTS),
     ),
   ]);
 }
@@ -304,51 +305,16 @@ function serviceRecords(
     const { namespace, kind, name, replicas, requests } = service;
     const set = kind === 'StatefulSet' ? name : `${name}-5d4f8c7b9`;
     const owner = { kind: kind === 'StatefulSet' ? 'StatefulSet' : 'ReplicaSet', name: set, uid: '' };
-    const records: ClusterRecord[] = [controller(kind, namespace, name, replicas)];
+    const records: ClusterRecord[] = [plainController(kind, namespace, name, replicas)];
     if (kind === 'Deployment') {
-      records.push({ ...controller('ReplicaSet', namespace, set, replicas), owner: { kind, name, uid: '' } });
+      records.push({ ...plainController('ReplicaSet', namespace, set, replicas), owner: { kind, name, uid: '' } });
     }
     for (let i = 0; i < replicas; i++) {
       const n = nodesOf[s]![i]!;
-      records.push(pod(namespace, `${set}-${String(i)}`, nodes[n]?.name, owner, requests));
+      records.push(plainPod(namespace, `${set}-${String(i)}`, nodes[n]?.name, owner, requests));
     }
     return records;
   });
-}
-
-function controller(kind: string, namespace: string, name: string, replicas: number) {
-  const uid = `${kind}/${namespace}/${name}`;
-  return { type: 'controller' as const, namespace, kind, name, uid, owner: undefined, replicas };
-}
-
-function pod(
-  namespace: string,
-  name: string,
-  node: string | undefined,
-  owner: { kind: string; name: string; uid: string },
-  requests: Resources,
-): ClusterRecord {
-  return {
-    type: 'pod',
-    uid: `Pod/${namespace}/${name}`,
-    namespace,
-    name,
-    node,
-    addresses: [],
-    hostNetwork: false,
-    phase: node === undefined ? 'Pending' : 'Running',
-    owner,
-    labels: {},
-    requests,
-    mirror: false,
-  };
-}
-
-function shuffleFloats(values: Float64Array, random: Random): void {
-  for (let i = values.length - 1; i > 0; i--) {
-    const j = random.below(i + 1);
-    [values[i], values[j]] = [values[j]!, values[i]!];
-  }
 }
 
 /** Box-Muller. */

@@ -3,11 +3,12 @@
  *
  *   node limits-child.ts '{"node": ..., "purpose": ..., ...}'
  */
-import { startLimits, type LimitsOptions } from '../../../bandwidth/limits-agent.ts';
+import { openLimits, type LimitsOptions } from '../../../bandwidth/limits-agent.ts';
 import { createLogger } from '../../../lib/log.ts';
 
 const options = JSON.parse(process.argv[2]!) as Omit<LimitsOptions, 'logger'>;
-const limits = await startLimits({ ...options, logger: createLogger({ level: 'info', format: 'json' }) });
+const limits = await openLimits({ ...options, logger: createLogger({ level: 'info', format: 'json' }) });
+await limits.start();
 process.once('SIGTERM', () => {
   void limits.stop().then(() => process.exit(0));
 });

@@ -78,15 +78,14 @@ export function wantedState(node: ModelNode, uplink: string): LimitState {
       const tell = (state: string): unknown => told.push(`${pod.name} ${direction} ${state} ${bps ?? 'none'}`);
       if (wish.kind === 'none' && !(node.purpose === 'shadow' && isThere(pod))) continue;
       if (pod.hostNetwork) tell('unsupported');
-      else if (!isThere(pod)) tell('pending');
+      else if (!isThere(pod)) tell(bps === undefined ? 'unsupported' : 'pending');
       else if (node.purpose === 'shadow') {
         limited.push({ pod, direction, mode: 'shadow', bps: bps ?? 0 });
         tell('shadow');
       } else if (bps === undefined) tell('unsupported');
       else {
         const way = wayOf(node, pod, direction);
-        const unheld = way === 'other' || wish.kind === 'unsupported';
-        tell(unheld ? 'unsupported' : way === 'htb' ? 'shaped-htb' : 'policed');
+        tell(way === 'other' ? 'unsupported' : way === 'htb' ? 'shaped-htb' : 'policed');
         if (way !== 'other') limited.push({ pod, direction, mode: way, bps });
       }
     }

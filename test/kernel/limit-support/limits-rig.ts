@@ -304,7 +304,7 @@ export class LimitsRig {
   }
 
   mapsDirs(): string[] {
-    return list(this.limitPins).filter((path) => !path.endsWith('/links'));
+    return list(this.limitPins).filter((path) => /\/maps_[^/]*$/.test(path));
   }
 
   maps(): string[] {

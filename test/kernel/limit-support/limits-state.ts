@@ -62,12 +62,13 @@ export class StateReader {
       }
       const clsact = device.qdiscs.find(({ parent }) => parent === TC_CLSACT_PARENT);
       if (clsact === undefined) continue;
-      if (left.interfaces.get(ifindex)?.madeClsact === true) made.push(name);
+      if (left.interfaces.get(ifindex)?.entry.madeClsact === true) made.push(name);
       else others.push(`${name} ${clsact.kind}`);
     }
     const ownerAt = (slot: number | undefined): string =>
       slot === undefined ? '-' : (owners.get(slot) ?? `slot:${slot}`).split(' ')[0]!;
-    const entries = [...left.interfaces].flatMap(([ifindex, { egressSlot, ingressSlot, madeClsact }]) => {
+    const entries = [...left.interfaces].flatMap(([ifindex, { entry }]) => {
+      const { egressSlot, ingressSlot, madeClsact } = entry;
       const name = nameOf(ifindex);
       // Only remembered because somebody has a filter in a qdisc of ours.
       if (madeClsact === true && !hooks.some((hook) => hook.startsWith(`${name} `))) return [];

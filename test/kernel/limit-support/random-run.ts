@@ -404,7 +404,11 @@ class RandomRun {
     this.#deadFor = 0;
     this.#agents++;
     this.#rig.beginEra();
-    this.#agent = this.#rig.startChild({ hooks: this.#model.hooks, purpose: this.#model.purpose, slots });
+    this.#agent = this.#rig.startChild({
+      ...{ hooks: this.#model.hooks, purpose: this.#model.purpose, slots },
+      // What the snapshot says is to hold at once, also that there is no pod.
+      doubtMs: 0,
+    });
     // Now and then another operation comes before it is up.
     if (random.chance(0.7)) await this.#agent.says('limits of pods');
   }

@@ -49,7 +49,8 @@ export const LATENCY: readonly Case[] = CONTROLS.flatMap(({ name, cc, ecn }) =>
   FLOWS.map((flows): Case => ({
     id: `3-${name}-${flows}`,
     number: 3,
-    ci: true,
+    // 128 flows of DCTCP, two packets each in flight, are 31 ms: in one run of five, calls were seen to wait 20 ms.
+    ci: !(cc === 'dctcp' && flows === 128),
     what: `request/response beside ${flows} flows, ${name}, 100 Mbit/s`,
     kernels: ALL_KERNELS,
     shift: 1,

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { startLimits } from '../../../bandwidth/limits-agent.ts';
+import { openLimits } from '../../../bandwidth/limits-agent.ts';
 import { ensureBpffs } from '../../../lib/bpf/index.ts';
 import { createLogger } from '../../../lib/log.ts';
 
@@ -7,7 +7,7 @@ import { createLogger } from '../../../lib/log.ts';
 
 const [node, snapshot, state, hooks] = process.argv.slice(2);
 ensureBpffs(join(state!, 'bpf'));
-const agent = await startLimits({
+const agent = await openLimits({
   node: node!,
   purpose: 'enforce',
   from: { snapshot: snapshot! },
@@ -16,6 +16,7 @@ const agent = await startLimits({
   hooks: hooks as 'tcx' | 'clsact',
   logger: createLogger({ level: 'warn', format: 'text', stream: process.stderr }),
 });
+await agent.start();
 process.on('SIGTERM', () => {
   void agent.stop().then(() => process.exit(0));
 });
