@@ -64,10 +64,8 @@ export class Decisions {
     return this.#answers;
   }
 
-  /** Of a pod that was placed, with its answer here, nobody asks any more who counts. */
   add(answer: Answer): void {
     const { podUid, namespace, name, workload } = answer.decision;
-    if (this.#isClosed(podUid)) return;
     const key = `${namespace}/${name}`;
     const entry = this.#byUid.get(podUid) ?? { uid: podUid, key, workload, asked: 0, answers: [], node: undefined };
     entry.workload = workload;
@@ -86,18 +84,13 @@ export class Decisions {
   /** The newest answer about the pod came after kube-scheduler had gone: it led to nothing, and explains nothing. */
   withdraw(uid: string): void {
     const entry = this.#byUid.get(uid);
-    if (entry !== undefined && !this.#isClosed(uid)) this.#keep(entry, entry.answers.slice(0, -1));
+    if (entry !== undefined) this.#keep(entry, entry.answers.slice(0, -1));
   }
 
   /** Whether the pod was asked about, and nobody has said where it was placed. */
   isOpen(uid: string): boolean {
     const entry = this.#byUid.get(uid);
     return entry !== undefined && entry.node === undefined;
-  }
-
-  #isClosed(uid: string): boolean {
-    const entry = this.#byUid.get(uid);
-    return entry?.node !== undefined && entry.answers.length > 0;
   }
 
   /** The pod was placed: what was answered about other nodes is let go, now and later. */

@@ -9,7 +9,10 @@ export function isPlacementOff(metadata: { readonly annotations?: unknown; reado
 }
 
 /** What stands there and means nothing, for people; undefined: nothing does. */
-export function oddPlacement(metadata: { readonly annotations?: unknown; readonly labels?: unknown }): string | undefined {
+export function oddPlacement(metadata: {
+  readonly annotations?: unknown;
+  readonly labels?: unknown;
+}): string | undefined {
   const odd = valuesOf(metadata).find((value) => !['off', 'on', ''].includes(value.toLowerCase()));
   return odd === undefined ? undefined : `${PLACEMENT} ${excerpt(odd)} is not "off", and changes nothing`;
 }

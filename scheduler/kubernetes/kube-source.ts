@@ -60,18 +60,21 @@ export class KubeSource implements ClusterSource {
     };
     const { api, logger, limits, resources = RESOURCES } = this.#options;
     for (const resource of resources) {
-      const reflector = new Reflector(collectionOf(resource, (record, odd) => this.#odd.see(record, odd)), {
-        api,
-        logger,
-        now: this.#now,
-        ...(limits === undefined ? {} : { limits }),
-        sink: {
-          listed: (before, after) => this.#deliver(sink, resource, before, after),
-          apply: (changes) => sink.apply(changes),
-          current: () => this.#recovered(sink, resource),
-          failed: (error) => this.#failed(sink, resource, error),
+      const reflector = new Reflector(
+        collectionOf(resource, (record, odd) => this.#odd.see(record, odd)),
+        {
+          api,
+          logger,
+          now: this.#now,
+          ...(limits === undefined ? {} : { limits }),
+          sink: {
+            listed: (before, after) => this.#deliver(sink, resource, before, after),
+            apply: (changes) => sink.apply(changes),
+            current: () => this.#recovered(sink, resource),
+            failed: (error) => this.#failed(sink, resource, error),
+          },
         },
-      });
+      );
       this.#reflectors.push(reflector);
       reflector.start();
     }

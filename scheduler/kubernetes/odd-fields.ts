@@ -2,10 +2,10 @@ import type { Logger } from '../../lib/log.ts';
 import type { ClusterEvent, ClusterRecord } from '../cluster/model.ts';
 import { recordKey } from '../cluster/records.ts';
 
-/** Objects that are remembered. */
+/** Objects that are listed. */
 const MOST = 1_000;
 
-/** Objects that are used but for a field, such as an address that is none: the first is logged, all are counted. */
+/** Objects that are used but for a field, such as an address that is none. The first is logged. */
 export class OddFields {
   readonly #logger: Logger;
   readonly #texts = new Map<string, string>();
@@ -16,9 +16,11 @@ export class OddFields {
 
   /** @param odd what of it could not be used; undefined: nothing */
   see(record: ClusterRecord, odd: string | undefined): void {
+    // Nearly always.
+    if (odd === undefined && this.#texts.size === 0) return;
     const key = recordKey(record);
     if (odd === undefined) {
-      if (this.#texts.size > 0) this.#texts.delete(key);
+      this.#texts.delete(key);
       return;
     }
     if (this.#texts.size === 0) this.#logger.warn('an object is used but for a field', { object: odd });

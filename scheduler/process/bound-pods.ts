@@ -107,11 +107,6 @@ export class BoundPods {
     addLast(this.#late, podUid, MOST_LATE);
   }
 
-  /** Of a pod that is bound: answers about it have come, if there were any. */
-  hasSettled(podUid: string): boolean {
-    return !this.#waiting.has(podUid);
-  }
-
   /** undefined: it was bound before this watched, long ago, or not at all. */
   outcomeOf(podUid: string): Outcome | undefined {
     return this.#waiting.has(podUid) ? 'settling' : this.#outcomes.get(podUid);

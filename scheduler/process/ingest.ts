@@ -392,15 +392,23 @@ class IngestProcess implements Ingest {
     const last = answers.at(-1)?.decision;
     if (last !== undefined) this.#calls = { count: this.#calls.count + answers.length, lastMs: last.atMs };
     for (const answer of answers) {
-      const pod = this.cluster.pod(answer.decision.podUid);
-      // About a pod that stands since long: asked by somebody else than kube-scheduler.
-      if (this.#kube !== undefined && pod?.node !== undefined && this.#bound.hasSettled(pod.uid)) continue;
+      if (this.#isSettled(answer.decision.podUid)) continue;
       this.decisions.add(answer);
+      const pod = this.cluster.pod(answer.decision.podUid);
       if (pod !== undefined) this.#settleSoon(pod);
     }
   }
 
+  /** A pod that stands since long: whoever asks about it is not kube-scheduler, and led to nothing. */
+  #isSettled(podUid: string): boolean {
+    if (this.#kube === undefined || this.cluster.pod(podUid)?.node === undefined) return false;
+    const outcome = this.#bound.outcomeOf(podUid);
+    // Of one that was bound when it was first seen, answers may be on their way as well.
+    return outcome !== 'settling' && outcome !== 'given';
+  }
+
   late(podUid: string): void {
+    if (this.#isSettled(podUid)) return;
     this.#bound.late(podUid);
     this.decisions.withdraw(podUid);
   }

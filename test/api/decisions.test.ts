@@ -97,18 +97,6 @@ describe('of the answers about a pod', () => {
     expect(decisions.ofUid('1', 'b1')!.decision!.top[0]!.Host).toBe('b2');
   });
 
-  test('nothing counts that comes when the pod stands and its answer is here', () => {
-    const decisions = new Decisions(indexOf);
-    decisions.add(answer('1', ['a1', 'a2'], 'a1'));
-    decisions.settle('1', 'a1');
-    const kept = decisions.ofUid('1', 'a1');
-    decisions.add(answer('1', ['a1', 'a2'], 'a2'));
-    decisions.add(answer('1', ['a1']));
-    decisions.withdraw('1');
-    expect(decisions.ofUid('1', 'a1')).toEqual(kept);
-    expect(decisions.size).toBe(1);
-  });
-
   test('one whose name table is no longer known counts by the nodes that it named', () => {
     const decisions = new Decisions(indexOf);
     decisions.add(answer('1', ['a1', 'a2'], 'a1', { ...VIEW, builtAtMs: 50 }));

@@ -122,7 +122,9 @@ function tablesOf(text: string): string[] {
 }
 
 it('what stands below the table of netloom graph stands in its json, too', async () => {
-  const { kubeScheduler, problems } = JSON.parse(await ask('graph', [], 'json')) as Partial<StatusReply['cluster'] & StatusReply>;
+  const { kubeScheduler, problems } = JSON.parse(await ask('graph', [], 'json')) as Partial<
+    StatusReply['cluster'] & StatusReply
+  >;
   expect(kubeScheduler!.calls).toBeGreaterThan(0);
   expect(problems).toEqual([]);
 });

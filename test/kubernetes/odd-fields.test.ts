@@ -6,8 +6,13 @@ import { collectionOf } from '../../scheduler/kubernetes/resources.ts';
 
 test('what of an object cannot be used is told once, and listed until it is corrected or gone', () => {
   const said: string[] = [];
-  const odd = new OddFields({ ...silentLogger, warn: (_text, fields) => said.push(String(fields?.['object'])) });
-  const namespaces = collectionOf({ path: '/api/v1/namespaces', kind: 'Namespace' }, (record, text) => odd.see(record, text));
+  const odd = new OddFields({
+    ...silentLogger,
+    warn: (_text: string, fields?: { readonly object?: string }) => said.push(String(fields?.object)),
+  });
+  const namespaces = collectionOf({ path: '/api/v1/namespaces', kind: 'Namespace' }, (record, text) =>
+    odd.see(record, text),
+  );
   const see = (name: string, placement: string): ClusterRecord =>
     namespaces.project({ metadata: { name, labels: { 'netloom.io/placement': placement } } })!;
   const shop = see('shop', 'disabled');
