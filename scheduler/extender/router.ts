@@ -193,16 +193,14 @@ export class Router {
     }
   }
 
-  /** Until a view shows the pods asked about just before that this one talks to; false: there are none. */
+  /** Until a view shows the pod's workload, and the pods asked about just before that this one talks to; false: it does. */
   async #waitForPeers(pod: PodFacts, view: PlacementView): Promise<boolean> {
     const { unseen } = this.#deps;
     if (unseen === undefined || pod.inGroup || pod.placementOff) return false;
-    const { index } = workloadOf(view.names, pod);
-    if (index === undefined) return false;
     const startMs = performance.now();
-    const peers = unseen.drawing(view, index, pod.uid, startMs);
-    if (peers.length === 0) return false;
-    const seen = await unseen.wait(peers, startMs);
+    const awaited = unseen.awaited(view, pod, startMs);
+    if (awaited.length === 0) return false;
+    const seen = await unseen.wait(pod, awaited, startMs);
     this.#metrics.waits[seen ? 'seen' : 'late'].inc();
     this.#metrics.waitSeconds.inc((performance.now() - startMs) / 1000);
     return true;

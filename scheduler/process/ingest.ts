@@ -383,6 +383,8 @@ class IngestProcess implements Ingest {
       () => {
         this.#viewTimer = undefined;
         this.#showView();
+        // Timers count whole milliseconds, and this one may have been too early for a view.
+        if (this.cluster.version !== this.#shown.cluster) this.#showSoon();
       },
       Math.max(SOON_MS, this.#shown.costMs * VIEW_COST_FACTOR - (now() - this.#shown.atMs)),
     );

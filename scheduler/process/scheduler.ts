@@ -48,11 +48,11 @@ export async function startScheduler(options: SchedulerOptions, deps: SchedulerD
   const unseen = new UnseenPods(options.kubernetes?.peerWaitMs ?? 0);
   const assumed = options.kubernetes === undefined ? undefined : new AssumedPods();
   const placed: string[] = [];
-  const receiver = new PlacementViewReceiver(() => {
+  const receiver = new PlacementViewReceiver((view) => {
     firstView.resolve();
     const seen = placed.splice(0);
     assumed?.seen(seen);
-    unseen.seen(seen);
+    unseen.seen(view, seen, performance.now());
   });
   const registry = new Registry();
   const ingest = new IngestThread(options, deps, receiver, (uids) => placed.push(...uids));
