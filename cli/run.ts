@@ -125,6 +125,7 @@ async function execute(host: CliHost, command: Command, resolved: Resolved, args
     });
     return code ?? EXIT_OK;
   } catch (error) {
+    if (error instanceof NetloomError && error.code === 'USAGE') return refuse(host, [error], command.name);
     const debug = resolved.values['logLevel'] === 'debug';
     host.stderr.write(`${errorText(error, debug || !(error instanceof NetloomError))}\n`);
     return EXIT_FAILURE;
