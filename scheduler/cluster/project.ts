@@ -19,6 +19,7 @@ import type {
 import { MOST_MBPS, podEgress } from './egress.ts';
 import { Interner } from './interner.ts';
 import { nodeChoice, nodeTaints } from './node-choice.ts';
+import { isPlacementOff, oddPlacement } from './placement-off.ts';
 import { podTemplate } from './pod-template.ts';
 import { minorOf } from './service-routing.ts';
 import { hasSoftPreferences } from './soft-preferences.ts';
@@ -78,8 +79,6 @@ const NEVER_CONTROLLERS: ReadonlySet<string> = new Set([
   'VolumeAttachment',
 ]);
 
-/** On a pod or its namespace: "off" keeps Netloom from having an opinion. */
-export const PLACEMENT = 'netloom.io/placement';
 /** Label of a namespace: pods of different tenants are never drawn together. */
 export const TENANT = 'netloom.io/tenant';
 
@@ -130,15 +129,16 @@ function controllingOwner(metadata: JsonObject | undefined): OwnerRef | undefine
   return { kind, name, uid: asText(chosen?.['uid']) ?? '' };
 }
 
-/** By annotation, or by label, which is what people select namespaces by. */
-function placementOff(metadata: JsonObject): boolean {
-  return [metadata['annotations'], metadata['labels']].some((of) => asObject(of)?.[PLACEMENT] === 'off');
+function placementOff(metadata: JsonObject, odd: Oddities): boolean {
+  const text = oddPlacement(metadata);
+  if (text !== undefined) odd.note(text);
+  return isPlacementOff(metadata);
 }
 
-function projectNamespace(metadata: JsonObject, name: string): NamespaceRecord {
+function projectNamespace(metadata: JsonObject, name: string, odd: Oddities): NamespaceRecord {
   const uid = asText(metadata['uid']) ?? `Namespace/${name}`;
   const tenant = asText(asObject(metadata['labels'])?.[TENANT]);
-  const record = { type: 'namespace', name, uid, placementOff: placementOff(metadata) } as const;
+  const record = { type: 'namespace', name, uid, placementOff: placementOff(metadata, odd) } as const;
   return tenant === undefined ? record : { ...record, tenant };
 }
 
@@ -238,7 +238,7 @@ function projectPod(
     ...(sameData(scored, scoredRequests({ requests })) ? {} : { scored: shared(scored, interner) }),
     ...(choice === undefined ? {} : { nodeChoice: interner.value(`choice/${JSON.stringify(choice)}`, choice) }),
     mirror: annotations?.['kubernetes.io/config.mirror'] !== undefined,
-    ...(placementOff(metadata) ? { placementOff: true as const } : {}),
+    ...(placementOff(metadata, odd) ? { placementOff: true as const } : {}),
     ...schedulerOf(spec, interner),
     ...(hasSoftPreferences(spec) ? { soft: true as const } : {}),
     ...(egress === undefined ? {} : { egress: interned(interner, 'egress', egress) }),
@@ -395,8 +395,11 @@ export function projectObject(value: unknown, impliedKind?: string, interner = n
       sample: nameForPeople(kind, metadata, object),
     };
   }
-  if (kind === 'Namespace') return { outcome: 'record', record: projectNamespace(metadata, name), odd: undefined };
   const odd = new Oddities();
+  if (kind === 'Namespace') {
+    const record = projectNamespace(metadata, name, odd);
+    return { outcome: 'record', record, odd: named(odd, kind, metadata, object) };
+  }
   if (kind === 'Node') {
     const record = projectNode(object, metadata, name, odd);
     return { outcome: 'record', record, odd: named(odd, kind, metadata, object) };

@@ -477,8 +477,8 @@ export class PlacementViewBuilder {
       placementOff[w] = this.#cluster.placementOff(workload.ref.namespace) ? 1 : 0;
       const { key, desired = 0, placed, pending = 0, requests } = workload;
       const wanted = Math.max(desired, placed + pending);
-      // Pods beyond what a controller wants are those of a rollout: they replace others.
-      replicas[w] = Math.max(workload.desired === undefined ? wanted : desired, placed, 1);
+      // Pods beyond what a controller wants are those of a rollout: they replace others. One that wants none has no rollout.
+      replicas[w] = Math.max(desired > 0 ? desired : wanted, placed, 1);
       toCome[w] = kindOf(key) === 'DaemonSet' ? 0 : wanted - placed;
       milliCpu[w] = requests?.milliCpu ?? 0;
       memoryBytes[w] = requests?.memoryBytes ?? 0;

@@ -385,6 +385,8 @@ class IngestProcess implements Ingest {
       () => {
         this.#viewTimer = undefined;
         this.#showView();
+        // Timers count whole milliseconds, and this one may have been too early for a view.
+        if (this.cluster.version !== this.#shown.cluster) this.#showSoon();
       },
       Math.max(SOON_MS, this.#shown.costMs * VIEW_COST_FACTOR - (now() - this.#shown.atMs)),
     );
@@ -394,13 +396,23 @@ class IngestProcess implements Ingest {
     const last = answers.at(-1)?.decision;
     if (last !== undefined) this.#calls = { count: this.#calls.count + answers.length, lastMs: last.atMs };
     for (const answer of answers) {
+      if (this.#isSettled(answer.decision.podUid)) continue;
       this.decisions.add(answer);
       const pod = this.cluster.pod(answer.decision.podUid);
       if (pod !== undefined) this.#settleSoon(pod);
     }
   }
 
+  /** A pod that stands since long: whoever asks about it is not kube-scheduler, and led to nothing. */
+  #isSettled(podUid: string): boolean {
+    if (this.#kube === undefined || this.cluster.pod(podUid)?.node === undefined) return false;
+    const outcome = this.#bound.outcomeOf(podUid);
+    // Of one that was bound when it was first seen, answers may be on their way as well.
+    return outcome !== 'settling' && outcome !== 'given';
+  }
+
   late(podUid: string): void {
+    if (this.#isSettled(podUid)) return;
     this.#bound.late(podUid);
     this.decisions.withdraw(podUid);
   }
@@ -533,6 +545,7 @@ class IngestProcess implements Ingest {
         sample,
       })),
       ...(this.#snapshot?.summary === undefined ? [] : snapshotProblems(this.#snapshot.summary)),
+      ...oddProblem(this.#kube?.odd ?? []),
       ...this.#trafficProblems,
       ...this.#peerHints.problems(),
       ...this.#routingProblems(),
@@ -580,6 +593,11 @@ function snapshotProblems({ nodes, pods, unusable, odd, repeated }: SnapshotSumm
     ...odd.map(({ what, count, sample }) => ({ what: `objects are used but for a field: ${what}`, count, sample })),
     ...(repeated > 0 ? [{ what: 'objects stand in the snapshot more than once', count: repeated, sample: '' }] : []),
   ];
+}
+
+function oddProblem(odd: readonly string[]): Problem[] {
+  const [sample] = odd;
+  return sample === undefined ? [] : [{ what: 'objects are used but for a field', count: odd.length, sample }];
 }
 
 function routingCounts(edges: RoutingSurvey['edges']): Record<RoutingClass, number> {

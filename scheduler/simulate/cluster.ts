@@ -1,7 +1,6 @@
 import type { PodRecord } from '../cluster/model.ts';
 import type { ClusterState } from '../cluster/state.ts';
 import type { TrafficRow, UnknownTraffic } from '../cluster/traffic.ts';
-import { trafficProblems, type InputProblem } from './input-problems.ts';
 import type { PlacementProblem } from '../placement/problem.ts';
 import type { PlacementView } from '../placement/view.ts';
 import { replicaCap } from '../placement/min-marginal.ts';
@@ -11,6 +10,7 @@ import { byText } from '../../lib/by-text.ts';
 import { closedNodes, nodeClasses, type NodeClasses } from './node-classes.ts';
 import { spreadGroups, type SpreadGroups } from './spread-groups.ts';
 import { collectTraffic, type Traffic } from './traffic.ts';
+import { trafficProblems, type InputProblem } from './input-problems.ts';
 
 /** Pods that are placed anew, in the order of their names. */
 export interface PodColumns {
