@@ -1,5 +1,14 @@
 import { fillValues } from './candidate-values.ts';
-import { heededValue, isKnownNode, prepare, rangeOf, toScore, type ScoreRequest, type Silence } from './evaluate.ts';
+import {
+  heededValue,
+  isKnownNode,
+  prepare,
+  rangeOf,
+  toScore,
+  type Basis,
+  type ScoreRequest,
+  type Silence,
+} from './evaluate.ts';
 import { PEER_SOURCES, type PeerSource } from './hints.ts';
 import { planUse, type PlanUse } from './plan-use.ts';
 import { Ranking } from './rank.ts';
@@ -41,6 +50,7 @@ export function scoreNodes(view: PlacementView, request: ScoreRequest, settings:
   const basis = prepare(view, request, settings, scratch);
   if (typeof basis === 'string') return { named: [], silence: basis, least: 0 };
   const { candidates } = request;
+  const told = toldOf(view, basis, request);
   if (scratch.values.length < candidates.length) scratch.values = new Float64Array(candidates.length);
   const { values } = scratch;
   let least = candidates.length === 0 ? 0 : Infinity;
@@ -77,8 +87,17 @@ export function scoreNodes(view: PlacementView, request: ScoreRequest, settings:
   const named = ranking.result().map(({ node, score }) => ({ node, score }));
   const silent = basis.silent ? 'no-traffic' : 'no-difference';
   const silence = named.length === 0 ? silent : undefined;
-  const plan = request.tellPlan === true ? planUse(view, basis, candidates, scratch) : undefined;
+  return { named, silence, least, ...told };
+}
+
+/** What an answer went by. */
+function toldOf(
+  view: PlacementView,
+  basis: Basis,
+  { candidates, tellPlan }: ScoreRequest,
+): Pick<Scores, 'planVersion' | 'plan' | 'source'> {
+  const plan = tellPlan === true ? planUse(view, basis, candidates, scratch) : undefined;
   const { peers } = basis.subject;
   const source = peers.start === peers.end ? undefined : PEER_SOURCES[peers.source[peers.start]!];
-  return { named, silence, least, source, planVersion: basis.plan?.version, ...(plan === undefined ? {} : { plan }) };
+  return { planVersion: basis.plan?.version, source, ...(plan === undefined ? {} : { plan }) };
 }
