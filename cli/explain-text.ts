@@ -50,12 +50,14 @@ const SILENCES: Readonly<Record<string, string>> = {
   'no-difference': 'Every candidate is as good as the others: no opinion.',
 };
 
+const NOTHING_NEAR = 'None of its traffic can be brought near: no opinion.';
 const ONE_CANDIDATE = 'Only one node has room for it: then kube-scheduler does not ask.';
 
 function body(explanation: ScoreExplanation, style: TextStyle): string[] {
   const { basis, silence } = explanation;
   const lines: string[] = [];
   if (silence === 'no-difference' && explanation.candidates === 1) lines.push(ONE_CANDIDATE);
+  else if (silence === 'no-traffic' && basis !== undefined && basis.knownBytesPerSecond > 0) lines.push(NOTHING_NEAR);
   else if (silence !== undefined) lines.push(SILENCES[silence] ?? `No opinion: ${silence}.`);
   if (basis === undefined) return lines;
   if (explanation.soft) {
@@ -80,7 +82,7 @@ function body(explanation: ScoreExplanation, style: TextStyle): string[] {
   const [peer] = explanation.peers;
   if (peer !== undefined && peer.source !== 'traffic') lines.push(SOURCES[peer.source] ?? '');
   lines.push(...routingLines(explanation.peers));
-  lines.push('', renderTable(peerColumns, explanation.peers, style).trimEnd());
+  if (explanation.peers.length > 0) lines.push('', renderTable(peerColumns, explanation.peers, style).trimEnd());
   lines.push('', nodesTable(explanation, style));
   if (explanation.least > 0) {
     lines.push(style.paint('dim', `All candidates share ${humanShare(explanation.least)}, which no score counts.`));

@@ -158,6 +158,17 @@ describe('why a node has its score', () => {
     expect(explained(only)).toContain('Only one node has room for it: then kube-scheduler does not ask.');
   });
 
+  test('does not say of traffic with the outside that there is none', () => {
+    const [web] = spec.workloads;
+    const text = explained({
+      workloads: [web!],
+      edges: [],
+      nodes: spec.nodes.map(({ name }) => ({ name, link: [9e9, 0, 0] })),
+    });
+    expect(text).toContain('None of its traffic can be brought near: no opinion.');
+    expect(text).not.toMatch(/No traffic|TALKS TO|nothing to show/);
+  });
+
   test('is said of plans', () => {
     const workloads = spec.workloads.map((w) => (w.key === WEB ? { ...w, target: { n1: 1, n4: 3 } } : w));
     const text = explained({ workloads, planVersion: 17 });
