@@ -28,7 +28,7 @@ export function fillValues(
   const isFull = Uint8Array.from(names.zones, (_, zone) => (own.zone.get(zone) >= zoneCap ? 1 : 0));
   const regionShare = Float64Array.from(names.regions, (_, region) => toShare * gains.region.get(region));
   const looksAhead = lookAheadWeight > 0 && lookAhead.active;
-  const deducts = plan !== undefined || view.hasLinks;
+  const deducts = plan !== undefined || view.hasLinks || view.claims.count > 0;
   for (let c = 0; c < candidates.length; c++) {
     const node = candidates[c]!;
     if (!(node >= 0 && node < nodeCount) || nodeLive[node] !== 1) {

@@ -39,7 +39,7 @@ describe('a view that is changed in place', () => {
           const fresh = buildView(spec(placed));
           for (let w = 0; w < KEYS.length; w++) {
             const request = { workload: w, podUid: 'u', candidates: [0, 1, 2, 3, 4] };
-            expect(scoreNodes(live.view, request, placementSettings())).toEqual(
+            expect(scoreNodes(live.forScoring(), request, placementSettings())).toEqual(
               scoreNodes(fresh, request, placementSettings()),
             );
           }
