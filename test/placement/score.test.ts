@@ -220,6 +220,63 @@ describe('while room is scarce', () => {
   });
 });
 
+describe('room that replicas to come have a claim to', () => {
+  const WEB = 'shop/Deployment/web';
+  const BATCH = 'shop/Deployment/batch';
+  /** Cart, of two cores, is to come and has its peer on n0, where `free` is left; batch asks for as much. */
+  const room = (free: number, more: Partial<ViewSpec> = {}): ViewSpec => ({
+    nodes: [free, 20_000].map((milliCpu, i) => ({ name: `n${i}`, milliCpu: [64_000, milliCpu] })),
+    workloads: [
+      { key: WEB, placed: { n0: 1 } },
+      { key: CART, milliCpu: 2_000 },
+      { key: BATCH, milliCpu: 2_000 },
+      { key: 'shop/StatefulSet/db', placed: { n0: 1 } },
+    ],
+    edges: [{ client: WEB, server: CART, bytesPerSecond: 2e6 }],
+    ...more,
+  });
+  const withOwn = (bytesPerSecond: number): Partial<ViewSpec> => ({
+    edges: [...room(0).edges, { client: BATCH, server: 'shop/StatefulSet/db', bytesPerSecond }],
+  });
+
+  test("who has no traffic leaves them the last of it, and what is more than that is anybody's", () => {
+    expect(ask(room(3_000), BATCH).byName).toEqual({ n1: 80 });
+    expect(ask(room(4_000), BATCH)).toMatchObject({ named: [], silence: 'no-traffic' });
+    // Cart does not fit either.
+    expect(ask(room(1_000), BATCH).named).toEqual([]);
+  });
+
+  test('who gains more there than they would lose goes there', () => {
+    expect(ask(room(3_000, withOwn(8e6)), BATCH).byName).toEqual({ n0: 60 });
+    expect(ask(room(3_000, withOwn(2.5e6)), BATCH).byName).toEqual({ n0: 16 });
+    expect(ask(room(3_000, withOwn(1.8e6)), BATCH).byName['n0']).toBeUndefined();
+  });
+
+  test('where there are places enough none of them is missed', () => {
+    const workloads = [{ key: WEB, placed: { n0: 1, n1: 1 } }, ...room(0).workloads.slice(1)];
+    expect(ask(room(3_000, { workloads }), BATCH).named).toEqual([]);
+  });
+
+  test('their own is their own, and of a trickle nobody is kept away for', () => {
+    expect(ask(room(3_000), CART).byName).toEqual({ n0: 80 });
+    const edges = [{ ...room(0).edges[0]!, bytesPerSecond: 12_500 }];
+    expect(ask(room(3_000, { edges }), BATCH).byName).toEqual({ n1: 8 });
+  });
+
+  test('a plan says better who needs which room', () => {
+    expect(ask({ ...room(3_000), planVersion: 1 }, BATCH).named).toEqual([]);
+  });
+
+  test('the explanation names it', () => {
+    const view = buildView(room(3_000));
+    const request = { workload: view.names.workloadIndex.get(BATCH), podUid: 'u', candidates: everyNode(view) };
+    expect(explainScore(view, request, SETTINGS, [0]).nodes.map((n) => [n.node, n.keptForPeers, n.score])).toEqual([
+      ['n1', 0, 80],
+      ['n0', 1, 0],
+    ]);
+  });
+});
+
 describe('limits', () => {
   const inZones = (placed: Record<string, number>, nodes: readonly string[]) =>
     ask(
@@ -515,9 +572,10 @@ describe('properties', () => {
           return explainScore(view, request, ALL_NAMED, everyNode(view)).nodes.find((n) => n.node === node);
         };
         const before = explained(0);
-        if (before?.link === undefined) return;
-        expect(explained(1)!.link!.used).toBeLessThanOrEqual(before.link.used + 1e-12);
-        expect(explained(1)!.link!.penalty).toBeLessThanOrEqual(before.link.penalty + 1e-12);
+        const after = explained(1);
+        if (before?.link === undefined || after?.link === undefined) return;
+        expect(after.link.used).toBeLessThanOrEqual(before.link.used + 1e-12);
+        expect(after.link.penalty).toBeLessThanOrEqual(before.link.penalty + 1e-12);
       }),
       RUNS,
     );
