@@ -58,6 +58,8 @@ export interface Claim {
 
 /** All peers of a workload did no better. */
 const MAX_PEERS = 8;
+/** Replicas of one workload that claim the same node. */
+export const MAX_SAME = 4;
 /** Peers on more nodes than this leave places enough. */
 const MAX_ROW = 256;
 /** The most valuable of a node: what it can lose to one pod is among them. */
@@ -65,38 +67,40 @@ export const MAX_CLAIMS = 16;
 /** Of a gain: differences below are float noise. */
 const NOISE = 1e-9;
 
+/** A place for one more replica, after `before` others that are to come to the same node: before * nodeCount + node. */
+type Place = number;
+
 /** Finds the claims of one workload after the other; reuses its working memory. */
 export class ClaimFinder {
   readonly #peers = new HeavyPeers(MAX_PEERS);
   readonly #gains = new Tally();
-  readonly #nodes: number[] = [];
+  readonly #places: Place[] = [];
 
   /** In no particular order; at most toCome of them. */
   of(view: ClaimColumns, workload: number): Claim[] {
     const toCome = view.toCome[workload]!;
     const replicas = view.replicas[workload]!;
     if (!(toCome > 0) || !(replicas > 0)) return [];
-    this.#sumGains(view, workload, replicas);
+    this.#sumGains(view, workload, replicas, Math.min(MAX_SAME, toCome));
     const gains = this.#gains;
-    const nodes = this.#nodes
-      .filter((node) => hasPlace(view, workload, node))
-      .sort((a, b) => gains.get(b) - gains.get(a));
-    const left = toCome < nodes.length ? gains.get(nodes[toCome]!) : 0;
+    const places = this.#places.sort((a, b) => gains.get(b) - gains.get(a));
+    const left = toCome < places.length ? gains.get(places[toCome]!) : 0;
     const claims: Claim[] = [];
-    for (const node of nodes.slice(0, toCome)) {
-      const bytesPerSecond = gains.get(node) - left;
-      if (!(bytesPerSecond > NOISE * gains.get(node))) break;
+    for (const place of places.slice(0, toCome)) {
+      const bytesPerSecond = gains.get(place) - left;
+      if (!(bytesPerSecond > NOISE * gains.get(place))) break;
+      const node = place % view.nodeCount;
       const density = bytesPerSecond / shareOfNode(view, workload, node);
       claims.push({ node, workload, bytesPerSecond, density });
     }
     return claims;
   }
 
-  #sumGains(view: ClaimColumns, workload: number, replicas: number): void {
-    const { placedStart, placedEnd, placedNode, placedCount } = view;
-    const [peers, gains, nodes] = [this.#peers, this.#gains, this.#nodes];
-    nodes.length = 0;
-    gains.reset(view.nodeCount);
+  #sumGains(view: ClaimColumns, workload: number, replicas: number, most: number): void {
+    const { nodeCount, placedStart, placedEnd, placedNode, placedCount } = view;
+    const [peers, gains, places] = [this.#peers, this.#gains, this.#places];
+    places.length = 0;
+    gains.reset(nodeCount * most);
     peers.collect(
       view,
       workload,
@@ -107,25 +111,33 @@ export class ClaimFinder {
       const peer = peers.peers[i]!;
       for (let p = placedStart[peer]!; p < placedEnd[peer]!; p++) {
         const node = placedNode[p]!;
-        const gain = minMarginal(placedOn(view, workload, node), replicas, placedCount[p]!, view.replicas[peer]!);
-        if (!(gain > 0)) continue;
-        if (!gains.has(node)) nodes.push(node);
-        gains.add(node, peers.weights[i]! * gain);
+        const own = placedOn(view, workload, node);
+        for (let before = 0; before < most; before++) {
+          const gain = minMarginal(own + before, replicas, placedCount[p]!, view.replicas[peer]!);
+          if (!(gain > 0)) break;
+          const place: Place = before * nodeCount + node;
+          if (!gains.has(place)) {
+            if (!hasPlace(view, workload, node, own, before)) break;
+            places.push(place);
+          }
+          gains.add(place, peers.weights[i]! * gain);
+        }
       }
     }
   }
 }
 
-/** One more replica fits on the node, and nothing keeps it from there. */
-function hasPlace(view: ClaimColumns, workload: number, node: number): boolean {
+/** The replica fits on the node beside `own` that stand and `before` that come first, and nothing keeps it from there. */
+function hasPlace(view: ClaimColumns, workload: number, node: number, own: number, before: number): boolean {
   const cap = replicaCap(view.replicas[workload]!, DEFAULT_PLACEMENT_SETTINGS.maxReplicaShare);
+  const count = before + 1;
   return (
     view.nodeLive[node] === 1 &&
     view.nodeAvoided[node] !== 1 &&
-    view.freePods[node]! >= 1 &&
-    view.freeMilliCpu[node]! >= view.milliCpu[workload]! &&
-    view.freeMemoryBytes[node]! >= view.memoryBytes[workload]! &&
-    placedOn(view, workload, node) < cap
+    own + count <= cap &&
+    view.freePods[node]! >= count &&
+    view.freeMilliCpu[node]! >= count * view.milliCpu[workload]! &&
+    view.freeMemoryBytes[node]! >= count * view.memoryBytes[workload]!
   );
 }
 

@@ -1,4 +1,12 @@
-import { byDensity, ClaimFinder, MAX_CLAIMS, type Claim, type ClaimColumns, type Claims } from '../placement/claims.ts';
+import {
+  byDensity,
+  ClaimFinder,
+  MAX_CLAIMS,
+  MAX_SAME,
+  type Claim,
+  type ClaimColumns,
+  type Claims,
+} from '../placement/claims.ts';
 import { placedOn } from '../placement/placed.ts';
 
 /** Claims of a view that changes in place: told of every change, and brought up to date when somebody asks. */
@@ -43,18 +51,17 @@ export class LiveClaims {
     for (let e = peerStart[workload]!; e < peerStart[workload + 1]!; e++) this.#stale.add(peer[e]!);
   }
 
-  /** The node has other room than before: of interest to those that fit now and did not, or the reverse. */
+  /** The node has other room than before: of interest to those of whom more or fewer fit. */
   roomChanged(node: number, before: Room, after: Room): void {
     if (this.#idle) return;
     const { workloadCount, toCome, milliCpu, memoryBytes } = this.#view;
-    const turns = (request: number, from: number, to: number): boolean => request <= from !== request <= to;
-    const podsTurn = turns(1, before.pods, after.pods);
+    const podsTurn = fitting(1, before.pods) !== fitting(1, after.pods);
     for (let w = 0; w < workloadCount; w++) {
       if (toCome[w]! <= 0) continue;
       const fitsOtherwise =
         podsTurn ||
-        turns(milliCpu[w]!, before.milliCpu, after.milliCpu) ||
-        turns(memoryBytes[w]!, before.memoryBytes, after.memoryBytes);
+        fitting(milliCpu[w]!, before.milliCpu) !== fitting(milliCpu[w]!, after.milliCpu) ||
+        fitting(memoryBytes[w]!, before.memoryBytes) !== fitting(memoryBytes[w]!, after.memoryBytes);
       if (fitsOtherwise && this.#hasPeerOn(w, node)) this.#stale.add(w);
     }
   }
@@ -104,6 +111,13 @@ export class LiveClaims {
     }
     return false;
   }
+}
+
+/** How many replicas find room, up to as many as can claim it. */
+function fitting(request: number, room: number): number {
+  let count = 0;
+  while (count < MAX_SAME && (count + 1) * request <= room) count++;
+  return count;
 }
 
 /** What a node has free. */

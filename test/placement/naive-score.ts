@@ -257,8 +257,7 @@ class NaiveCluster {
     const node = this.node(name)!;
     const claims = this.#spec.workloads
       .filter((w) => w !== own)
-      .map((w) => ({ w, bytes: this.#claim(w.key, name) }))
-      .filter(({ bytes }) => bytes > 0)
+      .flatMap((w) => this.#claimsOn(w.key, name).map((bytes) => ({ w, bytes })))
       .map(({ w, bytes }) => ({ w, bytes, density: bytes / this.#shareOf(w, node) }))
       .sort((x, y) => (x.density === y.density ? 0 : y.density - x.density));
     const fitting = (milliCpu: number, memoryBytes: number, pods: number): number => {
@@ -283,31 +282,33 @@ class NaiveCluster {
     return loss > 0 ? Math.min(1, loss / Math.max(this.traffic / this.replicas, floor)) : 0;
   }
 
-  /** What a replica to come of b would lose without room on the node: its gain there less the best one that the others leave. */
-  #claim(b: string, name: string): number {
+  /** What replicas to come of b would lose without room on the node: their gains there less the best one that is left over. */
+  #claimsOn(b: string, name: string): number[] {
     const toCome = this.#toCome(b);
-    if (toCome <= 0 || this.#isGone(b)) return 0;
+    if (toCome <= 0 || this.#isGone(b)) return [];
     const weightOf = (p: string): number => this.#weight(b, p, (edge) => this.#isChanceOf(b, edge));
     const peers = this.#heaviest(
       this.#peersOf(b, true).filter((p) => Object.keys(this.#workload(p).placed ?? {}).length <= 256),
       weightOf,
     );
     const R = this.#replicasOf(b);
-    const gain = (node: ViewSpec['nodes'][number]): number => {
-      const there = this.#placedIn(b, (n) => n === node.name);
-      if (node.live === false || node.avoided === true || (node.freePods ?? Infinity) < 1) return 0;
-      if (there >= share(0.5, R)) return 0;
-      if ((node.milliCpu?.[1] ?? Infinity) < (this.#workload(b).milliCpu ?? 0)) return 0;
-      if ((node.memoryBytes?.[1] ?? Infinity) < (this.#workload(b).memoryBytes ?? 0)) return 0;
+    const { milliCpu: cpu = 0, memoryBytes: memory = 0 } = this.#workload(b);
+    const gain = (node: ViewSpec['nodes'][number], more: number): number => {
+      const there = this.#placedIn(b, (n) => n === node.name) + more - 1;
+      if (node.live === false || node.avoided === true || there >= share(0.5, R)) return 0;
+      if ((node.freePods ?? Infinity) < more) return 0;
+      if ((node.milliCpu?.[1] ?? Infinity) < more * cpu || (node.memoryBytes?.[1] ?? Infinity) < more * memory)
+        return 0;
       return peers.reduce((sum, p) => {
         const y = this.#placedIn(p, (n) => n === node.name) / this.#replicasOf(p);
         return sum + weightOf(p) * (Math.min((there + 1) / R, y) - Math.min(there / R, y));
       }, 0);
     };
-    const sorted = this.#spec.nodes.map(gain).sort((x, y) => y - x);
-    const here = gain(this.node(name)!);
-    const more = here - (sorted[toCome] ?? 0);
-    return more > 1e-9 * here ? more : 0;
+    const counts = [1, 2, 3, 4].slice(0, toCome);
+    const all = this.#spec.nodes.flatMap((node) => counts.map((more) => gain(node, more))).sort((x, y) => y - x);
+    const left = all[toCome] ?? 0;
+    const here = counts.map((more) => gain(this.node(name)!, more));
+    return here.filter((bytes) => bytes - left > 1e-9 * bytes).map((bytes) => bytes - left);
   }
 
   #shareOf(w: ViewSpec['workloads'][number], node: ViewSpec['nodes'][number]): number {

@@ -83,8 +83,8 @@ describe('what a node is worth', () => {
     expect(ask(spec, CART).byName).toEqual({ n1: 40, n2: 12, n3: 4 });
   });
 
-  test('below the floor of 1 Mbit/s a replica the score shrinks with the traffic, and not where data has no unit', () => {
-    const quiet = { ...SHOP, edges: [{ ...SHOP.edges[0]!, bytesPerSecond: 62_500 }] };
+  test('below the floor of 200 kbit/s a replica the score shrinks with the traffic, and not where data has no unit', () => {
+    const quiet = { ...SHOP, edges: [{ ...SHOP.edges[0]!, bytesPerSecond: 12_500 }] };
     expect(ask(quiet, CART).byName).toEqual({ n1: 40, n2: 12, n3: 4 });
     expect(ask({ ...quiet, hasUnits: false }, CART).byName).toEqual({ n1: 80, n2: 24, n3: 8 });
     expect(ask({ ...SHOP, edges: [{ ...SHOP.edges[0]!, bytesPerSecond: 100 }] }, CART).named).toEqual([]);
@@ -259,7 +259,7 @@ describe('room that replicas to come have a claim to', () => {
 
   test('their own is their own, and of a trickle nobody is kept away for', () => {
     expect(ask(room(3_000), CART).byName).toEqual({ n0: 80 });
-    const edges = [{ ...room(0).edges[0]!, bytesPerSecond: 12_500 }];
+    const edges = [{ ...room(0).edges[0]!, bytesPerSecond: 2_500 }];
     expect(ask(room(3_000, { edges }), BATCH).byName).toEqual({ n1: 8 });
   });
 
@@ -637,7 +637,7 @@ test('the explanation of a new cart pod names the figures', () => {
     workload: CART,
     silence: undefined,
     least: 0,
-    basis: { replicas: 1, knownBytesPerSecond: 2e6, floorFactor: 1, replicaCap: 1, floorBytesPerSecond: 125_000 },
+    basis: { replicas: 1, knownBytesPerSecond: 2e6, floorFactor: 1, replicaCap: 1, floorBytesPerSecond: 25_000 },
     peers: [
       { workload: 'shop/Deployment/frontend', role: 'server', bytesPerSecond: 2e6, shareOfTraffic: 1, confidence: 1 },
     ],
