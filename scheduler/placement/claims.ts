@@ -21,6 +21,9 @@ export interface Claims {
   readonly workload: Int32Array;
   /** What would not become local if the replica found no room there. */
   readonly bytesPerSecond: Float64Array;
+  /** By node: what all of its entries ask for. */
+  readonly milliCpu: Float64Array;
+  readonly memoryBytes: Float64Array;
   /** Of all entries. */
   readonly count: number;
 }
@@ -167,10 +170,16 @@ export function claimsOf(view: ClaimColumns): Claims {
   }
   const start = new Int32Array(view.nodeCount);
   const end = new Int32Array(view.nodeCount);
+  const milliCpu = new Float64Array(view.nodeCount);
+  const memoryBytes = new Float64Array(view.nodeCount);
   const rows: Claim[] = [];
   for (let n = 0; n < view.nodeCount; n++) {
     start[n] = rows.length;
-    rows.push(...(byNode.get(n)?.sort(byDensity).slice(0, MAX_CLAIMS) ?? []));
+    for (const claim of byNode.get(n)?.sort(byDensity).slice(0, MAX_CLAIMS) ?? []) {
+      rows.push(claim);
+      milliCpu[n]! += view.milliCpu[claim.workload]!;
+      memoryBytes[n]! += view.memoryBytes[claim.workload]!;
+    }
     end[n] = rows.length;
   }
   return {
@@ -178,6 +187,8 @@ export function claimsOf(view: ClaimColumns): Claims {
     end,
     workload: Int32Array.from(rows, (claim) => claim.workload),
     bytesPerSecond: Float64Array.from(rows, (claim) => claim.bytesPerSecond),
+    milliCpu,
+    memoryBytes,
     count: rows.length,
   };
 }
@@ -188,11 +199,18 @@ export function lossTo(
   node: number,
   pod: { readonly workload: number; readonly milliCpu: number; readonly memoryBytes: number },
 ): number {
-  if (view.claims.start[node] === view.claims.end[node]) return 0;
-  const [milliCpu, memoryBytes, pods] = [view.freeMilliCpu[node]!, view.freeMemoryBytes[node]!, view.freePods[node]!];
-  const before = fitting(view, node, pod.workload, milliCpu, memoryBytes, pods);
-  const after = fitting(view, node, pod.workload, milliCpu - pod.milliCpu, memoryBytes - pod.memoryBytes, pods - 1);
-  return Math.max(0, before - after);
+  const { start, end, milliCpu, memoryBytes } = view.claims;
+  const count = end[node]! - start[node]!;
+  if (count === 0) return 0;
+  const freePods = view.freePods[node]!;
+  const freeMilliCpu = view.freeMilliCpu[node]!;
+  const freeMemoryBytes = view.freeMemoryBytes[node]!;
+  const leftMilliCpu = freeMilliCpu - pod.milliCpu;
+  const leftMemoryBytes = freeMemoryBytes - pod.memoryBytes;
+  // Room for all of them.
+  if (milliCpu[node]! <= leftMilliCpu && memoryBytes[node]! <= leftMemoryBytes && count < freePods) return 0;
+  const before = fitting(view, node, pod.workload, freeMilliCpu, freeMemoryBytes, freePods);
+  return Math.max(0, before - fitting(view, node, pod.workload, leftMilliCpu, leftMemoryBytes, freePods - 1));
 }
 
 /** Bytes per second of the claims, without those of `except`, that find room one after the other. */

@@ -33,6 +33,8 @@ export class LiveClaims {
       end: start.slice(),
       workload: new Int32Array(nodeCount * MAX_CLAIMS),
       bytesPerSecond: new Float64Array(nodeCount * MAX_CLAIMS),
+      milliCpu: new Float64Array(nodeCount),
+      memoryBytes: new Float64Array(nodeCount),
       count: 0,
     };
   }
@@ -92,13 +94,18 @@ export class LiveClaims {
 
   #write(node: number): void {
     const claims = this.claims as { -readonly [Key in keyof Claims]: Claims[Key] };
-    const { start, end, workload, bytesPerSecond } = claims;
+    const { start, end, workload, bytesPerSecond, milliCpu, memoryBytes } = claims;
     const first = start[node]!;
     const rows = this.#ofNode[node]!.sort(byDensity);
     const count = Math.min(MAX_CLAIMS, rows.length);
+    milliCpu[node] = 0;
+    memoryBytes[node] = 0;
     for (let i = 0; i < count; i++) {
-      workload[first + i] = rows[i]!.workload;
+      const of = rows[i]!.workload;
+      workload[first + i] = of;
       bytesPerSecond[first + i] = rows[i]!.bytesPerSecond;
+      milliCpu[node]! += this.#view.milliCpu[of]!;
+      memoryBytes[node]! += this.#view.memoryBytes[of]!;
     }
     claims.count += count - (end[node]! - first);
     end[node] = first + count;
