@@ -233,7 +233,7 @@ class NaiveCluster {
     const room = (['milliCpu', 'memoryBytes'] as const).map((resource) => {
       if (need[resource] < 1e-9) return 1;
       const free = (node[resource]?.[1] ?? Infinity) - (this.#workload(this.#key)[resource] ?? 0);
-      return Math.min(1, Math.max(0, (0.12 * free) / need[resource]));
+      return Math.min(1, Math.max(0, (0.25 * free) / need[resource]));
     });
     return this.replicas * Math.min(...room) * sum;
   }
