@@ -228,6 +228,7 @@ function reasons(node: NodeExplanation, { peers, plan, minGain }: ScoreExplanati
     ...(local.length > 0 ? [local.join(', ')] : []),
     ...(node.slight && node.gains.node + node.future > 0 ? [`below ${humanShare(minGain)}, not counted`] : []),
     ...(node.keptForPlan > 0 ? [`room kept for plan ${String(plan?.version)}`] : []),
+    ...(node.keptForPeers > 0 ? ['room kept for pods to come'] : []),
     ...(isSpared(node)
       ? [`its link would be ${humanShare(node.link.used)} full: ${humanShare(node.link.penalty)} off`]
       : []),

@@ -125,7 +125,7 @@ export const schedulerSection = defineSection({
     },
     floor: {
       type: 'bitrate',
-      default: '1M',
+      default: '200k',
       help: 'Traffic of a pod below which its scores shrink in proportion. 0: none.',
       group: 'Scoring',
     },

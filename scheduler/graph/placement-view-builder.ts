@@ -12,6 +12,7 @@ import {
 import { confidenceOfRow } from './edge-views.ts';
 import { CLASS_SERVICE, CLASS_WORKLOAD, type Endpoint } from './endpoint-table.ts';
 import { endpointKey } from './file-traffic.ts';
+import { claimsOf } from '../placement/claims.ts';
 import { scarcitiesOf } from '../placement/scarcity.ts';
 import { PINNED, RANDOM, ROUTINGS } from '../placement/routing.ts';
 import { linkUse, type LinkColumns } from '../placement/link-use.ts';
@@ -237,6 +238,7 @@ export class PlacementViewBuilder {
       workloadCount,
       hasUnits: this.#graph.file.hasUnits,
       scarcities: scarcitiesOf({ nodeCount, workloadCount, ...arrays }),
+      claims: claimsOf({ nodeCount, workloadCount, ...arrays }),
       hasLinks: links.nodeLink.some((link) => link < Infinity),
       arrays,
       target,

@@ -6,6 +6,7 @@ import {
   isKnownNode,
   isSlight,
   isZoneCapped,
+  keptForPeers,
   keptForPlan,
   nodeGain,
   nodeValue,
@@ -108,6 +109,8 @@ export interface NodeExplanation {
   readonly avoided: boolean;
   /** Taken off the value: the plan keeps the node's room for others. */
   readonly keptForPlan: number;
+  /** Taken off the value: replicas to come of other workloads need the room, and would lose this much with it. */
+  readonly keptForPeers: number;
   /** Utilisation of the node's link with the pod, and what is taken off for it; undefined: the link is not known. */
   readonly link: { readonly used: number; readonly penalty: number } | undefined;
   /** The gains weighted by level and floor, or the plan's wish, before `least` is subtracted. */
@@ -210,6 +213,7 @@ export function explainScore(
         slight: isSlight(view, node, basis, settings, scratch),
         avoided: isKnown && view.nodeAvoided[node] === 1,
         keptForPlan: isKnown ? keptForPlan(view, node, basis) : 0,
+        keptForPeers: keptForPeers(view, node, basis, settings),
         link: isKnown ? linkOf(node) : undefined,
         value,
         score:

@@ -65,6 +65,8 @@ export function scoreNodes(view: PlacementView, request: ScoreRequest, settings:
   least = Math.max(least, most - 1);
 
   const range = rangeOf(request, settings);
+  const silence = basis.silent ? 'no-traffic' : 'no-difference';
+  if (toScore(most, least, range) <= 0) return { named: [], silence, least, ...told };
   const ranking = new Ranking(settings.maxNamed);
   const nodeHashes = nodeNameHashes(view.names.nodes);
   const podHash = hashText(request.podUid);
@@ -73,21 +75,22 @@ export function scoreNodes(view: PlacementView, request: ScoreRequest, settings:
   for (let c = 0; c < candidates.length; c++) {
     const node = candidates[c]!;
     // What is heeded is never more.
-    if (toScore(values[c]!, least, range) <= 0 || !ranking.admits(Math.round(values[c]! * 1e9))) continue;
+    const mostFine = Math.round(values[c]! * 1e9);
+    if (toScore(values[c]!, least, range) <= 0 || !ranking.admits(mostFine)) continue;
+    // kube-scheduler adds up what is said twice of one host; of one that is not known nothing is said.
+    if (!isKnownNode(view, node) || seen.has(node)) continue;
+    const tie = tieHash(podHash, nodeHashes[node]!);
+    if (!ranking.admits(mostFine, tie)) continue;
     const value = heededValue(view, node, values[c]!, least, basis, settings, scratch);
     const score = toScore(value, least, range);
     if (score <= 0) continue;
     const fineValue = Math.round(value * 1e9);
     if (!ranking.admits(fineValue)) continue;
-    // kube-scheduler adds up what is said twice of one host; of one that is not known nothing is said.
-    if (!isKnownNode(view, node) || seen.has(node)) continue;
     seen.add(node, 1);
-    ranking.offer({ node, score, fineValue, tie: tieHash(podHash, nodeHashes[node]!) });
+    ranking.offer({ node, score, fineValue, tie });
   }
   const named = ranking.result().map(({ node, score }) => ({ node, score }));
-  const silent = basis.silent ? 'no-traffic' : 'no-difference';
-  const silence = named.length === 0 ? silent : undefined;
-  return { named, silence, least, ...told };
+  return { named, silence: named.length === 0 ? silence : undefined, least, ...told };
 }
 
 /** What an answer went by. */
