@@ -5,6 +5,7 @@ import {
   humanDuration,
   humanShare,
   renderTable,
+  wrapText,
   type TextStyle,
 } from '../lib/output/index.ts';
 import { unaskedLines } from './unasked-text.ts';
@@ -23,7 +24,7 @@ export function explainText(reply: ExplainReply, style: TextStyle): string {
   const further =
     reply.pod?.node === undefined || explanation.basis === undefined
       ? []
-      : [style.paint('dim', 'What one more pod of it would get now; what became of this one stands at the end.')];
+      : [style.paint('dim', 'What one more pod of it would get now; what became of this one: at the end.')];
   const lines = [
     style.paint('heading', heading),
     ...further,
@@ -241,10 +242,9 @@ function decision({ lastDecision, asked, pod, unasked }: ExplainReply, style: Te
   const often = asked === 1 ? 'once' : `${humanCount(asked)} times`;
   const node = pod?.node;
   if (lastDecision === undefined) {
-    return [
-      '',
-      `Asked ${often} about this pod; no answer that came in time had ${node ?? 'its node'} among its candidates.`,
-    ];
+    const candidate = node ?? 'its node';
+    const text = `Asked ${often} about this pod; no answer in time had ${candidate} among its candidates.`;
+    return ['', ...wrapText(text, style.width)];
   }
   const { top, named, candidates, durationMicros, atMs, silence, planVersion, source } = lastDecision;
   const answer =

@@ -85,7 +85,7 @@ describe('what was answered', () => {
 
   test('never about the node where the pod stands, is said', () => {
     expect(told(3, undefined, 'node-7')).toEqual([
-      'Asked 3 times about this pod; no answer that came in time had node-7 among its candidates.',
+      'Asked 3 times about this pod; no answer in time had node-7 among its candidates.',
     ]);
   });
 
