@@ -139,7 +139,9 @@ describe('what could not be written', () => {
     const writer = {
       admit: () => true,
       write: ({ message }: PodNote) =>
-        new Promise<boolean>((resolve) => setTimeout(() => resolve(message !== 'lost'), message === 'late' ? 5000 : 300)),
+        new Promise<boolean>((resolve) =>
+          setTimeout(() => resolve(message !== 'lost'), message === 'late' ? 5000 : 300),
+        ),
     };
     const first = new NoteQueue(writer, store);
     for (const message of ['said', 'lost', 'late']) first.offer(message, note(message));
