@@ -302,7 +302,7 @@ export class Enforcer {
       for (const { ifindex } of elsewhere.interfaces) ifindexes.add(ifindex);
       warnings.push({ text: `${describeElsewhere(elsewhere)}. ${remedyFor(elsewhere)}`, level: 'error' });
     }
-    const before = interfacesOf(pinsDir);
+    const before = interfacesOf(this.#netlink(), pinsDir);
     if (before.length > 0) {
       for (const ifindex of before) ifindexes.add(ifindex);
       warnings.push(
