@@ -22,7 +22,7 @@ const RATE = 20e6;
 let rig: LimitsRig;
 let sender: Pod;
 let beyond: Outside;
-let others: BpfObject;
+let others: BpfObject | undefined;
 beforeAll(buildBpf);
 beforeEach(async () => {
   rig = new LimitsRig();
@@ -40,10 +40,12 @@ beforeEach(async () => {
     object: bpfObjectPath('limit-probes'),
     pins: { dir: rig.bpffs, maps: ['seen'] },
   });
-  rig.node.inside(() => others.program('empty').attachTcx(rig.outside.ifindex, 'egress', { kind: 'tcx' }));
+  const probes = others;
+  rig.node.inside(() => probes.program('empty').attachTcx(rig.outside.ifindex, 'egress', { kind: 'tcx' }));
 });
 afterEach(async () => {
-  others.close();
+  others?.close();
+  others = undefined;
   await rig.remove();
 });
 
@@ -163,7 +165,7 @@ describe('nothing of ours is left, and nothing of others has changed, after', ()
       expect(existsSync(rig.pins)).toBe(false);
       expect(existsSync(rig.state)).toBe(false);
       const seen = openPinnedMap(join(rig.bpffs, 'seen'), { readOnly: true });
-      expect(seen.id).toBe(others.map('seen').id);
+      expect(seen.id).toBe(others!.map('seen').id);
       seen.close();
       if (one.during === undefined) return;
       // What came meanwhile is still there: once its owner takes it away all is as before.
