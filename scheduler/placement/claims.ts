@@ -35,6 +35,7 @@ export type ClaimColumns = PeerColumns &
     | 'nodeCount'
     | 'workloadCount'
     | 'nodeLive'
+    | 'placementOff'
     | 'nodeAvoided'
     | 'nodeMilliCpu'
     | 'nodeMemoryBytes'
@@ -83,7 +84,7 @@ export class ClaimFinder {
   of(view: ClaimColumns, workload: number): Claim[] {
     const toCome = view.toCome[workload]!;
     const replicas = view.replicas[workload]!;
-    if (!(toCome > 0) || !(replicas > 0)) return [];
+    if (!(toCome > 0) || !(replicas > 0) || view.placementOff[workload] === 1) return [];
     this.#sumGains(view, workload, replicas, Math.min(MAX_SAME, toCome));
     const gains = this.#gains;
     const places = this.#places.sort((a, b) => gains.get(b) - gains.get(a));

@@ -104,8 +104,8 @@ export class LiveClaims {
       const of = rows[i]!.workload;
       workload[first + i] = of;
       bytesPerSecond[first + i] = rows[i]!.bytesPerSecond;
-      milliCpu[node]! += this.#view.milliCpu[of]!;
-      memoryBytes[node]! += this.#view.memoryBytes[of]!;
+      milliCpu[node] += this.#view.milliCpu[of]!;
+      memoryBytes[node] += this.#view.memoryBytes[of]!;
     }
     claims.count += count - (end[node]! - first);
     end[node] = first + count;

@@ -285,7 +285,7 @@ class NaiveCluster {
   /** What replicas to come of b would lose without room on the node: their gains there less the best one that is left over. */
   #claimsOn(b: string, name: string): number[] {
     const toCome = this.#toCome(b);
-    if (toCome <= 0 || this.#isGone(b)) return [];
+    if (toCome <= 0 || this.#isGone(b) || this.#workload(b).placementOff === true) return [];
     const weightOf = (p: string): number => this.#weight(b, p, (edge) => this.#isChanceOf(b, edge));
     const peers = this.#heaviest(
       this.#peersOf(b, true).filter((p) => Object.keys(this.#workload(p).placed ?? {}).length <= 256),

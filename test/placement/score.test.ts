@@ -263,6 +263,11 @@ describe('room that replicas to come have a claim to', () => {
     expect(ask(room(3_000, { edges }), BATCH).byName).toEqual({ n1: 8 });
   });
 
+  test('nor for those whose placement is switched off', () => {
+    const workloads = room(0).workloads.map((w) => (w.key === CART ? { ...w, placementOff: true } : w));
+    expect(ask(room(3_000, { workloads }), BATCH).named).toEqual([]);
+  });
+
   test('a plan says better who needs which room', () => {
     expect(ask({ ...room(3_000), planVersion: 1 }, BATCH).named).toEqual([]);
   });
