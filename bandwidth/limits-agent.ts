@@ -122,7 +122,7 @@ export async function openLimits(options: LimitsOptions): Promise<LimitsAgent> {
       },
       registerMetrics: async (registry) => {
         const { registerLimitMetrics } = await import('./status/metrics.ts');
-        registerLimitMetrics(registry, report);
+        registerLimitMetrics(registry, report, notes === undefined ? undefined : () => notes.stats);
       },
       stop: () => (stopping ??= closeAll()),
     };

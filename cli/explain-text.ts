@@ -1,15 +1,18 @@
 import {
+  counted,
   humanBitrate,
   humanCount,
   humanDuration,
   humanShare,
   renderTable,
+  wrapText,
   type TextStyle,
 } from '../lib/output/index.ts';
 import { unaskedLines } from './unasked-text.ts';
 import { warningLines } from './warning-text.ts';
 import type { ExplainReply } from '../scheduler/api/replies.ts';
 import type { NodeExplanation, PeerExplanation, ScoreExplanation } from '../scheduler/placement/explain.ts';
+import type { PlanTarget, PlanUse } from '../scheduler/placement/plan-use.ts';
 
 /** An explanation in plain words: what is known of the pod, whom it talks to, what each node would make local. Pure. */
 export function explainText(reply: ExplainReply, style: TextStyle): string {
@@ -21,11 +24,13 @@ export function explainText(reply: ExplainReply, style: TextStyle): string {
   const further =
     reply.pod?.node === undefined || explanation.basis === undefined
       ? []
-      : [style.paint('dim', 'What one more pod of it would get now; what became of this one stands at the end.')];
+      : [style.paint('dim', 'What one more pod of it would get now; what became of this one: at the end.')];
   const lines = [
     style.paint('heading', heading),
     ...further,
-    ...body(explanation, style),
+    ...(explanation.silence === 'unknown-workload' && (reply.lastDecision?.named ?? 0) > 0
+      ? ['Its workload is not in the cluster state: there is only what was answered about it.']
+      : body(explanation, style)),
     ...(reply.notes ?? []).map((note) => style.paint('warning', note)),
     ...decision(reply, style),
     '',
@@ -46,10 +51,15 @@ const SILENCES: Readonly<Record<string, string>> = {
   'no-difference': 'Every candidate is as good as the others: no opinion.',
 };
 
+const NOTHING_NEAR = 'None of its traffic can be brought near: no opinion.';
+const ONE_CANDIDATE = 'Only one node has room for it: then kube-scheduler does not ask.';
+
 function body(explanation: ScoreExplanation, style: TextStyle): string[] {
   const { basis, silence } = explanation;
   const lines: string[] = [];
-  if (silence !== undefined) lines.push(SILENCES[silence] ?? `No opinion: ${silence}.`);
+  if (silence === 'no-difference' && explanation.candidates === 1) lines.push(ONE_CANDIDATE);
+  else if (silence === 'no-traffic' && basis !== undefined && basis.knownBytesPerSecond > 0) lines.push(NOTHING_NEAR);
+  else if (silence !== undefined) lines.push(SILENCES[silence] ?? `No opinion: ${silence}.`);
   if (basis === undefined) return lines;
   if (explanation.soft) {
     lines.push(
@@ -57,9 +67,7 @@ function body(explanation: ScoreExplanation, style: TextStyle): string[] {
     );
   }
   if (explanation.plan !== undefined) lines.push(planText(explanation.plan));
-  lines.push(
-    `${humanCount(basis.replicas)} replica${basis.replicas === 1 ? '' : 's'}, ${bits(basis.bytesPerSecondPerReplica)} each.`,
-  );
+  lines.push(`${counted(basis.replicas, 'replica')}, ${bits(basis.bytesPerSecondPerReplica)} each.`);
   if (basis.floorFactor < 1 && basis.floorBytesPerSecond !== undefined) {
     lines.push(`That is below ${bits(basis.floorBytesPerSecond)}: scores count ${humanShare(basis.floorFactor)}.`);
   }
@@ -75,7 +83,7 @@ function body(explanation: ScoreExplanation, style: TextStyle): string[] {
   const [peer] = explanation.peers;
   if (peer !== undefined && peer.source !== 'traffic') lines.push(SOURCES[peer.source] ?? '');
   lines.push(...routingLines(explanation.peers));
-  lines.push('', renderTable(peerColumns, explanation.peers, style).trimEnd());
+  if (explanation.peers.length > 0) lines.push('', renderTable(peerColumns, explanation.peers, style).trimEnd());
   lines.push('', nodesTable(explanation, style));
   if (explanation.least > 0) {
     lines.push(style.paint('dim', `All candidates share ${humanShare(explanation.least)}, which no score counts.`));
@@ -83,16 +91,35 @@ function body(explanation: ScoreExplanation, style: TextStyle): string[] {
   return lines;
 }
 
-function planText({ version, state }: NonNullable<ScoreExplanation['plan']>): string {
+/** What the plan wants, where it leads, and why not elsewhere. */
+function planText({ version, state, targets, more }: PlanUse): string {
   const plan = `Plan ${String(version)}`;
-  switch (state) {
-    case 'open':
-      return `${plan} says where it goes; what becomes local counts beside that.`;
-    case 'full':
-      return `${plan} has all of its replicas that it wants on the nodes there are: what becomes local decides.`;
-    case 'absent':
-      return `${plan} does not place it: what becomes local decides, and the room that the plan keeps for others.`;
+  const listed = (of: readonly PlanTarget[]): string => of.map(targetText).join(', ');
+  const beyond = more === 0 ? '' : ` (and ${counted(more, 'node')} more)`;
+  const open = targets.filter((target) => target.state === 'open');
+  if (state === 'open' && open.length > 0) {
+    const others = targets.filter((target) => target.state !== 'open');
+    const unused = others.length === 0 ? '' : ` Not used: ${listed(others)}.`;
+    return `${plan} says where it goes: ${listed(open)}${beyond}; what becomes local counts beside that.${unused}`;
   }
+  if (targets.length > 0) {
+    return `${plan} wants it on ${listed(targets)}${beyond}: what becomes local decides.`;
+  }
+  return `${plan} does not place it: what becomes local decides, and the room that the plan keeps for others.`;
+}
+
+const TARGET_STATES: Readonly<Record<PlanTarget['state'], string>> = {
+  open: '',
+  filled: '',
+  gone: ', gone',
+  full: ', no room for it',
+  'no-candidate': ', not among the candidates',
+  barred: ', may have no more of them',
+};
+
+/** "node-4 (has 0 of 1, gone)" */
+function targetText({ node, wanted, placed, state }: PlanTarget): string {
+  return `${node} (has ${humanCount(placed)} of ${humanCount(wanted)}${TARGET_STATES[state]})`;
 }
 
 const peerColumns = [
@@ -112,6 +139,14 @@ const peerColumns = [
     wide: true,
   },
 ];
+
+/** What an answer went by. */
+const DECIDED_BY: Readonly<Record<PeerExplanation['source'], string>> = {
+  traffic: 'the traffic of its workload',
+  annotation: 'its annotation netloom.io/peers',
+  alike: 'the traffic of a workload with its image and labels',
+  references: 'the Services that env and args name',
+};
 
 const SOURCES: Readonly<Record<string, string>> = {
   annotation: 'No traffic of it is known yet: these peers are what its annotation netloom.io/peers says.',
@@ -142,7 +177,7 @@ function nodesTable(explanation: ScoreExplanation, style: TextStyle): string {
             {
               header: 'LINK',
               cell: (node: NodeExplanation) => (node.link === undefined ? undefined : humanShare(node.link.used)),
-              wide: true,
+              wide: !nodes.some(isSpared),
             },
           ]
         : []),
@@ -169,9 +204,19 @@ function routingLines(peers: readonly PeerExplanation[]): string[] {
   });
 }
 
+/** A deduction of less moves no score. */
+const LEAST_PENALTY = 0.005;
+
+function isSpared(node: NodeExplanation): node is NodeExplanation & { readonly link: object } {
+  return node.link !== undefined && node.link.penalty >= LEAST_PENALTY;
+}
+
 /** Why a node has its score, the weightiest first. */
 function reasons(node: NodeExplanation, { peers, plan, minGain }: ScoreExplanation): string[] {
   if (!node.known) return ['not known to Netloom'];
+  if (node.ruledOut === 'no-room') return ['no room for it'];
+  if (node.ruledOut === 'full-link')
+    return [`/filter refuses it: its link would be ${humanShare(node.link?.used ?? 0)} full`];
   if (node.avoided) return ['has a taint PreferNoSchedule'];
   if (node.zoneCapped) return ['its zone has enough of them already'];
   if (node.capped) return [`has ${humanCount(node.placedReplicas)} already, enough`];
@@ -184,8 +229,9 @@ function reasons(node: NodeExplanation, { peers, plan, minGain }: ScoreExplanati
     ...(local.length > 0 ? [local.join(', ')] : []),
     ...(node.slight && node.gains.node + node.future > 0 ? [`below ${humanShare(minGain)}, not counted`] : []),
     ...(node.keptForPlan > 0 ? [`room kept for plan ${String(plan?.version)}`] : []),
-    ...(node.link !== undefined && node.link.penalty > 0
-      ? [`its link would be ${humanShare(node.link.used)} full`]
+    ...(node.keptForPeers > 0 ? ['room kept for pods to come'] : []),
+    ...(isSpared(node)
+      ? [`its link would be ${humanShare(node.link.used)} full: ${humanShare(node.link.penalty)} off`]
       : []),
   ];
 }
@@ -196,12 +242,11 @@ function decision({ lastDecision, asked, pod, unasked }: ExplainReply, style: Te
   const often = asked === 1 ? 'once' : `${humanCount(asked)} times`;
   const node = pod?.node;
   if (lastDecision === undefined) {
-    return [
-      '',
-      `Asked ${often} about this pod; no answer that came in time had ${node ?? 'its node'} among its candidates.`,
-    ];
+    const candidate = node ?? 'its node';
+    const text = `Asked ${often} about this pod; no answer in time had ${candidate} among its candidates.`;
+    return ['', ...wrapText(text, style.width)];
   }
-  const { top, named, candidates, durationMicros, atMs, silence, planVersion } = lastDecision;
+  const { top, named, candidates, durationMicros, atMs, silence, planVersion, source } = lastDecision;
   const answer =
     top.length === 0
       ? `no opinion (${silence ?? 'none'})`
@@ -211,12 +256,14 @@ function decision({ lastDecision, asked, pod, unasked }: ExplainReply, style: Te
           .join(', ') + (named > 5 ? `, and ${String(named - 5)} more` : '');
   const landed = node === undefined ? '' : `; it ${pod?.gone ? 'ran' : 'runs'} on ${node}`;
   const plan = planVersion === undefined ? '' : `, with plan ${String(planVersion)}`;
+  const by = source === undefined ? '' : `, by ${DECIDED_BY[source]}`;
   const which = `Asked ${often} about this pod; the newest answer${node === undefined ? '' : ` about ${node}`} was:`;
   return [
     '',
     ...(asked === 1 ? [] : [which]),
-    `Answered ${new Date(atMs).toISOString()} in ${humanDuration(durationMicros / 1000)} for ${humanCount(candidates)} candidates${plan}:`,
+    `Answered ${new Date(atMs).toISOString()} in ${humanDuration(durationMicros / 1000)} for ${counted(candidates, 'candidate')}${plan}${by}:`,
     `  ${style.paint('accent', answer)}${landed}`,
+    ...(lastDecision.plan === undefined ? [] : [planText(lastDecision.plan)]),
   ];
 }
 

@@ -14,6 +14,8 @@ import { warningLines } from './warning-text.ts';
 
 /** Reasons told in full below the table. */
 const MAX_NOTES = 20;
+/** Rows named of those that have the same. */
+const MAX_NAMES = 3;
 
 const ROLES: Readonly<Record<LimitRow['state'], Role>> = {
   enforced: 'good',
@@ -116,13 +118,21 @@ function purposeLine({ purpose }: LimitReport, style: TextStyle): string {
   return `${style.paint('accent', text)}\n`;
 }
 
+/** What stands behind the states: a sentence for each reason, with the rows that have it, for many may have the same. */
 function noteLines(rows: readonly LimitRow[], namespace: string | undefined, style: TextStyle): string {
-  const withReason = rows.filter(({ reason }) => reason !== '');
-  const lines = withReason.slice(0, MAX_NOTES).flatMap((row) => {
-    const pod = namespace === undefined ? `${row.namespace}/${row.pod}` : row.pod;
-    return wrapText(cellText(`${pod} ${row.direction}: ${row.reason}`), style.width);
+  const byReason = Map.groupBy(
+    rows.filter(({ reason }) => reason !== ''),
+    ({ reason }) => reason,
+  );
+  const lines = [...byReason].slice(0, MAX_NOTES).flatMap(([reason, of]) => {
+    const names = of.slice(0, MAX_NAMES).map((row) => {
+      return `${namespace === undefined ? `${row.namespace}/` : ''}${row.pod} ${row.direction}`;
+    });
+    const more = of.length - names.length;
+    const who = `${names.join(', ')}${more > 0 ? ` and ${humanCount(more)} more` : ''}`;
+    return wrapText(cellText(`${who}: ${reason}`), style.width);
   });
-  const more = withReason.length - MAX_NOTES;
+  const more = byReason.size - MAX_NOTES;
   if (more > 0) lines.push(`${humanCount(more)} more reasons: -o wide`);
   return lines.length === 0 ? '' : `\n${lines.map((line) => `${line}\n`).join('')}`;
 }

@@ -125,6 +125,7 @@ async function execute(host: CliHost, command: Command, resolved: Resolved, args
     });
     return code ?? EXIT_OK;
   } catch (error) {
+    if (error instanceof NetloomError && isUsage(error, command)) return refuse(host, [error], command.name);
     const debug = resolved.values['logLevel'] === 'debug';
     host.stderr.write(`${errorText(error, debug || !(error instanceof NetloomError))}\n`);
     return EXIT_FAILURE;
@@ -161,6 +162,27 @@ function conflictsOf(command: Command, resolved: Resolved): NetloomError[] {
 function loggerOf(host: CliHost, resolved: Resolved): Logger {
   const { logLevel, logFormat } = resolved.values as { logLevel?: LogLevel; logFormat?: LogFormat };
   return createLogger({ level: logLevel ?? 'warn', format: logFormat ?? 'text', stream: host.stderr });
+}
+
+/** Files that options name, to be read or written. */
+const FILE_CODES: ReadonlySet<string> = new Set([
+  'SNAPSHOT_UNREADABLE',
+  'TRAFFIC_UNREADABLE',
+  'ARRIVALS_INVALID',
+  'EXPORT_FAILED',
+]);
+/** Nothing, or no file, has the name. */
+const MISNAMED: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG']);
+
+/**
+ * What only the run of a command could tell, and yet is wrong usage: contradicting options, and for a command that ends by itself a
+ * file that is not there. To a scheduler that may happen at any time.
+ */
+function isUsage({ code, details: { cause } }: NetloomError, { longRunning }: Command): boolean {
+  if (code === 'USAGE' || code.startsWith('CONFIG_')) return true;
+  return (
+    longRunning !== true && FILE_CODES.has(code) && MISNAMED.has((cause as NodeJS.ErrnoException | undefined)?.code)
+  );
 }
 
 function refuse(host: CliHost, problems: readonly NetloomError[], command?: string): number {

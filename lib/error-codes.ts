@@ -318,6 +318,10 @@ export const ERROR_CODES = {
     meaning: 'The file of the saved graph is damaged, of another program, or of a newer Netloom.',
     remedy: 'The file was moved aside, and the graph is learned anew. Start the Netloom that wrote it, or delete it.',
   },
+  STORE_IN_USE: {
+    meaning: 'Another scheduler that runs saves its graph into the same file.',
+    remedy: 'Give each scheduler its own --store, or end the other one.',
+  },
   STORE_UNWRITABLE: {
     meaning: 'The file of the saved graph cannot be made or opened.',
     remedy: 'Name a path in a folder that this user may write to, on a file system with room.',

@@ -58,7 +58,8 @@ node_is_there() {
 
 stamp=.tools/setup.stamp
 inputs=$(sha256sum <package-lock.json | cut -d" " -f1)
-packages_are_there() { [ -d node_modules ] && [ "$(cat "$stamp" 2>/dev/null)" = "$inputs" ]; }
+# npm writes this file last.
+packages_are_there() { [ -f node_modules/.package-lock.json ] && [ "$(cat "$stamp" 2>/dev/null)" = "$inputs" ]; }
 
 if [ "${1:-}" = --check ]; then
   node_is_there && packages_are_there && [ -z "$missing" ]
@@ -101,6 +102,11 @@ if ! node_is_there; then
 fi
 
 if ! packages_are_there; then
+  if [ -L node_modules ]; then
+    say "node_modules is a link to $(readlink node_modules), whose packages are not those of package-lock.json. npm would empty it:" >&2
+    say 'remove the link, or run `make setup` where it leads' >&2
+    exit 1
+  fi
   say 'installing npm packages'
   rm -f "$stamp"
   mkdir -p .tools

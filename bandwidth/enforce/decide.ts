@@ -1,11 +1,11 @@
 import { DIRECTIONS, type Direction } from '../contract/bandwidth.ts';
-import type { NoInterface, PodInterface, PodPlace } from '../interfaces/types.ts';
+import type { NoInterface, PodInterface, PodPlace, Uplink } from '../interfaces/types.ts';
 import { podClasses } from '../qdiscs/htb-tree.ts';
 import type { DeviceNeed, ShapedPod } from '../qdiscs/types.ts';
 import { isLimited, slotConfig, type InterfaceEntry, type LimitMode } from '../slot-config.ts';
 import { ownerOf, type Slots } from './slots.ts';
-import type { Desired, Hook, LimitState, NodeView, Purpose, SlotUse, Standing, WishingPod } from './types.ts';
-import { obstacle, wayThrough, type Way } from './ways.ts';
+import type { Desired, Hook, NodeView, Purpose, SlotUse, Standing, WishingPod } from './types.ts';
+import { MODE_STATE, obstacle, wayThrough, wayThroughUplinks, type Way } from './ways.ts';
 
 export interface DecideOptions {
   readonly purpose: Purpose;
@@ -50,17 +50,13 @@ const LASTING: ReadonlySet<string> = new Set<NoInterface>([
   'not-coming',
 ]);
 
-const MODE_STATE: Readonly<Record<LimitMode, LimitState>> = {
-  stamp: 'enforced',
-  htb: 'shaped-htb',
-  police: 'policed',
-};
-
 class Draft {
   readonly #view: NodeView;
   readonly #options: DecideOptions;
   readonly #limited: Limited[] = [];
   readonly #standings = new Map<string, Partial<Record<Direction, Standing>>>();
+  /** Uplinks at which packets are held back. */
+  #holdingUplinks: readonly Uplink[] = [];
   /** Of all pods that have one. */
   readonly #interfaces: { readonly pod: WishingPod; readonly device: PodInterface }[] = [];
 
@@ -138,19 +134,16 @@ class Draft {
   }
 
   #uplinkWay(egress: readonly Limited[]): Way {
-    const { uplinks, abilities } = this.#view;
-    const rates = egress.map(({ bps }) => bps / 8n);
-    for (const uplink of uplinks) {
+    for (const uplink of this.#view.uplinks) {
       const who = this.#view.neighbours.get(uplink.ifindex)?.egress;
       if (who !== undefined) return { mode: 'other', reason: `${who} on ${uplink.name} is in charge` };
     }
-    if (abilities.fq) {
-      const queueing = uplinks.flatMap((uplink) => uplink.queueing.map(({ ifindex }) => ifindex));
-      return wayThrough(this.#view, 'uplink', queueing, rates);
-    }
-    if (uplinks.length === 0) return { mode: 'police', reason: 'the node has no uplink that could hold packets back' };
-    const ifindexes = uplinks.map(({ ifindex }) => ifindex);
-    return wayThrough(this.#view, 'uplink', ifindexes, rates);
+    const { way, holding } = wayThroughUplinks(
+      this.#view,
+      egress.map(({ bps }) => bps / 8n),
+    );
+    this.#holdingUplinks = holding;
+    return way;
   }
 
   #ingressWay(limited: Limited, senders: readonly bigint[]): Way {
@@ -167,7 +160,7 @@ class Draft {
   }
 
   #assemble(ways: ReadonlyMap<Limited, Way>, stamped: readonly Limited[]): Desired {
-    const { abilities, uplinks } = this.#view;
+    const { abilities } = this.#view;
     this.#tellStandings(ways, stamped);
     const modes = new Map<Held, LimitMode>();
     for (const limited of this.#limited) {
@@ -182,7 +175,7 @@ class Draft {
     const entries = this.#entries(held);
     const hooks: Hook[] = [];
     if (shaped.some(({ direction }) => direction === 'egress')) {
-      for (const { ifindex } of uplinks) hooks.push({ ifindex, role: 'leave' });
+      for (const { ifindex } of this.#holdingUplinks) hooks.push({ ifindex, role: 'leave' });
     }
     // A new link takes the kernel some 13 ms, so those without which a limit does not hold come first.
     for (const [ifindex, entry] of [...entries].sort(([, a], [, b]) => Number(isLimited(b)) - Number(isLimited(a)))) {
@@ -226,7 +219,7 @@ class Draft {
     }
     for (const [ifindex, rate] of receivers) pace(ifindex, [rate, ...senders]);
     if (senders.length > 0) {
-      for (const { queueing } of this.#view.uplinks) for (const { ifindex } of queueing) pace(ifindex, senders);
+      for (const { queueing } of this.#holdingUplinks) for (const { ifindex } of queueing) pace(ifindex, senders);
       for (const { device } of this.#interfaces) pace(device.ifindex, senders);
     }
     return [...needs.values()];
@@ -240,7 +233,7 @@ class Draft {
       pods.set(ifindex, list);
     };
     for (const one of shaped) {
-      const devices = one.direction === 'egress' ? this.#view.uplinks : one.interfaces;
+      const devices = one.direction === 'egress' ? this.#holdingUplinks : one.interfaces;
       for (const { ifindex } of devices) add(ifindex, one);
     }
     return [...pods].map(([ifindex, list]) => ({ ifindex, mode: 'shape', pods: list }));
@@ -264,9 +257,13 @@ class Draft {
           ? `not held towards ${others.slice(0, 2).join(' and ')}${others.length > 2 ? ', ...' : ''}`
           : '';
       const reason = join(complaint, way.reason, unheeded);
-      const state = way.mode === 'other' ? 'unsupported' : MODE_STATE[way.mode];
-      if (!dry || state === 'unsupported') this.#stand(pod, direction, { state, reason, bps });
-      else this.#stand(pod, direction, { state: 'dry-run', reason: join(`would be ${state}`, reason), bps });
+      const inPart = way.mode !== 'other' && way.policedInPart === true;
+      const state = way.mode === 'other' ? 'unsupported' : inPart ? 'policed' : MODE_STATE[way.mode];
+      if (!dry || state === 'unsupported') {
+        this.#stand(pod, direction, { state, reason, bps, ...(inPart ? { inPart } : {}) });
+      } else {
+        this.#stand(pod, direction, { state: 'dry-run', reason: join(`would be ${state}`, reason), bps });
+      }
     }
   }
 

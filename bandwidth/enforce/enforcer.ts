@@ -2,35 +2,29 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import { possibleCpus } from '../../lib/bpf/index.ts';
 import { NetloomError, sentenceOf } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
-import {
-  NetlinkMonitor,
-  NetlinkSocket,
-  TC_CLSACT_PARENT,
-  dumpLinks,
-  kernelHasFq,
-  type Changes,
-} from '../../lib/netlink/index.ts';
+import { NetlinkMonitor, NetlinkSocket, TC_CLSACT_PARENT, dumpLinks, kernelHasFq } from '../../lib/netlink/index.ts';
 import type { KnownPlaces } from '../interfaces/find.ts';
-import { describeElsewhere, findElsewhere, interfacesOf, remedyFor } from '../kernel/elsewhere.ts';
 import type { Left } from '../kernel/left.ts';
 import { LimitKernel } from '../kernel/limit-kernel.ts';
 import type { LimitPins } from '../kernel/pins.ts';
-import { applyNeeds, type Applied } from '../qdiscs/apply.ts';
 import type { DeviceState } from '../qdiscs/types.ts';
 import type { LimitReport } from '../status/report.ts';
 import { Watcher } from '../status/watcher.ts';
 import { isLimited } from '../slot-config.ts';
+import { BesideWatch } from './beside-watch.ts';
 import { standingsBeside } from './beside.ts';
 import { decide } from './decide.ts';
 import { standingsWith } from './faults.ts';
 import { lookAtNode, placesLeft } from './look.ts';
 import { ListDoubt } from './list-doubt.ts';
 import { Patience } from './patience.ts';
+import { QdiscWork } from './qdisc-work.ts';
+import { RESYNC_MS, Rounds } from './rounds.ts';
 import { Settings, type AnnotatedPod } from './settings.ts';
 import { Slots, ownerOf } from './slots.ts';
 import { attempt, takeAway } from './take-away.ts';
-import type { Desired, Fault, NodeView, Purpose, Standing, WishingPod } from './types.ts';
-import type { Direction } from '../contract/bandwidth.ts';
+import { Teller, warning, type OnStanding, type Warning } from './teller.ts';
+import type { Desired, Fault, NodeView, Purpose, WishingPod } from './types.ts';
 
 export const DEFAULT_SLOTS = 1024;
 
@@ -54,19 +48,10 @@ export interface EnforcerOptions {
   readonly sampleMs?: number | undefined;
   /** How long a list of pods is not believed that would take all limits away, ms. Default: a minute. */
   readonly doubtMs?: number | undefined;
-  /** Told of each change of how a direction of a pod stands; undefined: nothing is wished of it any more, or the pod went. */
-  readonly onStanding?: (pod: WishingPod, direction: Direction, standing: Standing | undefined) => void;
+  readonly onStanding?: OnStanding;
 }
 
-/** The least time between two looks at everything; a change after a quiet time is acted on at once. */
-const LEAST_GAP_MS = 100;
-/** Everything is looked at anew, whatever was heard. */
-const RESYNC_MS = 10_000;
-/** While a pod's interface is looked for, or something could not be done: doubled each time, up to RESYNC_MS. */
-const RETRY_MS = 250;
 const SAMPLE_MS = 1_000;
-/** A class tree that could not be set up is tried again after this time. */
-const UNSHAPABLE_MS = 60_000;
 
 /**
  * Keeps the kernel as the pods' annotations say, and tells how that goes. It looks, decides and does, over and over:
@@ -79,14 +64,16 @@ export class Enforcer {
   readonly #slots: Slots;
   readonly #watcher: Watcher;
   readonly #timers: NodeJS.Timeout[] = [];
-  readonly #unshapable = new Map<number, { readonly reason: string; readonly untilMs: number }>();
+  readonly #qdiscs = new QdiscWork();
   readonly #settings = new Settings();
   readonly #patience = new Patience();
   readonly #doubt: ListDoubt;
+  readonly #rounds = new Rounds(() => this.#round());
+  readonly #teller: Teller;
+  /** Of a dry run: other agents looked for others' limits at their start, and keep others off. */
+  readonly #beside: BesideWatch | undefined;
   #socket: NetlinkSocket | undefined;
   #monitor: NetlinkMonitor | undefined;
-  /** Devices whose qdiscs this process changed and looked at again a moment ago: what it hears of them now is no news. */
-  #justSeen: ReadonlySet<number> = new Set();
   #kernel: LimitKernel | undefined;
   #fq: boolean | undefined;
   /** As the source told them last, and as they are acted on. */
@@ -100,29 +87,17 @@ export class Enforcer {
   /** What was decided last, before faults. */
   #decided: { readonly desired: Desired; readonly view: NodeView } | undefined;
   #desired: Desired | undefined;
-  #standings = new Map<string, Told>();
-  #warnings: readonly Warning[] = [];
-  /** Limits that this agent does not look after, and when they were looked for. */
-  #beside: { readonly ifindexes: ReadonlySet<number>; readonly warnings: readonly Warning[]; readonly atMs: number } = {
-    ifindexes: new Set(),
-    warnings: [],
-    atMs: Number.NEGATIVE_INFINITY,
-  };
   /** Texts of what could not be done at the last look. */
   #faults: ReadonlySet<string> = new Set();
-  #next: NodeJS.Timeout | undefined;
-  #again: NodeJS.Timeout | undefined;
-  #retryMs = RETRY_MS;
-  #running: Promise<void> | undefined;
-  #dirty = false;
-  #lastMs = Number.NEGATIVE_INFINITY;
-  #stopped = false;
 
   constructor(options: EnforcerOptions) {
     this.#options = options;
     this.#slots = new Slots(options.slots ?? DEFAULT_SLOTS);
     this.#watcher = new Watcher(options.node);
     this.#doubt = new ListDoubt(options.doubtMs);
+    this.#teller = new Teller(options.logger, options.onStanding);
+    const { purpose, pinsDir } = options;
+    this.#beside = purpose === 'dry-run' && pinsDir !== undefined ? new BesideWatch(pinsDir) : undefined;
   }
 
   /** Takes up what is in force. @throws NetloomError of lib/bpf and lib/netlink: what cannot work here at all */
@@ -135,7 +110,7 @@ export class Enforcer {
     }
     this.#listen();
     this.#timers.push(
-      setInterval(() => this.#trigger(), RESYNC_MS),
+      setInterval(() => this.#rounds.trigger(), RESYNC_MS),
       setInterval(() => this.#sample(), this.#options.sampleMs ?? SAMPLE_MS),
     );
   }
@@ -143,8 +118,8 @@ export class Enforcer {
   /** All pods of the node, after each change. */
   pods(pods: readonly AnnotatedPod[]): void {
     this.#pods = pods;
-    this.#retryMs = RETRY_MS;
-    this.#trigger();
+    this.#rounds.resetRetry();
+    this.#rounds.trigger();
   }
 
   report(): LimitReport {
@@ -154,7 +129,7 @@ export class Enforcer {
       hooks: this.#kernel?.hookKind ?? null,
       slots: { used: this.#slots.used, most: this.#slots.most },
       podsKnown: this.#believed !== undefined,
-      warnings: [...this.#waiting(), ...this.#warnings.map(({ text }) => text)],
+      warnings: [...this.#waiting(), ...this.#teller.warnings],
     });
   }
 
@@ -164,62 +139,38 @@ export class Enforcer {
   }
 
   /** Resolves once what was asked for last is done, or could not be done. */
-  async settled(): Promise<void> {
-    while (this.#running !== undefined || this.#dirty) {
-      await (this.#running ?? new Promise((resolve) => setTimeout(resolve, LEAST_GAP_MS)));
-    }
+  settled(): Promise<void> {
+    return this.#rounds.settled();
   }
 
   /** Limits stay in force. Idempotent. */
   async stop(): Promise<void> {
-    this.#stopped = true;
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
-    clearTimeout(this.#next);
-    clearTimeout(this.#again);
-    this.#dirty = false;
-    await this.#running;
+    await this.#rounds.stop();
     this.#monitor?.stop();
     this.#socket?.close();
     this.#kernel?.close();
   }
 
-  #trigger(): void {
-    if (this.#stopped) return;
-    this.#dirty = true;
-    if (this.#running !== undefined) return;
-    clearTimeout(this.#next);
-    const waitMs = Math.max(0, this.#lastMs + LEAST_GAP_MS - performance.now());
-    this.#next = setTimeout(() => this.#run(), waitMs);
+  async #round(): Promise<void> {
+    try {
+      await this.#reconcile();
+    } catch (error) {
+      this.#teller.warn([...this.#besideWarnings, warning(`limits could not be set: ${sentenceOf(error)}`)]);
+      this.#tellMissing(sentenceOf(error));
+      this.#rounds.retry();
+    }
   }
 
-  #run(): void {
-    if (this.#stopped) return;
-    this.#dirty = false;
-    this.#running = this.#reconcile()
-      .catch((error: unknown) => {
-        this.#warn([...this.#beside.warnings, warning(`limits could not be set: ${sentenceOf(error)}`)]);
-        this.#tellMissing(sentenceOf(error));
-        this.#retry();
-      })
-      .finally(() => {
-        this.#running = undefined;
-        this.#lastMs = performance.now();
-        if (this.#dirty) this.#trigger();
-      });
-  }
-
-  #retry(): void {
-    if (this.#stopped) return;
-    clearTimeout(this.#again);
-    this.#again = setTimeout(() => this.#trigger(), this.#retryMs);
-    this.#retryMs = Math.min(RESYNC_MS, 2 * this.#retryMs);
+  get #besideWarnings(): readonly Warning[] {
+    return this.#beside?.warnings ?? [];
   }
 
   async #reconcile(): Promise<void> {
     const doubts = this.#believe();
     const pods = this.#believed;
     if (pods === undefined) {
-      this.#warn(doubts);
+      this.#teller.warn(doubts);
       return;
     }
     const wishing = this.#settings.read(pods);
@@ -232,24 +183,26 @@ export class Enforcer {
     this.#decided = { desired: decided, view };
     const faults = this.#options.purpose === 'dry-run' ? [] : await this.#apply(decided, view);
     const released = this.#releaseSlots(decided);
-    this.#lookBeside();
+    this.#beside?.look(this.#netlink(), performance.now());
     const standings = this.#show(faults);
-    this.#warn([...doubts, ...view.warnings.map(warning), ...this.#beside.warnings, ...[...this.#faults].map(warning)]);
+    const [looked, done] = [view.warnings.map(warning), [...this.#faults].map(warning)];
+    this.#teller.warn([...doubts, ...looked, ...this.#besideWarnings, ...done]);
     const states = [...standings.values()].flatMap((of) => Object.values(of).map(({ state }) => state));
-    if (states.includes('pending') || faults.length > 0) this.#retry();
+    if (states.includes('pending') || faults.length > 0) this.#rounds.retry();
     // Somebody may have waited for a slot.
-    if (released > 0 && this.#kernel !== undefined && states.includes('unsupported')) this.#trigger();
+    if (released > 0 && this.#kernel !== undefined && states.includes('unsupported')) this.#rounds.trigger();
   }
 
   /** Tells how the pods stand with these faults. */
   #show(faults: readonly Fault[]): Desired['standings'] {
     const { desired, view } = this.#decided!;
     const held = standingsWith(desired, view, faults, this.#faults);
-    const standings = standingsBeside(held, view, this.#beside.ifindexes, 'limits of another agent are in force there');
+    const besides = this.#beside?.ifindexes ?? new Set<number>();
+    const standings = standingsBeside(held, view, besides, 'limits of another agent are in force there');
     this.#faults = new Set(faults.map(({ text }) => text));
     this.#desired = { ...desired, standings };
     this.#watcher.set(this.#desired, view);
-    this.#tell();
+    this.#teller.tell(this.#watcher.standings());
     return standings;
   }
 
@@ -290,31 +243,8 @@ export class Enforcer {
     return ifindexes.some((ifindex) => there.has(ifindex));
   }
 
-  /** A dry run looks for limits that are in force, now and then; other agents did at their start, and keep others off. */
-  #lookBeside(): void {
-    const { pinsDir, purpose } = this.#options;
-    const nowMs = performance.now();
-    if (purpose !== 'dry-run' || pinsDir === undefined || nowMs < this.#beside.atMs + RESYNC_MS) return;
-    const ifindexes = new Set<number>();
-    const warnings: Warning[] = [];
-    const elsewhere = findElsewhere(this.#netlink(), pinsDir);
-    if (elsewhere !== undefined) {
-      for (const { ifindex } of elsewhere.interfaces) ifindexes.add(ifindex);
-      warnings.push({ text: `${describeElsewhere(elsewhere)}. ${remedyFor(elsewhere)}`, level: 'error' });
-    }
-    const before = interfacesOf(pinsDir);
-    if (before.length > 0) {
-      for (const ifindex of before) ifindexes.add(ifindex);
-      warnings.push(
-        warning(`limits of an earlier agent are in force at ${before.length} interfaces, pinned in ${pinsDir}`),
-      );
-    }
-    this.#beside = { ifindexes, warnings, atMs: nowMs };
-  }
-
   #look(pods: readonly WishingPod[]): NodeView {
     const nowMs = performance.now();
-    for (const [ifindex, { untilMs }] of this.#unshapable) if (untilMs <= nowMs) this.#unshapable.delete(ifindex);
     const left = this.#left;
     const view = lookAtNode(this.#netlink(), {
       pods,
@@ -323,7 +253,7 @@ export class Enforcer {
       abilities: {
         fq: this.#fq ?? false,
         cpus: possibleCpus(),
-        unshapable: new Map([...this.#unshapable].map(([ifindex, { reason }]) => [ifindex, reason])),
+        unshapable: this.#qdiscs.unshapable(nowMs),
       },
     });
     this.#left = undefined;
@@ -356,19 +286,6 @@ export class Enforcer {
     return faults;
   }
 
-  /** Hears what this process did itself, right after it looked at that. */
-  #hearOwn(verified: ReadonlySet<number>): void {
-    if (verified.size === 0) return;
-    this.#justSeen = verified;
-    this.#monitor?.look();
-    this.#justSeen = new Set();
-  }
-
-  #isOwn({ topics, ifindexes, overrun }: Changes): boolean {
-    const isOfQdiscs = [...topics].every((topic) => topic === 'tc');
-    return isOfQdiscs && !overrun && [...ifindexes].every((ifindex) => this.#justSeen.has(ifindex));
-  }
-
   /**
    * The event loop turns in between: 110 pods take 3 s. What only keeps pods without limits in order can wait for pods
    * that changed meanwhile. @returns whether all were set, or tried
@@ -382,7 +299,7 @@ export class Enforcer {
       if (!isNew) continue;
       await immediate();
       const canWait = role !== 'leave' && !isLimited(desired.interfaces.get(ifindex)!);
-      if (this.#stopped || (canWait && this.#pods !== pods)) return false;
+      if (this.#rounds.stopped || (canWait && this.#pods !== pods)) return false;
     }
     return true;
   }
@@ -402,24 +319,8 @@ export class Enforcer {
     return others.length;
   }
 
-  #applyQdiscs(desired: Desired, devices: readonly DeviceState[]): Fault[] {
-    let applied: Applied;
-    try {
-      applied = applyNeeds(this.#netlink(), desired.needs, devices);
-    } catch (error) {
-      return desired.needs.map(({ ifindex }) => ({ ifindex, part: 'qdisc', text: sentenceOf(error) }));
-    }
-    this.#hearOwn(applied.verified);
-    const untilMs = performance.now() + UNSHAPABLE_MS;
-    return applied.failures.map(({ operation, outcome }) => {
-      const { ifindex } = operation.place;
-      const reason =
-        outcome.outcome === 'kind-unknown'
-          ? `the kernel has no ${outcome.kind} (module ${outcome.module})`
-          : `${operation.op}: ${outcome.words}`;
-      if (outcome.outcome === 'kind-unknown') this.#unshapable.set(ifindex, { reason, untilMs });
-      return { ifindex, part: 'qdisc', text: `device ${ifindex}: ${reason}` };
-    });
+  #applyQdiscs({ needs }: Desired, devices: readonly DeviceState[]): Fault[] {
+    return this.#qdiscs.apply(this.#netlink(), needs, devices, () => this.#monitor?.look());
   }
 
   async #load(): Promise<void> {
@@ -453,38 +354,12 @@ export class Enforcer {
     });
   }
 
-  #tell(): void {
-    const standings = new Map<string, Told>();
-    for (const one of this.#watcher.standings()) {
-      const { pod, direction, standing } = one;
-      const key = `${pod.uid} ${direction}`;
-      const before = this.#standings.get(key)?.standing;
-      standings.set(key, one);
-      const same =
-        before !== undefined &&
-        before.state === standing.state &&
-        before.reason === standing.reason &&
-        before.bps === standing.bps;
-      if (!same) this.#options.onStanding?.(pod, direction, standing);
-    }
-    for (const [key, { pod, direction }] of this.#standings) {
-      if (!standings.has(key)) this.#options.onStanding?.(pod, direction, undefined);
-    }
-    this.#standings = standings;
-  }
-
-  #warn(problems: readonly Warning[]): void {
-    const known = new Set(this.#warnings.map(({ text }) => text));
-    for (const { text, level } of problems) if (!known.has(text)) this.#options.logger[level](text);
-    this.#warnings = problems.slice(0, 20);
-  }
-
   #sample(): void {
     if (this.#kernel === undefined || this.#desired === undefined) return;
     try {
       const inPlace = this.#watcher.sample(performance.now(), this.#netlink());
-      this.#tell();
-      if (!inPlace || this.#options.pins?.isThere === false) this.#trigger();
+      this.#teller.tell(this.#watcher.standings());
+      if (!inPlace || this.#options.pins?.isThere === false) this.#rounds.trigger();
     } catch (error) {
       this.#options.logger.warn('the counters of limits could not be read', { problem: sentenceOf(error) });
     }
@@ -494,15 +369,15 @@ export class Enforcer {
     this.#monitor = new NetlinkMonitor({
       topics: ['links', 'addresses', 'routes', 'tc'],
       onChange: (changes) => {
-        if (!this.#isOwn(changes)) this.#trigger();
+        if (!this.#qdiscs.isOwn(changes)) this.#rounds.trigger();
       },
       onError: (error) => {
         this.#options.logger.warn('changes of the network are not heard; looking again', {
           problem: sentenceOf(error),
         });
         // What would make it fail again at once is told again by the next look.
-        if (!this.#stopped) this.#timers.push(setTimeout(() => this.#listen(), RESYNC_MS));
-        this.#trigger();
+        if (!this.#rounds.stopped) this.#timers.push(setTimeout(() => this.#listen(), RESYNC_MS));
+        this.#rounds.trigger();
       },
     });
   }
@@ -512,22 +387,6 @@ export class Enforcer {
     if (this.#socket?.closed !== false) this.#socket = new NetlinkSocket();
     return this.#socket;
   }
-}
-
-/** How a direction of a pod stood when that was told last. */
-interface Told {
-  readonly pod: WishingPod;
-  readonly direction: Direction;
-  readonly standing: Standing;
-}
-
-interface Warning {
-  readonly text: string;
-  readonly level: 'warn' | 'error';
-}
-
-function warning(text: string): Warning {
-  return { text, level: 'warn' };
 }
 
 function hasClsact({ qdiscs }: DeviceState): boolean {

@@ -9,7 +9,7 @@ export class Slots {
   readonly #owners = new Map<number, string>();
   /** Given back and not cleared yet are not free. */
   #next = 1;
-  readonly #free: number[] = [];
+  readonly #free = new Set<number>();
 
   /** @param count entries of the maps, with slot 0 */
   constructor(count: number) {
@@ -27,6 +27,7 @@ export class Slots {
   /** What an agent before this one left. */
   adopt(slot: number, owner: string): void {
     if (slot < 1 || slot > this.#most || this.#owners.has(slot) || this.#byOwner.has(owner)) return;
+    this.#free.delete(slot);
     this.#byOwner.set(owner, slot);
     this.#owners.set(slot, owner);
   }
@@ -39,12 +40,13 @@ export class Slots {
   take(owner: string): number | undefined {
     const known = this.#byOwner.get(owner);
     if (known !== undefined) return known;
-    let slot = this.#free.pop();
+    let [slot] = this.#free;
     while (slot === undefined && this.#next <= this.#most) {
       const candidate = this.#next++;
       if (!this.#owners.has(candidate)) slot = candidate;
     }
     if (slot === undefined) return undefined;
+    this.#free.delete(slot);
     this.#byOwner.set(owner, slot);
     this.#owners.set(slot, owner);
     return slot;
@@ -61,7 +63,7 @@ export class Slots {
     if (slot === undefined) return;
     this.#byOwner.delete(owner);
     this.#owners.delete(slot);
-    this.#free.push(slot);
+    this.#free.add(slot);
   }
 }
 

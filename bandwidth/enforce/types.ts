@@ -45,7 +45,7 @@ export interface Standing {
   readonly reason: string;
   /** Bits a second that hold, or would; undefined: none. */
   readonly bps: bigint | undefined;
-  /** It holds on some ways only; the reason says on which. */
+  /** The state is not that of all ways that its packets take; the reason says of which. `policed`: that of the weakest. */
   readonly inPart?: boolean;
 }
 

@@ -4,16 +4,25 @@ import { describeQdisc, pacesAll, rootOf } from '../qdiscs/handles.ts';
 import { planQdiscs } from '../qdiscs/plan.ts';
 import type { DeviceNeed, DeviceState, DeviceVerdict } from '../qdiscs/types.ts';
 import type { LimitMode } from '../slot-config.ts';
+import type { Uplink } from '../interfaces/types.ts';
 import type { NodeView } from './types.ts';
 
 /** How packets that leave through some devices can be limited. */
 export type Way =
-  | { readonly mode: LimitMode; readonly reason: string }
+  | {
+      readonly mode: LimitMode;
+      readonly reason: string;
+      /** On some of the ways nothing holds packets back: there what exceeds the limit is dropped, as the reason says. */
+      readonly policedInPart?: true;
+    }
   /** Somebody else limits them already. */
   | { readonly mode: 'other'; readonly reason: string };
 
 /** Who hangs a token bucket on a pod's interface is the CNI's bandwidth plugin: it has the same annotations. */
 const CNI_LIMITER = 'tbf';
+const MAX_LISTED = 3;
+/** How a direction stands that is held so wherever it goes. */
+export const MODE_STATE = { stamp: 'enforced', htb: 'shaped-htb', police: 'policed' } as const;
 const CNI_SETS_IT = 'as the CNI bandwidth plugin and Calico set it';
 
 /**
@@ -41,6 +50,48 @@ export function wayThrough(
     if (found.mode === 'police') way = found;
   }
   return way;
+}
+
+/**
+ * What can be had of the ways off the node. Another's qdisc on some uplinks makes what leaves there policed, and nothing
+ * else: the other uplinks hold packets back. Pure.
+ * @returns holding: the uplinks that do, or would; their qdiscs are ours to set
+ */
+export function wayThroughUplinks(
+  view: Pick<NodeView, 'uplinks' | 'devices' | 'abilities'>,
+  pacing: readonly bigint[],
+): { readonly way: Way; readonly holding: readonly Uplink[] } {
+  const { uplinks, abilities } = view;
+  const mode = abilities.fq ? 'stamp' : 'htb';
+  if (uplinks.length === 0) {
+    // Pods next door are reached without one.
+    if (abilities.fq) return { way: { mode, reason: '' }, holding: [] };
+    return { way: { mode: 'police', reason: 'the node has no uplink that could hold packets back' }, holding: [] };
+  }
+  const holding: Uplink[] = [];
+  const policed: { readonly name: string; readonly reason: string }[] = [];
+  for (const uplink of uplinks) {
+    const ifindexes = abilities.fq ? uplink.queueing.map(({ ifindex }) => ifindex) : [uplink.ifindex];
+    const way = wayThrough(view, 'uplink', ifindexes, pacing);
+    if (way.mode === 'police') policed.push({ name: uplink.name, reason: way.reason });
+    else holding.push(uplink);
+  }
+  if (policed.length === 0) return { way: { mode, reason: '' }, holding };
+  const reasons = listed([...new Set(policed.map(({ reason }) => reason))], '; ');
+  if (holding.length === 0) return { way: { mode: 'police', reason: reasons }, holding };
+  const names = (of: readonly { readonly name: string }[]): string =>
+    listed(
+      of.map(({ name }) => name),
+      ', ',
+    );
+  const reason = `${MODE_STATE[mode]} at ${names(holding)}, policed at ${names(policed)}: ${reasons}`;
+  return { way: { mode, reason, policedInPart: true }, holding };
+}
+
+/** As many as a sentence bears. */
+function listed(phrases: readonly string[], separator: string): string {
+  const more = phrases.length - MAX_LISTED;
+  return [...phrases.slice(0, MAX_LISTED), ...(more > 0 ? [`${more} more`] : [])].join(separator);
 }
 
 function throughDevice(device: DeviceState, fq: boolean, pacing: readonly bigint[], unshapable?: string): Way {

@@ -1,12 +1,12 @@
 import { readFileSync, readdirSync, type Dirent } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { chainPrograms, isOwnBpffs } from '../../lib/bpf/index.ts';
+import { chainPrograms, currentNetnsName, isOwnBpffs } from '../../lib/bpf/index.ts';
 import { NetloomError } from '../../lib/errors.ts';
 import { dumpLinks, withNetlink, type NetlinkSocket } from '../../lib/netlink/index.ts';
 import { findOurFilters } from './filters.ts';
 import { DIRECTION } from './hooks.ts';
-import { LINKS, LINK_NAME, MAPS_NAME } from './pins.ts';
+import { LINKS, LINK_NAME, MAPS_NAME, NETNS_PREFIX } from './pins.ts';
 import { runningAt } from './tcx.ts';
 
 /** Where `netloom agent` pins limits that is told no --pins: below its --state. */
@@ -31,7 +31,7 @@ export interface Elsewhere {
 
 /**
  * Programs of limits, known by name or by a pin, that another folder than `dir` has; undefined: there are none. Filters of
- * clsact have no pin: they are another folder's where that has maps and this one has none.
+ * clsact have no pin: they are another folder's where that has maps, of this network namespace, and this one has none.
  * @param dir folder of the limits of this agent, perhaps not there
  * @throws NetloomError BPF_NOT_PERMITTED without CAP_NET_ADMIN
  */
@@ -48,7 +48,6 @@ export function findElsewhere(socket: NetlinkSocket, dir: string): Elsewhere | u
       }
     }
   }
-  const hasMaps = (limits: string): boolean => entriesOf(limits).some(({ name }) => MAPS_NAME.test(name));
   const filters = found.length === 0 && !hasMaps(dir) ? findOurFilters(socket) : [];
   if (found.length === 0 && filters.length === 0) return undefined;
 
@@ -62,7 +61,7 @@ export function findElsewhere(socket: NetlinkSocket, dir: string): Elsewhere | u
     if (by !== undefined || isOurs === true) interfaces.set(ifindex, name);
   }
   for (const { limits, programs } of filters.length === 0 ? [] : others) {
-    if (programs.size > 0 || !hasMaps(limits)) continue;
+    if (programs.size > 0 || !hasMaps(limits) || !isOfHere(limits)) continue;
     folders.add(dirname(limits));
     for (const { ifindex } of filters) interfaces.set(ifindex, names.get(ifindex) ?? `device ${ifindex}`);
   }
@@ -82,9 +81,11 @@ export async function lookElsewhere(dir: string): Promise<Elsewhere | undefined>
   }
 }
 
-/** Interfaces at which limits run that are pinned in this folder. */
-export function interfacesOf(dir: string): number[] {
-  return [...new Set(runningLinks(dir).map(({ ifindex }) => ifindex))];
+/** Interfaces at which limits run that are pinned in this folder; filters of clsact are those of the folder with maps. */
+export function interfacesOf(socket: NetlinkSocket, dir: string): number[] {
+  const linked = runningLinks(dir);
+  const hooks = linked.length === 0 && hasMaps(dir) && isOfHere(dir) ? findOurFilters(socket) : linked;
+  return [...new Set(hooks.map(({ ifindex }) => ifindex))];
 }
 
 /** "limits of another agent are in force at veth1 and 2 more, pinned in DIR". Pure. */
@@ -166,6 +167,16 @@ function runningLinks(limits: string): { ifindex: number; programId: number }[] 
       return [];
     }
   });
+}
+
+function hasMaps(limits: string): boolean {
+  return entriesOf(limits).some(({ name }) => MAPS_NAME.test(name));
+}
+
+/** Whether a folder is about devices of this network namespace: several may be mounted here. */
+function isOfHere(limits: string): boolean {
+  const here = `${NETNS_PREFIX}${currentNetnsName()}`;
+  return entriesOf(limits).some(({ name }) => name === here);
 }
 
 function entriesOf(dir: string): Dirent[] {

@@ -24,7 +24,8 @@ const ABI = 1;
 export const LINKS = 'links';
 export const MAPS_NAME = /^maps_[0-9a-f]{16}_[1-9][0-9]{0,9}$/;
 /** The name of the network namespace whose devices the limits are at: currentNetnsName(). */
-const NETNS = /^netns_(i?[0-9]+)$/;
+export const NETNS_PREFIX = 'netns_';
+const NETNS = new RegExp(`^${NETNS_PREFIX}(i?[0-9]+)$`);
 export const LINK_NAME = /^([1-9][0-9]{0,9})_(from_pod|to_pod|leave)$/;
 
 /** What pinned maps must have in common with the programs that use them, but for the number of their slots. */
@@ -114,9 +115,9 @@ export class LimitPins {
       }
       for (const { path } of this.links()) unlinkSync(path);
       for (const dir of this.mapsDirs()) removeFolder(dir);
-      rmdirSync(join(this.dir, `netns_${name}`));
+      rmdirSync(join(this.dir, `${NETNS_PREFIX}${name}`));
     }
-    makeFolder(join(this.dir, `netns_${here}`));
+    makeFolder(join(this.dir, `${NETNS_PREFIX}${here}`));
   }
 
   #netns(): string | undefined {
@@ -175,7 +176,7 @@ export class LimitPins {
     removeFolder(join(this.dir, LINKS));
     for (const dir of this.mapsDirs()) removeFolder(dir);
     const netns = this.#netns();
-    if (netns !== undefined) rmdirSync(join(this.dir, `netns_${netns}`));
+    if (netns !== undefined) rmdirSync(join(this.dir, `${NETNS_PREFIX}${netns}`));
     removeOwnFolder(this.dir);
   }
 

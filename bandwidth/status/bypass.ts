@@ -1,7 +1,7 @@
 /** Packets of a second below which nothing is concluded. */
-const LEAST_PACKETS = 50;
+export const LEAST_PACKETS = 50;
 /** Of what passed the interface; see research: 1,421 of 1,421 where we come first, 0 where another ends the chain. */
-const LEAST_SHARE = 0.5;
+export const LEAST_SHARE = 0.5;
 /** Samples in a row that say it by themselves. */
 const LEAST_SAMPLES = 2;
 

@@ -1,13 +1,21 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { queueBucketStartNs } from '../slot-stat.ts';
+import type { NoteStats } from './note-queue.ts';
 import type { LimitReport, LimitRow } from './report.ts';
 
 const LABELS = ['namespace', 'pod', 'direction'] as const;
 /** Upper ends of the histogram, ns: every second power of two from 64 us; the rest would say no more. */
 const DELAY_BUCKETS = [7, 9, 11, 13, 15, 16, 17].map((i) => queueBucketStartNs(i));
 
-/** Adds what `netloom limits` shows to the agent's metrics: a series for each limited direction, bounded by the slots. */
-export function registerLimitMetrics(registry: Registry, report: () => LimitReport): void {
+/**
+ * Adds what `netloom limits` shows to the agent's metrics: a series for each limited direction, bounded by the slots.
+ * @param notes of the Events about them; undefined: none are written
+ */
+export function registerLimitMetrics(
+  registry: Registry,
+  report: () => LimitReport,
+  notes: (() => NoteStats) | undefined,
+): void {
   const registers = [registry];
   const labels = ({ namespace, pod, direction }: LimitRow) => ({ namespace, pod, direction });
   const gauge = (name: string, help: string, value: (row: LimitRow) => number | null): void => {
@@ -85,6 +93,26 @@ export function registerLimitMetrics(registry: Registry, report: () => LimitRepo
       const { used, most } = report().slots;
       this.set({ kind: 'used' }, used);
       this.set({ kind: 'most' }, most);
+    },
+  });
+  if (notes === undefined) return;
+  new Counter({
+    name: 'netloom_limit_events_total',
+    help: 'Events about limits; failed: tries, that are repeated; dropped: Events that were given up.',
+    labelNames: ['outcome'],
+    registers,
+    collect() {
+      this.reset();
+      const { written, failed, dropped } = notes();
+      for (const [outcome, count] of Object.entries({ written, failed, dropped })) this.inc({ outcome }, count);
+    },
+  });
+  new Gauge({
+    name: 'netloom_limit_events_waiting',
+    help: 'Events about limits that are to be written yet.',
+    registers,
+    collect() {
+      this.set(notes().waiting);
     },
   });
 }

@@ -31,12 +31,14 @@ export function noteOf(pod: WishingPod, direction: Direction, standing: Standing
         };
       }
       return { type: 'Normal', reason: 'BandwidthLimited', message: `${subject}: held to ${limit}${because}.` };
-    case 'policed':
+    case 'policed': {
+      const what = inPart ? 'dropped on some ways, and delayed on others' : 'dropped, not delayed';
       return {
         type: 'Warning',
         reason: 'BandwidthPoliced',
-        message: `${subject}: what exceeds ${limit} is dropped, not delayed${because}.`,
+        message: `${subject}: what exceeds ${limit} is ${what}${because}.`,
       };
+    }
     case 'unsupported':
       return { type: 'Warning', reason: 'BandwidthUnsupported', message: `${subject} is not enforced${because}.` };
     case 'pending':

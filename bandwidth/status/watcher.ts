@@ -4,14 +4,18 @@ import type { Desired, NodeView, SlotUse, Standing, WishingPod } from '../enforc
 import type { LimitKernel } from '../kernel/limit-kernel.ts';
 import { queueBucketStartNs, type SlotStat } from '../slot-stat.ts';
 import type { Passage } from './bypass.ts';
-import { Gate, type GateDevice } from './gate.ts';
+import type { GateDevice } from './chain.ts';
+import { Gate } from './gate.ts';
 import { NO_SLOT } from '../bpf/layout.ts';
 import { Meter } from './meter.ts';
+import { standingNoticed } from './noticed.ts';
 import { PastPod } from './past-pod.ts';
 import type { LimitReport, LimitRow } from './report.ts';
+import { UplinkGates } from './uplink-gates.ts';
 
 /** Below it a limit is no use to TCP. `netloom limits --suggest` tells of it. */
 const LEAST_SUGGESTED_BPS = 1_000_000;
+
 interface Entry {
   readonly pod: WishingPod;
   readonly direction: Direction;
@@ -31,8 +35,8 @@ export class Watcher {
   readonly #node: string;
   #entries = new Map<string, Entry>();
   #kernel: LimitKernel | undefined;
-  /** Of all pods whose packets HTB holds back there. A program may also be passed by what leaves without tc (XDP). */
-  #atUplinks = new Gate('leave', [], true);
+  /** Of all pods whose packets HTB holds back there. */
+  #atUplinks = new UplinkGates([]);
 
   constructor(node: string) {
     this.#node = node;
@@ -44,6 +48,8 @@ export class Watcher {
 
   /** What is in force from now on. Meters of what stays go on. */
   set(desired: Desired, { pods, places, uplinks }: Pick<NodeView, 'pods' | 'places' | 'uplinks'>): void {
+    const seen = new Set(desired.hooks.flatMap(({ ifindex, role }) => (role === 'leave' ? [ifindex] : [])));
+    const holding = uplinks.filter(({ ifindex }) => seen.has(ifindex));
     const useOf = new Map(desired.slots.map((use) => [keyOf(use), use]));
     const entries = new Map<string, Entry>();
     for (const pod of pods) {
@@ -67,14 +73,13 @@ export class Watcher {
           atPod: goesOn?.atPod.isAt(interfaces)
             ? goesOn.atPod
             : new Gate(direction === 'egress' ? 'from_pod' : 'to_pod', interfaces),
-          uplinks: use?.config.mode === 'htb' && direction === 'egress' && !use.config.shadow ? uplinks : [],
+          uplinks: use?.config.mode === 'htb' && direction === 'egress' && !use.config.shadow ? holding : [],
           past: goesOn?.past ?? new PastPod(),
         });
       }
     }
     this.#entries = entries;
-    const leaving = [...entries.values()].find((entry) => entry.uplinks.length > 0)?.uplinks ?? [];
-    if (!this.#atUplinks.isAt(leaving)) this.#atUplinks = new Gate('leave', leaving, true);
+    if (!this.#atUplinks.isAt(holding)) this.#atUplinks = new UplinkGates(holding);
   }
 
   /** How each direction of a pod stands, with what was noticed since. */
@@ -99,10 +104,11 @@ export class Watcher {
       if (!atPod.add(passed, offered(stat), kernel.programId(atPod.role), socket)) inPlace = false;
       entry.past.add(stat, atPod.by !== undefined);
     }
-    const { devices, role } = this.#atUplinks;
+    const { devices } = this.#atUplinks;
     if (devices.length > 0) {
       const met = offered(kernel.stat(NO_SLOT));
-      if (!this.#atUplinks.add(passedAt(devices, 'tx', links), met, kernel.programId(role), socket)) inPlace = false;
+      const left = new Map(devices.map((device) => [device.ifindex, passedAt([device], 'tx', links)]));
+      if (!this.#atUplinks.add(left, met, kernel.programId('leave'), socket)) inPlace = false;
     }
     return inPlace;
   }
@@ -137,22 +143,13 @@ function offered({ offeredPackets: packets, offeredBytes: bytes }: SlotStat): Pa
   return { packets, bytes };
 }
 
-/**
- * What another program makes of it. Past from_pod, a limit still holds where `leave` sees whose the packets are; past
- * `leave`, from_pod still drops what exceeds it.
- */
-function standingOf({ standing, atPod, uplinks, past }: Entry, atUplinks: Gate): Standing {
-  const { state, bps } = standing;
-  const byAtUplinks = uplinks.length > 0 ? atUplinks.by : undefined;
-  if (atPod.by !== undefined) {
-    const reason = `bypassed by ${atPod.by}`;
-    if (state === 'shadow') return { state, reason, bps };
-    if (byAtUplinks !== undefined || !past.isSeenAtUplinks) return { state: 'unsupported', reason, bps };
-    const names = uplinks.map(({ name }) => name).join(', ');
-    return { state, reason: `held only where it leaves by ${names}; ${reason}`, bps, inPart: true };
-  }
-  if (byAtUplinks === undefined) return standing;
-  return { state: state === 'shaped-htb' ? 'policed' : state, reason: `bypassed by ${byAtUplinks}`, bps };
+function standingOf({ standing, atPod, uplinks, past }: Entry, atUplinks: UplinkGates): Standing {
+  const { by, seeing } = atUplinks;
+  return standingNoticed(standing, {
+    atPod: atPod.by,
+    atUplinks: uplinks.length === 0 ? undefined : { by, seeing: seeing.map(({ name }) => name) },
+    isSeenAtUplinks: past.isSeenAtUplinks,
+  });
 }
 
 function rowOf(entry: Entry, { state, reason, bps }: Standing): LimitRow {

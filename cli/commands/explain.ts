@@ -20,8 +20,8 @@ export default defineCommand({
   ],
   section: clientSection,
   positionals: [
-    { name: 'TARGET', help: 'NAMESPACE/POD, or NAMESPACE/KIND/NAME of a workload; or just `pod`.', required: true },
-    { name: 'POD', help: 'After `pod`: NAMESPACE/POD.', required: false },
+    { name: 'TARGET', help: 'NAMESPACE/POD, or NAMESPACE/KIND/NAME of a workload; or a kind.', required: true },
+    { name: 'NAME', help: 'After a kind, such as `pod` or `deployment`: NAMESPACE/NAME.', required: false },
   ],
   flags: { ...outputOptions },
   async run({ options, args, stdout, environment }) {
@@ -33,16 +33,20 @@ export default defineCommand({
 
 function targetQuery(args: readonly string[]): { pod: string } | { workload: string } {
   const [first = '', second] = args;
-  const named = second !== undefined && ['pod', 'pods', 'po'].includes(first.toLowerCase());
-  const target = named ? second : args.join(' ');
-  const parts = target.split('/');
-  if (parts.every((part) => part !== '')) {
-    if (parts.length === 2) return { pod: target };
-    if (parts.length === 3) return { workload: target };
+  const ofPod = ['pod', 'pods', 'po'].includes(first.toLowerCase());
+  const target = args.join(' ');
+  const parts = (second ?? first).split('/');
+  if (parts.every((part) => part !== '') && !first.includes('/') === (second !== undefined)) {
+    const [namespace, ...rest] = parts;
+    if (parts.length === 2) {
+      if (second === undefined || ofPod) return { pod: parts.join('/') };
+      return { workload: `${namespace}/${first}/${rest.join('/')}` };
+    }
+    if (parts.length === 3 && second === undefined) return { workload: target };
   }
   throw new NetloomError('USAGE', 'this names neither a pod nor a workload', {
     place: 'TARGET',
-    expected: 'NAMESPACE/POD or NAMESPACE/KIND/NAME',
+    expected: 'NAMESPACE/POD, NAMESPACE/KIND/NAME, or KIND NAMESPACE/NAME',
     found: target,
     remedy: '`netloom graph --by pod` shows names of pods.',
   });

@@ -75,7 +75,7 @@ export default defineCommand({
       askApi<StatusReply>(options, '/v1/status'),
     ]);
     await printResult(stdout, options.output, environment, {
-      data: reply,
+      data: { ...reply, kubeScheduler: status.kubeScheduler, problems: status.cluster.problems },
       text: (style) =>
         edgesText(reply, { ...style, empty: emptyText(options) }) + schedulingText(status, Date.now(), style),
     });

@@ -1,14 +1,18 @@
-import { writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, stat, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { messageOf, NetloomError } from '../../lib/errors.ts';
-import { humanCount, humanShare, printResult } from '../../lib/output/index.ts';
+import { counted, humanCount, humanShare, printResult } from '../../lib/output/index.ts';
 import type { SimulatedCluster } from '../../scheduler/simulate/cluster.ts';
 import type { PolicyName } from '../../scheduler/simulate/policies/policy.ts';
 import { defineCommand } from '../command.ts';
 import { outputOptions } from '../options/common.ts';
+import { schedulerSection } from '../options/scheduler.ts';
 import { simulateOptions } from '../options/simulate.ts';
 import { ProgressLine } from '../progress.ts';
-import { simulationText } from '../simulate-text.ts';
+import { inputProblemsText, simulationText } from '../simulate-text.ts';
 
+const PLANNED = (schedulerSection.options.plan.default as string) === 'on';
 /** Runs over which figures are averaged, where nobody says: enough to see how much the order of arrival decides. */
 const SEEDS = 5;
 
@@ -54,6 +58,7 @@ export default defineCommand({
     const single = options.placement !== undefined || options.arrivals !== undefined;
     const seeds = options.seeds ?? (single ? 1 : SEEDS);
     refuseConflicts({ seeds, policy, placement: options.placement });
+    if (options.placement !== undefined) await refuseUnwritable(options.placement);
     const cluster = await clusterFor(options, {
       maxReplicaShare,
       ...(linkMbps === undefined ? {} : { linkMbps }),
@@ -75,7 +80,7 @@ export default defineCommand({
         line.show(() => {
           const share = humanShare(done.done / Math.max(1, done.of));
           if (done.doing === 'planning') return `${done.policy}: the plan is made (${share})`;
-          return `${done.policy}: ${humanCount(done.done)} of ${humanCount(done.of)} pods have arrived (${share})`;
+          return `${done.policy}: ${humanCount(done.done)} of ${counted(done.of, 'pod has', 'pods have')} arrived (${share})`;
         }),
     });
     line.end();
@@ -83,20 +88,25 @@ export default defineCommand({
     if (options.placement !== undefined) {
       await writePlacement(options.placement, placementOf(cluster, simulations[0]!.nodeOf));
     }
-    if (cluster.unknownTraffic.count > 0) {
-      const [sample] = cluster.unknownTraffic.samples;
-      stderr.write(`${humanCount(cluster.unknownTraffic.count)} rows of traffic are left out: ${sample ?? ''}\n`);
-    }
+    stderr.write(inputProblemsText(cluster.problems));
     await printResult(stdout, options.output, environment, {
       data: report,
-      text: (style) => simulationText(report, { price: options.price }, style),
+      text: (style) => simulationText(report, { price: options.price, planned: PLANNED }, style),
     });
     return 0;
 
     async function readOrder(path: string): Promise<Int32Array> {
       const { readArrivals } = await import('../../scheduler/simulate/arrivals-file.ts');
-      const { order: listed, leftOut } = await readArrivals(path, cluster);
-      if (leftOut > 0) stderr.write(`${humanCount(leftOut)} pods are not in ${path}: they do not arrive\n`);
+      const { order: listed, leftOut, ignored } = await readArrivals(path, cluster);
+      if (leftOut > 0) {
+        stderr.write(`${counted(leftOut, 'pod is', 'pods are')} not in ${path}, and will not arrive.\n`);
+      }
+      if (ignored > 0) {
+        const [is, their] = ignored === 1 ? ['is that of a pod', 'its end'] : ['are those of pods', 'their end'];
+        stderr.write(
+          `${counted(ignored, 'name')} in ${path} ${is} that no scheduler places (of a DaemonSet, a mirror pod, or at ${their}): ignored.\n`,
+        );
+      }
       return listed;
     }
   },
@@ -156,6 +166,17 @@ function refuseConflicts(options: {
     found: `--seeds ${String(options.seeds)}`,
     remedy: 'Leave out --seeds; --seed chooses the run.',
   });
+}
+
+/** Before the work, for it may take minutes. */
+async function refuseUnwritable(path: string): Promise<void> {
+  try {
+    await access(dirname(path), constants.W_OK);
+    const there = await stat(path).catch(() => undefined);
+    if (there?.isDirectory() === true) throw Object.assign(new Error('EISDIR: this is a folder'), { code: 'EISDIR' });
+  } catch (error) {
+    throw new NetloomError('EXPORT_FAILED', messageOf(error), { place: path, cause: error });
+  }
 }
 
 async function writePlacement(path: string, placement: Record<string, string | null>): Promise<void> {

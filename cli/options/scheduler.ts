@@ -104,8 +104,8 @@ export const schedulerSection = defineSection({
       min: '0',
       max: '80ms',
       help:
-        'Longest time for which the answer for a pod waits until the API server shows where the pod went that was ' +
-        'asked about just before, if the two talk to each other. 0: never.',
+        'Longest time for which the answer for a pod waits until the API server shows its workload, and where the pod ' +
+        'went that was asked about just before, if the two talk to each other. 0: never.',
       group: 'Scoring',
     },
     scoreRange: {
@@ -125,7 +125,7 @@ export const schedulerSection = defineSection({
     },
     floor: {
       type: 'bitrate',
-      default: '1M',
+      default: '200k',
       help: 'Traffic of a pod below which its scores shrink in proportion. 0: none.',
       group: 'Scoring',
     },

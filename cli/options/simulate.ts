@@ -50,6 +50,7 @@ export const simulateOptions = defineOptions({
   linkMbps: {
     type: 'number',
     min: 0.001,
+    max: 100_000_000,
     help: "Speed of the nodes' links, Mbit/s, for nodes without the annotation netloom.io/link-mbps.",
     group: 'Cluster and traffic',
     configurable: false,

@@ -133,6 +133,7 @@ export function keptText(shop: ShopOnPlane, folder: string): string {
   return [
     'It is left running as long as this program is. In another terminal:',
     `  export KUBECONFIG=${join(folder, 'kubeconfig')} PATH="$PATH:${folder}"`,
+    `  export KUBECACHEDIR=${join(folder, 'kubectl-cache')}`,
     `  kubectl get pods -n ${NAMESPACE} -o wide`,
     `  kubectl delete pod -n ${NAMESPACE} ${first?.pod ?? 'POD'}      # where does it come back?`,
     `  kubectl get events -n ${NAMESPACE} --field-selector reason=NetworkAwarePlacement`,

@@ -48,7 +48,7 @@ const TIMEOUT_MS = 5_000;
 /** The API server refuses a longer message. */
 const MAX_MESSAGE = 1024;
 
-/** Writes core/v1 Events, few, in the background; what fails is counted and forgotten. */
+/** Writes core/v1 Events, few, in the background; what fails is counted, and tried again only by who wants that. */
 export class EventWriter {
   readonly #options: EventWriterOptions;
   #tokens = BURST;
@@ -82,7 +82,8 @@ export class EventWriter {
     return true;
   }
 
-  async write(note: PodNote): Promise<void> {
+  /** @returns whether it was written; never rejects */
+  async write(note: PodNote): Promise<boolean> {
     const { namespace, name, uid, type, reason, message } = note;
     const { api, source, logger, now } = this.#options;
     const { component, controller, host } = source;
@@ -115,6 +116,7 @@ export class EventWriter {
       reply.body.resume();
       if (reply.status >= 300) throw new Error(`the API server answered ${reply.status}`);
       this.#stats.written++;
+      return true;
     } catch (error) {
       // Of many the first is told, and then each hundredth.
       if (this.#stats.failed++ % 100 === 0) {
@@ -123,6 +125,7 @@ export class EventWriter {
           problem: sentenceOf(error),
         });
       }
+      return false;
     } finally {
       this.#inFlight--;
     }

@@ -75,8 +75,9 @@ export class KubeClient implements KubeApi {
         call.end(body);
       });
     } catch (error) {
-      if (isTlsFailure(error)) await this.#readAgain(credentials);
-      throw error;
+      if (!isTlsFailure(error)) throw error;
+      await this.#readAgain(credentials);
+      throw told(error);
     }
     if (response.statusCode === 401) await this.#readAgain(credentials);
     const retryAfter = Number(response.headers['retry-after']);
@@ -100,6 +101,15 @@ export class KubeClient implements KubeApi {
 function isTlsFailure(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code !== undefined && /^(ERR_(SSL|TLS)_|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)/.test(code);
+}
+
+/** Node's own advice is for who starts Node; here the credentials name the authorities. */
+function told(error: unknown): unknown {
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  if (!/^(SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)/.test(code)) return error;
+  const what = message.replace(/; if the root CA .*$/s, '');
+  const missing = "the credentials name no authority (certificate-authority) that signed the API server's certificate";
+  return Object.assign(new Error(`${what}: ${missing}`, { cause: error }), { code });
 }
 
 function unzip(response: IncomingMessage): Readable {

@@ -2,7 +2,7 @@ import { paintFor, type Paint } from './style.ts';
 
 export { paintFor, plainPaint, type Paint, type Role } from './style.ts';
 export { renderTable, type Column, type TableOptions } from './table.ts';
-export { humanBitrate, humanBytes, humanCount, humanDuration, humanShare } from './units.ts';
+export { counted, humanBitrate, humanBytes, humanCount, humanDuration, humanShare } from './units.ts';
 export { cellText, cutToWidth, displayWidth } from './width.ts';
 export { wrapText } from './wrap.ts';
 

@@ -21,6 +21,11 @@ export function humanCount(count: number): string {
   return whole!.replace(/\B(?=(\d{3})+$)/g, ',') + (fraction === undefined ? '' : `.${fraction}`);
 }
 
+/** 1 -> '1 node', 1234 -> '1,234 nodes' */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${humanCount(count)} ${count === 1 ? one : many}`;
+}
+
 /** 0.1234 -> '12.3 %'; a share that is not nothing never shows as '0 %', one that is not all never as '100 %'. */
 export function humanShare(share: number): string {
   if (!Number.isFinite(share)) return '-';

@@ -1,8 +1,18 @@
 import { workloadKey } from '../cluster/model.ts';
 import type { ClusterState } from '../cluster/state.ts';
+import type { Decision } from '../extender/decision.ts';
+import type { NamedTarget } from '../graph/named-target.ts';
 import { PlacementViewBuilder } from '../graph/placement-view-builder.ts';
 import type { TrafficGraph } from '../graph/traffic-graph.ts';
-import { explainScore, type PlacementSettings, type PlacementView, type ScoreExplanation } from '../placement/index.ts';
+import {
+  explainScore,
+  likelyCandidates,
+  type PlacementSettings,
+  type PlacementView,
+  type PlanTarget,
+  type PlanUse,
+  type ScoreExplanation,
+} from '../placement/index.ts';
 import { PlacementViewReceiver } from '../placement/view-receiver.ts';
 import type { Decisions } from './decisions.ts';
 import { ApiError } from './listener.ts';
@@ -11,6 +21,8 @@ import type { ExplainReply } from './replies.ts';
 
 /** Nodes explained beside those that are named, where the cluster has no more than this. */
 const EXPLAIN_ALL_NODES = 32;
+/** Nodes that are gone, of a plan's targets. */
+const MOST_GONE = 8;
 /** A view built for a question serves others for so long. */
 const VIEW_MS = 1_000;
 
@@ -23,6 +35,8 @@ export class Explainer {
   readonly #builder: () => PlacementViewBuilder;
   /** What became of pods that were bound; told by its owner. */
   history: PodHistory | undefined;
+  /** The plan that views follow; told by its owner. */
+  plan: () => NamedTarget | undefined = () => undefined;
   readonly #notes: (workload: string) => readonly string[];
   #view: { readonly key: string; readonly builtAtMs: number; readonly view: PlacementView } | undefined;
 
@@ -85,7 +99,7 @@ export class Explainer {
       notes: this.#notes(workload),
       explanation: pod?.placementOff ? switchedOff(explanation) : explanation,
       asked: answers?.asked ?? 0,
-      lastDecision: answers?.decision,
+      lastDecision: this.#decision(answers?.decision, workload),
       unasked:
         pod === undefined || answers !== undefined ? undefined : unaskedOf(pod, this.#cluster.nodes(), this.history),
     };
@@ -108,17 +122,34 @@ export class Explainer {
 
   #explanation(workload: string, podUid: string, nowMs: number, node: string | undefined, soft: boolean) {
     const view = this.#viewNow(nowMs);
-    const candidates: number[] = [];
-    for (let n = 0; n < view.nodeCount; n++) if (view.nodeLive[n] === 1) candidates.push(n);
+    const live: number[] = [];
+    for (let n = 0; n < view.nodeCount; n++) if (view.nodeLive[n] === 1) live.push(n);
     const own = node === undefined ? undefined : view.names.nodeIndex.get(node);
-    const beside = candidates.length <= EXPLAIN_ALL_NODES ? candidates : own === undefined ? [] : [own];
-    const request = {
-      workload: view.names.workloadIndex.get(workload),
-      podUid,
-      candidates: Int32Array.from(candidates),
-      soft,
-    };
-    return explainScore(view, request, this.#settings, beside);
+    const beside = live.length <= EXPLAIN_ALL_NODES ? live : own === undefined ? [] : [own];
+    const index = view.names.workloadIndex.get(workload);
+    const candidates = likelyCandidates(view, index, this.#settings);
+    const explanation = explainScore(view, { workload: index, podUid, candidates, soft }, this.#settings, beside);
+    return { ...explanation, plan: this.#withGone(explanation.plan, workload) };
+  }
+
+  /** A view has no index for a node that is gone since long: what the plan wanted there is told by its name. */
+  #withGone(plan: PlanUse | undefined, workload: string): PlanUse | undefined {
+    const target = this.plan();
+    if (plan === undefined || target?.version !== plan.version) return plan;
+    const own = target.workloads.indexOf(workload);
+    const told = new Set(plan.targets.map(({ node }) => node));
+    const gone: PlanTarget[] = [];
+    for (let i = 0; i < target.count.length; i++) {
+      const node = target.nodes[target.node[i]!]!;
+      if (target.workload[i] !== own || told.has(node) || this.#cluster.node(node) !== undefined) continue;
+      gone.push({ node, wanted: target.count[i]!, placed: 0, state: 'gone' });
+    }
+    return gone.length === 0 ? plan : { ...plan, targets: [...plan.targets, ...gone.slice(0, MOST_GONE)] };
+  }
+
+  #decision(decision: Decision | undefined, workload: string): Decision | undefined {
+    const plan = this.#withGone(decision?.plan, workload);
+    return decision === undefined || plan === undefined ? decision : { ...decision, plan };
   }
 
   #viewNow(nowMs: number): PlacementView {

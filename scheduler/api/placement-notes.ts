@@ -33,7 +33,13 @@ export function placementSentence(
       : `Netloom scored ${node} ${ownText} of ${explanation.scoreRange} (${of} the best was ${best.Host} with ${best.Score}); the rest was kube-scheduler's choice`;
   const isDrawn = own !== undefined && own > 0;
   const reason = nearText(explanation.peers, near) ?? (isDrawn ? otherText(decision, node, explanation) : undefined);
-  return reason === undefined ? `${scored}.` : `${scored}. ${reason}`;
+  const wanted = decision.plan?.targets.some((target) => target.node === node && target.state === 'open') === true;
+  const led = wanted ? plannedText(decision.plan.version) : undefined;
+  return [`${scored}.`, ...new Set([reason, led])].filter((text) => text !== undefined).join(' ');
+}
+
+function plannedText(version: number): string {
+  return `Plan ${version} wants it there.`;
 }
 
 /** Peers of whose traffic this is near at most are not told. */
@@ -61,7 +67,7 @@ function nearText(peers: ScoreExplanation['peers'], near: readonly NearLevel[]):
 function otherText({ planVersion }: Decision, node: string, { nodes, peers }: ScoreExplanation): string | undefined {
   const here = nodes.find((each) => each.node === node);
   if (here === undefined) return undefined;
-  if (planVersion !== undefined && here.planned > 0) return `Plan ${planVersion} wants it there.`;
+  if (planVersion !== undefined && here.planned > 0) return plannedText(planVersion);
   const coming = peers.filter(({ toCome }) => toCome > 0).map(({ workload }) => workload);
   if (here.future > 0 && coming.length > 0) {
     return `There is room for peers that are to come: ${coming.slice(0, MOST_PEERS).join(', ')}.`;

@@ -49,8 +49,15 @@ export function apiRoutes(state: ApiState): Readonly<Record<string, Route>> {
       if ((pod === null) === (workload === null)) {
         throw new ApiError(400, 'expected pod=NAMESPACE/NAME or workload=NAMESPACE/KIND/NAME');
       }
-      const explained = explainer.explain(pod === null ? { workload: workload! } : { pod }, state.nowMs());
-      return { ...explained, warnings: state.warnings() };
+      const warnings = state.warnings();
+      try {
+        const explained = explainer.explain(pod === null ? { workload: workload! } : { pod }, state.nowMs());
+        return { ...explained, warnings };
+      } catch (error) {
+        // What is wrong with the cluster state may be why something is not in it.
+        if (!(error instanceof ApiError) || warnings.length === 0) throw error;
+        throw new ApiError(error.status, `${error.message}; ${warnings.join('; ')}`);
+      }
     },
     '/v1/export/snapshot': () => new Chunks('application/json', snapshotChunks(cluster)),
     '/v1/export/traffic': () => new Chunks('text/csv', trafficChunks(exportedEdges(graph))),

@@ -1,4 +1,4 @@
-import { asArray, asObject, type JsonObject } from '../../lib/json/json-access.ts';
+import { asArray, asObject, excerpt, type JsonObject } from '../../lib/json/json-access.ts';
 import { parseQuantity } from '../../lib/quantity.ts';
 import type { Egress } from './model.ts';
 
@@ -9,7 +9,9 @@ const EGRESS_LIMIT = 'kubernetes.io/egress-bandwidth';
 
 const BYTES_PER_MBIT = 125_000;
 /** Links of 100 Tbit/s are not built yet. */
-const MOST_MBPS = 1e8;
+export const MOST_MBPS = 1e8;
+
+const EXPECTED = `expected a number of Mbit/s above 0, up to ${MOST_MBPS}`;
 
 /** Bytes per second; undefined: no positive number of Mbit/s. */
 function bytesOfMbps(value: unknown): number | undefined {
@@ -27,19 +29,26 @@ export function podEgress(
   const stated = annotations?.[EGRESS_MBPS];
   if (stated !== undefined) {
     const bytes = bytesOfMbps(stated);
-    if (bytes === undefined) note(`annotation ${EGRESS_MBPS} is no number of Mbit/s above 0`);
+    if (bytes === undefined) note(`annotation ${EGRESS_MBPS} is ${excerpt(stated)}, ${EXPECTED}`);
     else requested = bytes;
   }
   if (requested === 0) {
     for (const container of asArray(spec?.['containers'])) {
       const resources = asObject(asObject(container)?.['resources']);
       const amount = asObject(resources?.['requests'])?.[EGRESS_MBPS] ?? asObject(resources?.['limits'])?.[EGRESS_MBPS];
-      requested += bytesOfMbps(amount) ?? 0;
+      const bytes = bytesOfMbps(amount);
+      if (bytes === undefined && amount !== undefined && parseQuantity(amount) !== 0) {
+        note(`resource ${EGRESS_MBPS} is ${excerpt(amount)}, ${EXPECTED}`);
+      }
+      requested += bytes ?? 0;
     }
   }
-  // What is wrong with a limit, its owner hears from the agent.
-  const limitBps = parseQuantity(annotations?.[EGRESS_LIMIT]);
+  const limitText = annotations?.[EGRESS_LIMIT];
+  const limitBps = parseQuantity(limitText);
   const limit = limitBps !== undefined && limitBps > 0 && limitBps <= 1e15 ? limitBps / 8 : undefined;
+  if (limit === undefined && limitText !== undefined) {
+    note(`annotation ${EGRESS_LIMIT} is ${excerpt(limitText)}, expected bits a second above 0, as 100M`);
+  }
   if (requested === 0 && limit === undefined) return undefined;
   return {
     ...(requested === 0 ? {} : { requestBytesPerSecond: requested }),

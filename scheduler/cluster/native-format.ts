@@ -15,31 +15,43 @@ export const SNAPSHOT_VERSION = 1;
 
 const PHASES: readonly PodPhase[] = ['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown'];
 const NO_RESOURCES: Resources = { milliCpu: 0, memoryBytes: 0, pods: 0 };
+const ONE_POD: Resources = { ...NO_RESOURCES, pods: 1 };
 
-function resourcesOf(value: unknown, absent: Resources): Resources {
+function resourcesOf(value: unknown, absent: Resources, place: string, oddities: string[]): Resources {
   const object = asObject(value);
   if (object === undefined) return absent;
-  return {
-    milliCpu: asCount(object['milliCpu']) ?? absent.milliCpu,
-    memoryBytes: asCount(object['memoryBytes']) ?? absent.memoryBytes,
-    pods: asCount(object['pods']) ?? absent.pods,
-  };
+  const count = (key: keyof Resources): number => countOf(object[key], `${place}.${key}`, oddities) ?? absent[key];
+  return { milliCpu: count('milliCpu'), memoryBytes: count('memoryBytes'), pods: count('pods') };
 }
 
-function asPositive(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : undefined;
+/** undefined: nothing is stated, or what is cannot be used, and is told. */
+function countOf(value: unknown, place: string, oddities: string[]): number | undefined {
+  const count = asCount(value);
+  if (count === undefined && value !== undefined && value !== null) {
+    oddities.push(`${place} is ${excerpt(value)}, expected a whole number of 0 or more`);
+  }
+  return count;
+}
+
+function positiveOf(value: unknown, place: string, oddities: string[]): number | undefined {
+  if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
+  if (value !== undefined && value !== null) {
+    oddities.push(`${place} is ${excerpt(value)}, expected a number above 0`);
+  }
+  return undefined;
 }
 
 function optional<K extends string, T>(key: K, value: T | undefined): Partial<Record<K, T>> {
   return value === undefined ? {} : ({ [key]: value } as Record<K, T>);
 }
 
-function egressOf(value: unknown): Egress | undefined {
+function egressOf(value: unknown, oddities: string[]): Egress | undefined {
   const object = asObject(value);
   if (object === undefined) return undefined;
+  const rate = (key: keyof Egress): number | undefined => positiveOf(object[key], `egress.${key}`, oddities);
   return {
-    ...optional('requestBytesPerSecond', asPositive(object['requestBytesPerSecond'])),
-    ...optional('limitBytesPerSecond', asPositive(object['limitBytesPerSecond'])),
+    ...optional('requestBytesPerSecond', rate('requestBytesPerSecond')),
+    ...optional('limitBytesPerSecond', rate('limitBytesPerSecond')),
   };
 }
 
@@ -93,7 +105,8 @@ export function readNativeElement(section: Section, value: unknown): Projection 
   const oddities: string[] = [];
   const record = readRecord(section, object, name, namespace ?? '', oddities);
   if (record === undefined) return { outcome: 'unusable', reason: `${section}: no kind`, sample: name.slice(0, 80) };
-  const odd = oddities[0] === undefined ? undefined : `${section} ${namespace ?? ''}/${name}: ${oddities[0]}`;
+  const named = namespace === undefined ? name : `${namespace}/${name}`;
+  const odd = oddities[0] === undefined ? undefined : `${section} ${named}: ${oddities[0]}`;
   return { outcome: 'record', record, odd };
 }
 
@@ -137,8 +150,8 @@ function readRecord(
         podCidrs,
         zone: asText(object['zone']),
         region: asText(object['region']),
-        allocatable: resourcesOf(object['allocatable'], NO_RESOURCES),
-        ...optional('linkMbps', asPositive(object['linkMbps'])),
+        allocatable: resourcesOf(object['allocatable'], NO_RESOURCES, 'allocatable', oddities),
+        ...optional('linkMbps', positiveOf(object['linkMbps'], 'linkMbps', oddities)),
         ...(Object.keys(asLabels(object['labels'])).length === 0 ? {} : { labels: asLabels(object['labels']) }),
         ...(nodeTaints(object).length === 0 ? {} : { taints: nodeTaints(object) }),
         ...optional('minor', asCount(object['minor'])),
@@ -162,16 +175,16 @@ function readRecord(
         phase: known ?? 'Unknown',
         owner: ownerOf(object['owner']),
         labels: asLabels(object['labels']),
-        requests: resourcesOf(object['requests'], { ...NO_RESOURCES, pods: 1 }),
+        requests: resourcesOf(object['requests'], ONE_POD, 'requests', oddities),
         ...(asObject(object['scored']) === undefined
           ? {}
-          : { scored: resourcesOf(object['scored'], { ...NO_RESOURCES, pods: 1 }) }),
+          : { scored: resourcesOf(object['scored'], ONE_POD, 'scored', oddities) }),
         ...nodeChoiceOf(object['nodeChoice']),
         mirror: object['mirror'] === true,
         ...(object['placementOff'] === true ? { placementOff: true as const } : {}),
         ...optional('scheduler', asText(object['scheduler'])),
         ...(object['soft'] === true ? { soft: true as const } : {}),
-        ...optional('egress', egressOf(object['egress'])),
+        ...optional('egress', egressOf(object['egress'], oddities)),
         ...optional('template', templateOf(object['template'])),
       };
     }
@@ -196,7 +209,7 @@ function readRecord(
         name,
         uid: uid ?? `${kind}/${namespace}/${name}`,
         owner: ownerOf(object['owner']),
-        replicas: asCount(object['replicas']),
+        replicas: countOf(object['replicas'], 'replicas', oddities),
         ...optional('template', templateOf(object['template'])),
         ...optional('labels', object['labels'] === undefined ? undefined : asLabels(object['labels'])),
       };

@@ -16,9 +16,10 @@ import type {
   Resources,
   ServiceRecord,
 } from './model.ts';
-import { podEgress } from './egress.ts';
+import { MOST_MBPS, podEgress } from './egress.ts';
 import { Interner } from './interner.ts';
 import { nodeChoice, nodeTaints } from './node-choice.ts';
+import { isPlacementOff, oddPlacement } from './placement-off.ts';
 import { podTemplate } from './pod-template.ts';
 import { minorOf } from './service-routing.ts';
 import { hasSoftPreferences } from './soft-preferences.ts';
@@ -78,8 +79,6 @@ const NEVER_CONTROLLERS: ReadonlySet<string> = new Set([
   'VolumeAttachment',
 ]);
 
-/** On a pod or its namespace: "off" keeps Netloom from having an opinion. */
-export const PLACEMENT = 'netloom.io/placement';
 /** Label of a namespace: pods of different tenants are never drawn together. */
 export const TENANT = 'netloom.io/tenant';
 
@@ -92,7 +91,7 @@ const PHASES: ReadonlySet<string> = new Set(['Pending', 'Running', 'Succeeded', 
 class Oddities {
   first: string | undefined;
   note(text: string): void {
-    this.first ??= text.slice(0, 120);
+    this.first ??= text.slice(0, 200);
   }
 }
 
@@ -130,15 +129,16 @@ function controllingOwner(metadata: JsonObject | undefined): OwnerRef | undefine
   return { kind, name, uid: asText(chosen?.['uid']) ?? '' };
 }
 
-/** By annotation, or by label, which is what people select namespaces by. */
-function placementOff(metadata: JsonObject): boolean {
-  return [metadata['annotations'], metadata['labels']].some((of) => asObject(of)?.[PLACEMENT] === 'off');
+function placementOff(metadata: JsonObject, odd: Oddities): boolean {
+  const text = oddPlacement(metadata);
+  if (text !== undefined) odd.note(text);
+  return isPlacementOff(metadata);
 }
 
-function projectNamespace(metadata: JsonObject, name: string): NamespaceRecord {
+function projectNamespace(metadata: JsonObject, name: string, odd: Oddities): NamespaceRecord {
   const uid = asText(metadata['uid']) ?? `Namespace/${name}`;
   const tenant = asText(asObject(metadata['labels'])?.[TENANT]);
-  const record = { type: 'namespace', name, uid, placementOff: placementOff(metadata) } as const;
+  const record = { type: 'namespace', name, uid, placementOff: placementOff(metadata, odd) } as const;
   return tenant === undefined ? record : { ...record, tenant };
 }
 
@@ -175,7 +175,7 @@ function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd
     zone: asText(labels['topology.kubernetes.io/zone']) ?? asText(labels['failure-domain.beta.kubernetes.io/zone']),
     region:
       asText(labels['topology.kubernetes.io/region']) ?? asText(labels['failure-domain.beta.kubernetes.io/region']),
-    allocatable: nodeAllocatable(status),
+    allocatable: nodeAllocatable(status, (problem) => odd.note(problem)),
     ...linkMbpsOf(metadata, odd),
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
     ...(taints.length === 0 ? {} : { taints }),
@@ -188,8 +188,8 @@ function linkMbpsOf(metadata: JsonObject, odd: Oddities): { readonly linkMbps?: 
   const text = asText(asObject(metadata['annotations'])?.[LINK_MBPS]);
   if (text === undefined) return {};
   const mbps = Number(text);
-  if (mbps > 0 && mbps < Infinity) return { linkMbps: mbps };
-  odd.note(`${LINK_MBPS} ${excerpt(text)} is no number above 0`);
+  if (mbps > 0 && mbps <= MOST_MBPS) return { linkMbps: mbps };
+  odd.note(`${LINK_MBPS} is ${excerpt(text)}, expected a number of Mbit/s above 0, up to ${MOST_MBPS}`);
   return {};
 }
 
@@ -210,7 +210,7 @@ function projectPod(
   }
   const node = asText(spec?.['nodeName']);
   const owner = controllingOwner(metadata);
-  const requests = podRequests(spec);
+  const requests = podRequests(spec, (problem) => odd.note(problem));
   const scored = podScoredRequests(spec);
   // A DaemonSet's pods name their node in their affinity: there is one choice for each of them, and none to make.
   const choice = owner?.kind === 'DaemonSet' ? undefined : nodeChoice(spec);
@@ -238,7 +238,7 @@ function projectPod(
     ...(sameData(scored, scoredRequests({ requests })) ? {} : { scored: shared(scored, interner) }),
     ...(choice === undefined ? {} : { nodeChoice: interner.value(`choice/${JSON.stringify(choice)}`, choice) }),
     mirror: annotations?.['kubernetes.io/config.mirror'] !== undefined,
-    ...(placementOff(metadata) ? { placementOff: true as const } : {}),
+    ...(placementOff(metadata, odd) ? { placementOff: true as const } : {}),
     ...schedulerOf(spec, interner),
     ...(hasSoftPreferences(spec) ? { soft: true as const } : {}),
     ...(egress === undefined ? {} : { egress: interned(interner, 'egress', egress) }),
@@ -309,8 +309,12 @@ function projectService(
 }
 
 /** Wanted replicas. Deployment, ReplicaSet and StatefulSet default to 1, as the API server does. */
-function replicasOf(kind: string, object: JsonObject): number | undefined {
+function replicasOf(kind: string, object: JsonObject, odd: Oddities): number | undefined {
   const spec = asObject(object['spec']);
+  const stated = spec?.['replicas'];
+  if (stated !== undefined && asCount(stated) === undefined) {
+    odd.note(`spec.replicas is ${excerpt(stated)}, expected a whole number of 0 or more`);
+  }
   switch (kind) {
     case 'Deployment':
     case 'ReplicaSet':
@@ -391,8 +395,11 @@ export function projectObject(value: unknown, impliedKind?: string, interner = n
       sample: nameForPeople(kind, metadata, object),
     };
   }
-  if (kind === 'Namespace') return { outcome: 'record', record: projectNamespace(metadata, name), odd: undefined };
   const odd = new Oddities();
+  if (kind === 'Namespace') {
+    const record = projectNamespace(metadata, name, odd);
+    return { outcome: 'record', record, odd: named(odd, kind, metadata, object) };
+  }
   if (kind === 'Node') {
     const record = projectNode(object, metadata, name, odd);
     return { outcome: 'record', record, odd: named(odd, kind, metadata, object) };
@@ -422,10 +429,10 @@ export function projectObject(value: unknown, impliedKind?: string, interner = n
     name,
     uid: asText(metadata['uid']) ?? `${kind}/${namespace}/${name}`,
     owner,
-    replicas: replicasOf(kind, object),
+    replicas: replicasOf(kind, object, odd),
     ...controllerTemplate(kind, object, owner, interner),
   };
-  return { outcome: 'record', record, odd: undefined };
+  return { outcome: 'record', record, odd: named(odd, kind, metadata, object) };
 }
 
 function named(odd: Oddities, kind: string, metadata: JsonObject, object: JsonObject): string | undefined {

@@ -1,5 +1,5 @@
 import { parseMilliQuantity, parseQuantity, roundUp } from '../../lib/quantity.ts';
-import { asArray, asObject, asText } from '../../lib/json/json-access.ts';
+import { asArray, asObject, asText, excerpt } from '../../lib/json/json-access.ts';
 import type { Resources } from './model.ts';
 
 interface Amount {
@@ -12,39 +12,60 @@ function whole(value: number | undefined): number {
   return Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, roundUp(value ?? 0)));
 }
 
+/** Is told of a quantity that cannot be used: where it stands, what was found, what is expected. */
+export type NoteQuantity = (problem: string) => void;
+
+/** undefined: nothing is stated, or what is cannot be used, and is told. */
+function quantity(
+  stated: unknown,
+  parse: (value: unknown) => number | undefined,
+  place: string,
+  note: NoteQuantity | undefined,
+): number | undefined {
+  if (stated === undefined || stated === null) return undefined;
+  const value = parse(stated);
+  if (value !== undefined && value >= 0) return value;
+  note?.(`${place} is ${excerpt(stated)}, expected a quantity of 0 or more; 0 counts`);
+  return undefined;
+}
+
 const NOTHING: Amount = { cpu: 0, memory: 0 };
 /** What kube-scheduler's scores count for a container that asks for none (pkg/scheduler/util/pod_resources.go). */
 const UNSTATED: Amount = { cpu: 100, memory: 200 * 2 ** 20 };
 
 /** @param unstated what counts where nothing is asked for */
-function amountOf(resources: unknown, unstated: Amount): Amount {
-  const requests = asObject(asObject(resources)?.['requests']);
-  const [cpu, memory] = [requests?.['cpu'], requests?.['memory']];
+function amountOf(requests: unknown, unstated: Amount, place: string, note: NoteQuantity | undefined): Amount {
+  const { cpu, memory } = asObject(requests) ?? {};
   return {
-    cpu: cpu === undefined ? unstated.cpu : whole(parseMilliQuantity(cpu)),
-    memory: memory === undefined ? unstated.memory : whole(parseQuantity(memory)),
+    cpu: cpu === undefined ? unstated.cpu : whole(quantity(cpu, parseMilliQuantity, `${place}.cpu`, note)),
+    memory: memory === undefined ? unstated.memory : whole(quantity(memory, parseQuantity, `${place}.memory`, note)),
   };
+}
+
+function requestsIn(resources: unknown): unknown {
+  return asObject(resources)?.['requests'];
 }
 
 /**
  * What a pod asks of a node, as kube-scheduler counts it: the larger of (containers + sidecars) and of each init
  * container with the sidecars started before it, plus overhead; requests of the pod itself win over those of its containers
- * (KEP-753 "Resources calculation for scheduling", KEP-2837). Malformed quantities count as zero.
+ * (KEP-753 "Resources calculation for scheduling", KEP-2837). Malformed and negative quantities count as zero.
  */
-export function podRequests(spec: unknown): Resources {
-  return requestsOf(spec, NOTHING);
+export function podRequests(spec: unknown, note?: NoteQuantity): Resources {
+  return requestsOf(spec, NOTHING, note);
 }
 
 /** The same for kube-scheduler's LeastAllocated score, where a container that asks for no CPU (memory) counts as 100m (200Mi). */
 export function podScoredRequests(spec: unknown): Resources {
-  return requestsOf(spec, UNSTATED);
+  return requestsOf(spec, UNSTATED, undefined);
 }
 
-function requestsOf(spec: unknown, unstated: Amount): Resources {
+function requestsOf(spec: unknown, unstated: Amount, note: NoteQuantity | undefined): Resources {
   const pod = asObject(spec);
   const running: Amount = { cpu: 0, memory: 0 };
   for (const container of asArray(pod?.['containers'])) {
-    const amount = amountOf(asObject(container)?.['resources'], unstated);
+    const requests = requestsIn(asObject(container)?.['resources']);
+    const amount = amountOf(requests, unstated, 'spec.containers.resources.requests', note);
     running.cpu += amount.cpu;
     running.memory += amount.memory;
   }
@@ -52,7 +73,8 @@ function requestsOf(spec: unknown, unstated: Amount): Resources {
   const init: Amount = { cpu: 0, memory: 0 };
   for (const entry of asArray(pod?.['initContainers'])) {
     const container = asObject(entry);
-    const amount = amountOf(container?.['resources'], unstated);
+    const requests = requestsIn(container?.['resources']);
+    const amount = amountOf(requests, unstated, 'spec.initContainers.resources.requests', note);
     if (asText(container?.['restartPolicy']) === 'Always') {
       sidecars.cpu += amount.cpu;
       sidecars.memory += amount.memory;
@@ -63,9 +85,9 @@ function requestsOf(spec: unknown, unstated: Amount): Resources {
       init.memory = Math.max(init.memory, sidecars.memory + amount.memory);
     }
   }
-  const own = asObject(asObject(pod?.['resources'])?.['requests']);
-  const ownAmount = amountOf(pod?.['resources'], NOTHING);
-  const overhead = amountOf({ requests: pod?.['overhead'] }, NOTHING);
+  const own = asObject(requestsIn(pod?.['resources']));
+  const ownAmount = amountOf(own, NOTHING, 'spec.resources.requests', note);
+  const overhead = amountOf(pod?.['overhead'], NOTHING, 'spec.overhead', note);
   const cpu = own?.['cpu'] === undefined ? Math.max(running.cpu + sidecars.cpu, init.cpu) : ownAmount.cpu;
   const memory =
     own?.['memory'] === undefined ? Math.max(running.memory + sidecars.memory, init.memory) : ownAmount.memory;
@@ -73,13 +95,15 @@ function requestsOf(spec: unknown, unstated: Amount): Resources {
 }
 
 /** A node's allocatable (or, absent, capacity). `pods` is 0 where nothing is stated. */
-export function nodeAllocatable(status: unknown): Resources {
+export function nodeAllocatable(status: unknown, note?: NoteQuantity): Resources {
   const object = asObject(status);
-  const amount = asObject(object?.['allocatable']) ?? asObject(object?.['capacity']);
+  const stated = asObject(object?.['allocatable']);
+  const place = stated === undefined ? 'status.capacity' : 'status.allocatable';
+  const amount = stated ?? asObject(object?.['capacity']);
   return {
-    milliCpu: whole(parseMilliQuantity(amount?.['cpu'])),
-    memoryBytes: whole(parseQuantity(amount?.['memory'])),
-    pods: whole(parseQuantity(amount?.['pods'])),
+    milliCpu: whole(quantity(amount?.['cpu'], parseMilliQuantity, `${place}.cpu`, note)),
+    memoryBytes: whole(quantity(amount?.['memory'], parseQuantity, `${place}.memory`, note)),
+    pods: whole(quantity(amount?.['pods'], parseQuantity, `${place}.pods`, note)),
   };
 }
 

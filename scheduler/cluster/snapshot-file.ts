@@ -30,6 +30,8 @@ export interface SnapshotSummary {
   readonly unusable: readonly TallyEntry[];
   /** Objects that were used but for a field, e.g. an address that is none. */
   readonly odd: readonly TallyEntry[];
+  /** The first of these: object, field, what was found and what is expected. */
+  readonly oddSamples: readonly string[];
   /** Objects that stood in the file more than once; the last one counts. */
   readonly repeated: number;
 }
@@ -44,12 +46,15 @@ export interface Snapshot {
 
 const FORMS = 'JSON of kubectl (-o json) or of netloom graph --export';
 
+const MAX_SAMPLES = 5;
+
 /** Collects what the scanner finds. */
 class Collector {
   readonly records = new Map<string, ClusterRecord>();
   readonly ignored = new Tally();
   readonly unusable = new Tally();
   readonly odd = new Tally();
+  readonly oddSamples: string[] = [];
   readonly #interner = new Interner();
   readonly counts = { namespace: 0, node: 0, pod: 0, service: 0, controller: 0 };
   repeated = 0;
@@ -101,7 +106,9 @@ class Collector {
       if (this.records.has(key)) this.repeated++;
       else this.counts[projection.record.type]++;
       this.records.set(key, projection.record);
-      if (projection.odd !== undefined) this.odd.add('a field was left out', projection.odd);
+      if (projection.odd === undefined) return;
+      this.odd.add('a field was left out', projection.odd);
+      if (this.oddSamples.length < MAX_SAMPLES) this.oddSamples.push(projection.odd);
     }
   }
 
@@ -116,6 +123,7 @@ class Collector {
       ignored: this.ignored.entries(),
       unusable: this.unusable.entries(),
       odd: this.odd.entries(),
+      oddSamples: this.oddSamples,
       repeated: this.repeated,
     };
   }

@@ -106,8 +106,8 @@ export function readTrafficRow(row: CsvRow): TrafficRow | RowFault {
   return { line: row.line, client, peer, bytesPerSecondOut, bytesPerSecondIn };
 }
 
+/** Rows that mean less than they say. */
 export interface UnknownTraffic {
-  /** Rows that name something the cluster does not have. */
   readonly count: number;
   /** Up to 10, e.g. "line 7: shop/Deployment/cartservce is not in the cluster". */
   readonly samples: readonly string[];
@@ -116,7 +116,10 @@ export interface UnknownTraffic {
 export interface ResolvedTraffic {
   /** One per pair: rows that mean the same pair are summed. */
   readonly edges: readonly TrafficEdge[];
+  /** Rows that name something the cluster does not have: they are left out. */
   readonly unknown: UnknownTraffic;
+  /** Rows with a Service that has no workload behind it: they are kept, and say nothing of where pods are best. */
+  readonly deserted: UnknownTraffic;
   /** Rows that were added to an edge of an earlier row. */
   readonly summed: number;
 }
@@ -126,34 +129,35 @@ const MAX_SAMPLES = 10;
 /**
  * What the rows mean in this cluster:
  * - workloads by their name; a ReplicaSet, Job or single pod means its workload;
- * - a Service means the workload it selects if that is exactly one, else it stays a Service;
+ * - a Service means the workload it selects if that is exactly one, else it stays a Service: of several as a server each gets its part
+ *   where traffic is used (placement-view-builder.ts), none are told;
  * - External and Unknown are taken as they are; a Node must exist.
  * Rows that name what is not there are counted. Edges of a workload with itself are kept.
  */
 export function resolveTraffic(rows: Iterable<TrafficRow>, state: ClusterState): ResolvedTraffic {
   const edges = new Map<string, { -readonly [K in keyof TrafficEdge]: TrafficEdge[K] }>();
   const known = new Map<string, PeerRef | undefined>();
-  const samples: string[] = [];
-  let count = 0;
+  const empty = new Set<PeerRef>();
+  const unknown = new Rows();
+  const deserted = new Rows();
   let summed = 0;
   const resolve = (ref: PeerRef): PeerRef | undefined => {
     const key = workloadKey(ref);
     if (known.has(key)) return known.get(key);
     const found = resolvePeer(ref, state);
     known.set(key, found);
+    if (found !== undefined && isDeserted(found, state)) empty.add(found);
     return found;
   };
   for (const row of rows) {
     const client = resolve(row.client);
     const server = resolve(row.peer);
     if (client === undefined || server === undefined) {
-      count++;
-      const missing = client === undefined ? row.client : row.peer;
-      if (samples.length < MAX_SAMPLES) {
-        samples.push(`line ${row.line}: ${workloadKey(missing).replace(/^\//, '')} is not in the cluster`);
-      }
+      unknown.add(row, client === undefined ? row.client : row.peer, 'is not in the cluster');
       continue;
     }
+    const service = [client, server].find((end) => empty.has(end));
+    if (service !== undefined) deserted.add(row, service, 'has no workload behind it');
     const key = `${workloadKey(client)} ${workloadKey(server)}`;
     const edge = edges.get(key);
     if (edge === undefined) {
@@ -165,7 +169,31 @@ export function resolveTraffic(rows: Iterable<TrafficRow>, state: ClusterState):
       summed++;
     }
   }
-  return { edges: [...edges.values()], unknown: { count, samples }, summed };
+  return { edges: [...edges.values()], unknown: unknown.told(), deserted: deserted.told(), summed };
+}
+
+class Rows {
+  #count = 0;
+  /** Of the first lines, in their order. */
+  readonly #first: { readonly line: number; readonly text: string }[] = [];
+
+  told(): UnknownTraffic {
+    return { count: this.#count, samples: this.#first.map(({ text }) => text) };
+  }
+
+  add({ line }: TrafficRow, end: PeerRef, why: string): void {
+    this.#count++;
+    if (this.#first.length === MAX_SAMPLES && line > this.#first.at(-1)!.line) return;
+    this.#first.push({ line, text: `line ${line}: ${workloadKey(end).replace(/^\//, '')} ${why}` });
+    this.#first.sort((a, b) => a.line - b.line);
+    this.#first.splice(MAX_SAMPLES);
+  }
+}
+
+function isDeserted({ kind, namespace, name }: PeerRef, state: ClusterState): boolean {
+  if (kind !== 'Service') return false;
+  const service = state.service(namespace, name);
+  return service === undefined || state.selectedBy(service).length === 0;
 }
 
 function resolvePeer(ref: PeerRef, state: ClusterState): PeerRef | undefined {

@@ -1,4 +1,4 @@
-import { PLACEMENT } from '../cluster/project.ts';
+import { isPlacementOff } from '../cluster/placement-off.ts';
 import { asObject } from '../../lib/json/json-access.ts';
 import type { PodTemplate } from '../cluster/model.ts';
 import { podTemplate } from '../cluster/pod-template.ts';
@@ -111,7 +111,7 @@ function asPod(pod: Json): PodFacts {
     name: text(field(metadata, 'name'), 'Pod.metadata.name'),
     controller,
     labels,
-    placementOff: [annotations, labels].some((of) => Object.hasOwn(of, PLACEMENT) && of[PLACEMENT] === 'off'),
+    placementOff: isPlacementOff({ annotations, labels }),
     mirror: Object.hasOwn(annotations, 'kubernetes.io/config.mirror'),
     inGroup: isObject(spec) && isObject(field(spec, 'schedulingGroup')),
     ...(hasSoftPreferences(spec) ? { soft: true as const } : {}),

@@ -2,26 +2,16 @@ import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 
 /**
- * Whether who asked ended its wait before it was answered. When its time is over Go's client closes the connection, over
- * HTTP/2 resets the stream; after an answer it does neither. If this thread was busy, or stopped, for so long, that end
- * lies behind the request, and is read in the next turn of the event loop only.
+ * Whether who asked ended its wait, to be waited for before it is answered. When its time is over Go's client closes the
+ * connection, over HTTP/2 resets the stream. If this thread was busy, or stopped, for so long, that end lies behind the
+ * request, and is read in the next turn of the event loop only. After the answer an end tells nothing: who has read it
+ * all may close at once.
  */
-
-/** HTTP/2, to be waited for before the answer: once that is out, a reset of its stream is not told any more. */
-export async function isResetBefore(request: IncomingMessage): Promise<boolean> {
-  if (request.httpVersionMajor < 2) return false;
+export async function isGone(request: IncomingMessage): Promise<boolean> {
   await new Promise<void>((resolve) => afterNextRead(resolve));
-  return (request as unknown as Http2ServerRequest).stream.destroyed;
-}
-
-/** HTTP/1, after the answer was written. */
-export function whenClosed(request: IncomingMessage, closed: () => void): void {
-  // Who says so ends the connection after the answer.
-  if (request.httpVersionMajor >= 2 || request.headers.connection?.toLowerCase() === 'close') return;
+  if (request.httpVersionMajor >= 2) return (request as unknown as Http2ServerRequest).stream.destroyed;
   const { socket } = request;
-  afterNextRead(() => {
-    if (socket.readableEnded || socket.errored !== null) closed();
-  });
+  return socket.readableEnded || socket.destroyed || socket.errored !== null;
 }
 
 /** Sockets are read between two immediates. */

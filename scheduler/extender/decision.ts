@@ -1,4 +1,4 @@
-import type { Silence } from '../placement/index.ts';
+import type { PeerSource, PlanUse, Silence } from '../placement/index.ts';
 import type { HostScore } from './prioritize.ts';
 
 /** What was answered to one prioritize call, kept so that it can be explained later. */
@@ -18,6 +18,10 @@ export interface Decision {
   readonly viewVersion: number;
   /** Of the plan that the answer followed, or whose room it kept free; left out: there was none. */
   readonly planVersion?: number;
+  /** What that plan wanted for the pod, and why it led or did not. */
+  readonly plan?: PlanUse;
+  /** Where its peers were known from; left out: none were known. */
+  readonly source?: PeerSource;
   /** From the last byte of the request to the reply. */
   readonly durationMicros: number;
 }

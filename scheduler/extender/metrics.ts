@@ -67,7 +67,7 @@ export function createExtenderMetrics(registry: Registry) {
   });
   const waits = new Counter({
     name: 'netloom_extender_peer_waits_total',
-    help: 'Prioritize calls that waited for a view to show a peer bound just before: seen, or late (answered without).',
+    help: 'Prioritize calls that waited for a view to show their workload, or a peer bound just before: seen, or late (answered without).',
     labelNames: ['result'] as const,
     registers,
   });

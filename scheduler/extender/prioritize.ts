@@ -1,6 +1,8 @@
 import {
   scoreNodes,
   type AssumedPod,
+  type PeerSource,
+  type PlanUse,
   type PlacementSettings,
   type PlacementView,
   type Silence,
@@ -20,6 +22,8 @@ export interface Prioritized {
   readonly silence: Silence | undefined;
   /** Of the plan that led; undefined: none did. */
   readonly planVersion?: number | undefined;
+  readonly plan?: PlanUse | undefined;
+  readonly source?: PeerSource | undefined;
   /** Best first; only nodes with more than 0. kube-scheduler takes an empty list as "no opinion". */
   readonly hosts: readonly HostScore[];
 }
@@ -43,12 +47,15 @@ export function prioritize(
   if (workload.index === undefined && hints === undefined) {
     return { workload: workload.key, silence: 'unknown-workload', hosts: [] };
   }
-  const request = { workload: workload.index, podUid: pod.uid, candidates, soft: pod.soft === true, assumed, hints };
+  const soft = pod.soft === true;
+  const request = { workload: workload.index, podUid: pod.uid, candidates, soft, assumed, hints, tellPlan: true };
   const scores = scoreNodes(view, request, settings);
   return {
     workload: workload.key,
     silence: scores.silence,
     planVersion: scores.planVersion,
+    plan: scores.plan,
+    source: scores.source,
     hosts: scores.named.map(({ node, score }) => ({ Host: names.nodes[node]!, Score: score })),
   };
 }

@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { candidateNames, parseArgs, type ExtenderArgs, type PodFacts } from './args.ts';
 import { BodyPool, declaredLength, readBody, type BodyLimits } from './body.ts';
 import { parseCandidates } from './candidates.ts';
-import { isResetBefore, whenClosed } from './caller-gone.ts';
+import { isGone } from './caller-gone.ts';
 import type { Complaints } from './complaints.ts';
 import { askedNodes, boundedText, DECISION_HOSTS } from './decision.ts';
 import type { ExtenderDeps } from './deps.ts';
@@ -93,16 +93,14 @@ export class Router {
         this.#send(request, response, answer, expectsContinue);
         return;
       }
-      if (await isResetBefore(request)) {
+      if (await isGone(request)) {
         this.#late(verb, answer, startMs);
         return;
       }
       this.#send(request, response, answer, expectsContinue);
-      const sentMs = performance.now();
-      this.#metrics.seconds[verb].observe((sentMs - startMs) / 1000);
+      this.#metrics.seconds[verb].observe((performance.now() - startMs) / 1000);
       if (answer.reply.status === 200) this.#firstCall(verb, request);
       if (answer.reply.status === 200) this.#served(request);
-      whenClosed(request, () => this.#late(verb, answer, startMs, sentMs));
     } catch (error) {
       this.#metrics.outcomes[verb].fault.inc();
       this.#complaints.warn('extender: a reply could not be sent', error);
@@ -110,14 +108,14 @@ export class Router {
     }
   }
 
-  #late(verb: Verb, { podUid }: Answer, startMs: number, endMs?: number): void {
+  #late(verb: Verb, { podUid }: Answer, startMs: number): void {
     this.#metrics.late.inc();
-    this.#wentAway('extender: the caller went away before it was answered', verb, startMs, endMs);
+    this.#wentAway('extender: the caller went away before it was answered', verb, startMs);
     if (podUid !== undefined) this.#deps.onLate?.(podUid);
   }
 
-  #wentAway(what: string, verb: Verb, startMs: number, endMs = performance.now()): void {
-    this.#complaints.warn(what, undefined, { verb, afterMs: Math.round(endMs - startMs) });
+  #wentAway(what: string, verb: Verb, startMs: number): void {
+    this.#complaints.warn(what, undefined, { verb, afterMs: Math.round(performance.now() - startMs) });
   }
 
   #firstCall(verb: Verb, request: IncomingMessage): void {
@@ -195,16 +193,14 @@ export class Router {
     }
   }
 
-  /** Until a view shows the pods asked about just before that this one talks to; false: there are none. */
+  /** Until a view shows the pod's workload, and the pods asked about just before that this one talks to; false: it does. */
   async #waitForPeers(pod: PodFacts, view: PlacementView): Promise<boolean> {
     const { unseen } = this.#deps;
     if (unseen === undefined || pod.inGroup || pod.placementOff) return false;
-    const { index } = workloadOf(view.names, pod);
-    if (index === undefined) return false;
     const startMs = performance.now();
-    const peers = unseen.drawing(view, index, pod.uid, startMs);
-    if (peers.length === 0) return false;
-    const seen = await unseen.wait(peers, startMs);
+    const awaited = unseen.awaited(view, pod, startMs);
+    if (awaited.length === 0) return false;
+    const seen = await unseen.wait(pod, awaited, startMs);
     this.#metrics.waits[seen ? 'seen' : 'late'].inc();
     this.#metrics.waitSeconds.inc((performance.now() - startMs) / 1000);
     return true;
@@ -261,6 +257,8 @@ export class Router {
         named: answer.hosts.length,
         viewVersion: view.version,
         ...(answer.planVersion === undefined ? {} : { planVersion: answer.planVersion }),
+        ...(answer.plan === undefined ? {} : { plan: answer.plan }),
+        ...(answer.source === undefined ? {} : { source: answer.source }),
         durationMicros: Math.round((performance.now() - startMs) * 1000),
       };
       onDecision({ decision, asked: askedNodes(candidates, view) });

@@ -1,4 +1,7 @@
+import { isOnePerNode, kindOf } from '../placement/workload-kind.ts';
 import { knownTraffic, trafficOf, type PlacementView } from '../placement/index.ts';
+import type { PodFacts } from './args.ts';
+import { workloadOf } from './workload-of.ts';
 
 interface Unseen {
   /** "namespace/Kind/name" */
@@ -7,7 +10,9 @@ interface Unseen {
 }
 
 interface Waiter {
-  readonly left: Set<string>;
+  readonly pod: PodFacts;
+  /** UIDs of what the newest view does not show. */
+  left: readonly string[];
   readonly end: (seen: boolean) => void;
 }
 
@@ -29,6 +34,7 @@ const MOST_MISSES = 3;
  * next. Where the two talk to each other (an application that is installed arrives as a whole), an answer at once would
  * not know where the first one went, and scatter them. So it waits until a view shows the first, and no longer than
  * `waitMs`; for no pod twice in vain, and not at all while waiting does not help or has taken too much time.
+ * A view that does not have the workloads yet cannot say who talks to whom: kube-scheduler's watch was faster than ours.
  */
 export class UnseenPods {
   readonly #waitMs: number;
@@ -56,39 +62,36 @@ export class UnseenPods {
     }
   }
 
-  /** The newest view shows these on their nodes. */
-  seen(podUids: readonly string[]): void {
-    for (const uid of podUids) {
-      if (!this.#unseen.delete(uid)) continue;
-      this.#misses = 0;
-      for (const waiter of this.#waiters) {
-        if (waiter.left.delete(uid) && waiter.left.size === 0) waiter.end(true);
-      }
+  /** @param podUids whom the newest view is the first to show on their nodes */
+  seen(view: PlacementView, podUids: readonly string[], nowMs: number): void {
+    for (const uid of podUids) if (this.#unseen.delete(uid)) this.#misses = 0;
+    for (const waiter of this.#waiters) {
+      waiter.left = this.#missing(view, waiter.pod, nowMs);
+      if (waiter.left.length === 0) waiter.end(true);
     }
   }
 
-  /** Which of them a new pod of the workload might be drawn to. */
-  drawing(view: PlacementView, workload: number, podUid: string, nowMs: number): string[] {
-    if (this.#unseen.size === 0 || this.#misses >= MOST_MISSES || workload >= view.workloadCount) return [];
+  /** Answers that wait. */
+  get waiting(): number {
+    return this.#waiters.size;
+  }
+
+  /** Whom an answer about the pod is to wait for: UIDs of others, and its own if the view has nothing of its workload. */
+  awaited(view: PlacementView, pod: PodFacts, nowMs: number): readonly string[] {
+    if (this.#waitMs === 0 || this.#misses >= MOST_MISSES) return [];
     // Less than twice the usual would mostly be waited in vain.
     if (this.#budget(nowMs) < Math.min(this.#waitMs, 2 * this.#usualMs)) return [];
-    const least = DRAWING_SHARE * knownTraffic(view, workload);
-    const uids: string[] = [];
-    for (const [uid, unseen] of this.#unseen) {
-      if (uid === podUid || nowMs - unseen.sinceMs >= KEPT_MS) continue;
-      const peer = view.names.workloadIndex.get(unseen.workload);
-      if (peer !== undefined && peer !== workload && trafficWithReplica(view, workload, peer) > least) uids.push(uid);
-    }
-    return uids;
+    return this.#missing(view, pod, nowMs);
   }
 
-  /** Resolves when views show all of them, or after waitMs or the budget; to whether they do. */
-  wait(podUids: readonly string[], nowMs: number): Promise<boolean> {
+  /** Resolves when a view shows all of them, or after waitMs or the budget; to whether one does. */
+  wait(pod: PodFacts, awaited: readonly string[], nowMs: number): Promise<boolean> {
     const startMs = performance.now();
     const mostMs = Math.min(this.#waitMs, Math.max(0, this.#budget(nowMs)));
     return new Promise((resolve) => {
       const waiter: Waiter = {
-        left: new Set(podUids),
+        pod,
+        left: awaited,
         end: (seen) => {
           clearTimeout(timer);
           this.#waiters.delete(waiter);
@@ -107,12 +110,36 @@ export class UnseenPods {
     });
   }
 
+  #missing(view: PlacementView, pod: PodFacts, nowMs: number): string[] {
+    const { index, onePerNode } = workloadOf(view.names, pod);
+    const known = index !== undefined && index < view.workloadCount ? index : undefined;
+    if (onePerNode || (known !== undefined && view.placementOff[known] === 1)) return [];
+    // Of a bare pod there is nothing to know from before.
+    const uids = pod.controller === undefined || isThere(view, known) ? [] : [pod.uid];
+    const least = known === undefined ? 0 : DRAWING_SHARE * knownTraffic(view, known);
+    for (const [uid, { workload, sinceMs }] of this.#unseen) {
+      if (uid === pod.uid || nowMs - sinceMs >= KEPT_MS) continue;
+      const peer = view.names.ownerIndex.get(workload) ?? view.names.workloadIndex.get(workload);
+      if (!isThere(view, peer)) {
+        if (!isOnePerNode(workload) && kindOf(workload) !== 'Pod') uids.push(uid);
+      } else if (known !== undefined && peer !== known && trafficWithReplica(view, known, peer!) > least)
+        uids.push(uid);
+    }
+    return uids;
+  }
+
   #budget(nowMs: number): number {
     const grown = Math.max(0, nowMs - this.#budgetAtMs) * BUDGET.share;
     this.#budgetMs = Math.min(BUDGET.fullMs, this.#budgetMs + grown);
     this.#budgetAtMs = nowMs;
     return this.#budgetMs;
   }
+}
+
+/** Whether the view has pods of a workload, placed or to come. false too: a workload that is gone, whose name is kept. */
+function isThere(view: PlacementView, workload: number | undefined): boolean {
+  if (workload === undefined || workload >= view.workloadCount) return false;
+  return view.toCome[workload]! > 0 || view.placedEnd[workload]! > view.placedStart[workload]!;
 }
 
 /** Bytes per second with one replica of the peer, both ways and in both roles. */

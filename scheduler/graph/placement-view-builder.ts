@@ -12,6 +12,7 @@ import {
 import { confidenceOfRow } from './edge-views.ts';
 import { CLASS_SERVICE, CLASS_WORKLOAD, type Endpoint } from './endpoint-table.ts';
 import { endpointKey } from './file-traffic.ts';
+import { claimsOf } from '../placement/claims.ts';
 import { scarcitiesOf } from '../placement/scarcity.ts';
 import { PINNED, RANDOM, ROUTINGS } from '../placement/routing.ts';
 import { linkUse, type LinkColumns } from '../placement/link-use.ts';
@@ -237,6 +238,7 @@ export class PlacementViewBuilder {
       workloadCount,
       hasUnits: this.#graph.file.hasUnits,
       scarcities: scarcitiesOf({ nodeCount, workloadCount, ...arrays }),
+      claims: claimsOf({ nodeCount, workloadCount, ...arrays }),
       hasLinks: links.nodeLink.some((link) => link < Infinity),
       arrays,
       target,
@@ -481,8 +483,8 @@ export class PlacementViewBuilder {
       placementOff[w] = this.#cluster.placementOff(workload.ref.namespace) ? 1 : 0;
       const { key, desired = 0, placed, pending = 0, requests } = workload;
       const wanted = Math.max(desired, placed + pending);
-      // Pods beyond what a controller wants are those of a rollout: they replace others.
-      replicas[w] = Math.max(workload.desired === undefined ? wanted : desired, placed, 1);
+      // Pods beyond what a controller wants are those of a rollout: they replace others. One that wants none has no rollout.
+      replicas[w] = Math.max(desired > 0 ? desired : wanted, placed, 1);
       toCome[w] = kindOf(key) === 'DaemonSet' ? 0 : wanted - placed;
       milliCpu[w] = requests?.milliCpu ?? 0;
       memoryBytes[w] = requests?.memoryBytes ?? 0;

@@ -23,6 +23,12 @@ async function readCredentials({ kubeconfig, root }: CredentialsPlace): Promise<
   let tokenFile: string | undefined;
   try {
     if (kubeconfig === undefined) {
+      if (
+        (process.env['KUBERNETES_SERVICE_HOST'] ?? '') === '' ||
+        (process.env['KUBERNETES_SERVICE_PORT'] ?? '') === ''
+      ) {
+        throw new Error('KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this is no pod');
+      }
       config.loadFromCluster(root ?? '');
       tokenFile = asText(asObject(asObject(config.getCurrentUser()?.authProvider)?.['config'])?.['tokenFile']);
     } else {

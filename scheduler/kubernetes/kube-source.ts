@@ -4,6 +4,7 @@ import { NO_COUNTS, Reflector, type ReflectorCounts, type ReflectorLimits } from
 import type { Logger } from '../../lib/log.ts';
 import { deliverChanges } from '../cluster/delivery.ts';
 import type { ClusterRecord, ClusterSink, ClusterSource } from '../cluster/model.ts';
+import { OddFields } from './odd-fields.ts';
 import { collectionOf, RESOURCES, type Resource } from './resources.ts';
 
 export interface KubeSourceOptions {
@@ -34,28 +35,46 @@ export class KubeSource implements ClusterSource {
   readonly #reflectors: Reflector<ClusterRecord>[] = [];
   readonly #faults = new Map<string, string>();
   readonly #listed = new Set<string>();
+  readonly #odd: OddFields;
   readonly #now: () => number;
 
   constructor(options: KubeSourceOptions) {
     this.#options = options;
+    this.#odd = new OddFields(options.logger);
     this.#now = options.now ?? (() => performance.now());
   }
 
-  start(sink: ClusterSink): Promise<void> {
+  /** What of objects could not be used, an object each. */
+  get odd(): readonly string[] {
+    return this.#odd.all;
+  }
+
+  start(to: ClusterSink): Promise<void> {
+    const sink: ClusterSink = {
+      apply: (events) => {
+        this.#odd.changes(events);
+        to.apply(events);
+      },
+      synced: () => to.synced(),
+      failed: (error) => to.failed(error),
+    };
     const { api, logger, limits, resources = RESOURCES } = this.#options;
     for (const resource of resources) {
-      const reflector = new Reflector(collectionOf(resource), {
-        api,
-        logger,
-        now: this.#now,
-        ...(limits === undefined ? {} : { limits }),
-        sink: {
-          listed: (before, after) => this.#deliver(sink, resource, before, after),
-          apply: (changes) => sink.apply(changes),
-          current: () => this.#recovered(sink, resource),
-          failed: (error) => this.#failed(sink, resource, error),
+      const reflector = new Reflector(
+        collectionOf(resource, (record, odd) => this.#odd.see(record, odd)),
+        {
+          api,
+          logger,
+          now: this.#now,
+          ...(limits === undefined ? {} : { limits }),
+          sink: {
+            listed: (before, after) => this.#deliver(sink, resource, before, after),
+            apply: (changes) => sink.apply(changes),
+            current: () => this.#recovered(sink, resource),
+            failed: (error) => this.#failed(sink, resource, error),
+          },
         },
-      });
+      );
       this.#reflectors.push(reflector);
       reflector.start();
     }

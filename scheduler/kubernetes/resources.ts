@@ -25,15 +25,23 @@ export const RESOURCES: readonly Resource[] = [
   { path: '/api/v1/pods', kind: 'Pod' },
 ];
 
-/** Its objects as the scheduler keeps them. */
-export function collectionOf({ path, kind }: Resource): Collection<ClusterRecord> {
+/**
+ * Its objects as the scheduler keeps them.
+ * @param onOdd told of every record, with what of its object could not be used; undefined: nothing
+ */
+export function collectionOf(
+  { path, kind }: Resource,
+  onOdd?: (record: ClusterRecord, odd: string | undefined) => void,
+): Collection<ClusterRecord> {
   const interner = new Interner();
   return {
     path,
     keyOf: recordKey,
     project(object) {
       const projection = projectObject(object, kind, interner);
-      return projection.outcome === 'record' ? projection.record : undefined;
+      if (projection.outcome !== 'record') return undefined;
+      onOdd?.(projection.record, projection.odd);
+      return projection.record;
     },
   };
 }

@@ -1,4 +1,4 @@
-import { deduction, intentValue, nodeWeightBeyond, type Basis } from './evaluate.ts';
+import { deduction, intentValue, keptForPeers, nodeWeightBeyond, type Basis } from './evaluate.ts';
 import type { Scratch } from './scratch.ts';
 import type { PlacementSettings } from './settings.ts';
 import type { PlacementView } from './view.ts';
@@ -29,6 +29,7 @@ export function fillValues(
   const regionShare = Float64Array.from(names.regions, (_, region) => toShare * gains.region.get(region));
   const looksAhead = lookAheadWeight > 0 && lookAhead.active;
   const deducts = plan !== undefined || view.hasLinks;
+  const { start: claimStart, end: claimEnd } = view.claims;
   for (let c = 0; c < candidates.length; c++) {
     const node = candidates[c]!;
     if (!(node >= 0 && node < nodeCount) || nodeLive[node] !== 1) {
@@ -49,6 +50,10 @@ export function fillValues(
       }
       worth = Math.min(1, worth * factor);
     }
-    values[c] = deducts ? worth - deduction(view, node, basis, settings, scratch) : worth;
+    values[c] = deducts
+      ? worth - deduction(view, node, basis, settings, scratch)
+      : claimEnd[node] !== claimStart[node]
+        ? worth - keptForPeers(view, node, basis, settings)
+        : worth;
   }
 }

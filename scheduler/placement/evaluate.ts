@@ -1,3 +1,4 @@
+import { lossTo } from './claims.ts';
 import { accumulateGains, type AssumedPod, type Trace } from './gains.ts';
 import type { Hints } from './hints.ts';
 import { headroomWith, type Headroom } from './link-use.ts';
@@ -22,6 +23,8 @@ export interface ScoreRequest {
   readonly assumed?: readonly AssumedPod[];
   /** What is thought of the pod's peers where the view knows of no traffic. */
   readonly hints?: Hints | undefined;
+  /** The answer is to say what a plan wanted for it. */
+  readonly tellPlan?: boolean;
 }
 
 /**
@@ -79,7 +82,7 @@ export function prepare(
   const { peers, knownBytesPerSecond, replicas } = subject;
   const silent = knownBytesPerSecond === 0 || peers.start === peers.end;
   const fills = view.hasLinks && Math.max(subject.tx, subject.rx) > 0;
-  if (silent && view.target === undefined && !fills) return 'no-traffic';
+  if (silent && view.target === undefined && !fills && view.claims.count === 0) return 'no-traffic';
   accumulateGains(view, subject, scratch, trace, assumed);
   if (settings.lookAhead > 0) {
     const { placedStart, placedEnd, placedNode } = view;
@@ -247,7 +250,23 @@ export function deduction(
 ): number {
   if (basis.plan?.state === 'open' || !isKnownNode(view, node)) return 0;
   const full = settings.headroomPenalty * headroom(view, node, basis, scratch).penalty;
-  return Math.min(1, full + keptForPlan(view, node, basis));
+  return Math.min(1, full + keptForPlan(view, node, basis) + keptForPeers(view, node, basis, settings));
+}
+
+/**
+ * Of the deduction: what replicas to come lose with the room, as a share of the pod's own traffic (at least the floor), 0..1.
+ * Where there is a plan, that says who needs which room.
+ */
+export function keptForPeers(
+  view: PlacementView,
+  node: number,
+  { subject, plan }: Basis,
+  { floorBytesPerSecond }: PlacementSettings,
+): number {
+  if (plan !== undefined || !isKnownNode(view, node)) return 0;
+  const loss = lossTo(view, node, subject);
+  const perReplica = subject.knownBytesPerSecond / subject.replicas;
+  return loss > 0 ? Math.min(1, loss / Math.max(perReplica, view.hasUnits ? floorBytesPerSecond : 0)) : 0;
 }
 
 /** Of the deduction: the plan keeps room on the node for others. */

@@ -6,21 +6,24 @@ import {
   isKnownNode,
   isSlight,
   isZoneCapped,
+  keptForPeers,
   keptForPlan,
   nodeGain,
   nodeValue,
+  nodeWorth,
   prepare,
   rangeOf,
   regionGain,
   toScore,
   zoneGain,
-  type PlanBasis,
   type ScoreRequest,
   type Silence,
 } from './evaluate.ts';
+import { fullLinks } from './full-links.ts';
 import type { Level } from './gains.ts';
 import { PEER_SOURCES, type PeerSource } from './hints.ts';
 import { trafficOf } from './peer-row.ts';
+import { hasRoom, planUse, type PlanUse } from './plan-use.ts';
 import { ROUTINGS, type RoutingClass } from './routing.ts';
 import { scoreNodes } from './score.ts';
 import { Scratch } from './scratch.ts';
@@ -43,7 +46,7 @@ export interface ScoreExplanation {
   readonly least: number;
   readonly minGain: number;
   /** undefined: there is none. */
-  readonly plan: PlanBasis | undefined;
+  readonly plan: PlanUse | undefined;
   /** undefined with `silence` unknown-workload, one-per-node and no-traffic. */
   readonly basis: BasisExplanation | undefined;
   readonly peers: readonly PeerExplanation[];
@@ -89,6 +92,8 @@ export interface NodeExplanation {
   readonly region: string | undefined;
   /** false: the scheduler has no data about this node. */
   readonly known: boolean;
+  /** Why it is no candidate: no room for the pod, or /filter refuses it for its link; undefined: it is one. */
+  readonly ruledOut: 'no-room' | 'full-link' | undefined;
   readonly placedReplicas: number;
   /** The node has its fill of the workload's replicas, or its zone has. */
   readonly capped: boolean;
@@ -104,6 +109,8 @@ export interface NodeExplanation {
   readonly avoided: boolean;
   /** Taken off the value: the plan keeps the node's room for others. */
   readonly keptForPlan: number;
+  /** Taken off the value: replicas to come of other workloads need the room, and would lose this much with it. */
+  readonly keptForPeers: number;
   /** Utilisation of the node's link with the pod, and what is taken off for it; undefined: the link is not known. */
   readonly link: { readonly used: number; readonly penalty: number } | undefined;
   /** The gains weighted by level and floor, or the plan's wish, before `least` is subtracted. */
@@ -140,7 +147,7 @@ export function explainScore(
 ): ScoreExplanation {
   const scores = scoreNodes(view, request, settings);
   const named = new Set(scores.named.map((entry) => entry.node));
-  const wanted = new Set([...named, ...nodes]);
+  const wanted = new Set([...named, ...nodes, ...sparedLinks(view, request, settings)]);
   const terms = new TermCollector(view, wanted);
   const basis = prepare(view, request, settings, scratch, terms.trace);
   const known = request.workload !== undefined && scores.silence !== 'unknown-workload';
@@ -154,11 +161,16 @@ export function explainScore(
     candidates: request.candidates.length,
     least: scores.least,
     minGain: settings.minGain,
-    plan: typeof basis === 'string' ? undefined : basis.plan,
+    plan: typeof basis === 'string' ? undefined : planUse(view, basis, request.candidates, scratch),
   };
   if (typeof basis === 'string') return { ...common, basis: undefined, peers: [], nodes: [] };
 
   const { subject } = basis;
+  const candidates = new Set(Array.from(request.candidates));
+  const ruledOut = (node: number): NodeExplanation['ruledOut'] => {
+    if (candidates.has(node) || !isKnownNode(view, node)) return undefined;
+    return hasRoom(view, node, subject) ? 'full-link' : 'no-room';
+  };
   const linkOf = (node: number): NodeExplanation['link'] => {
     if (!view.hasLinks || view.nodeLink[node] === Infinity) return undefined;
     const { used, penalty } = headroom(view, node, basis, scratch);
@@ -187,6 +199,7 @@ export function explainScore(
         zone: isKnown ? view.names.zones[view.nodeZone[node]!] : undefined,
         region: isKnown ? view.names.regions[view.nodeRegion[node]!] : undefined,
         known: isKnown,
+        ruledOut: ruledOut(node),
         placedReplicas: isKnown ? scratch.own.node.get(node) : 0,
         capped: isKnown && isCapped(view, node, basis, scratch),
         zoneCapped: isKnown && isZoneCapped(view, node, basis, scratch),
@@ -200,14 +213,52 @@ export function explainScore(
         slight: isSlight(view, node, basis, settings, scratch),
         avoided: isKnown && view.nodeAvoided[node] === 1,
         keptForPlan: isKnown ? keptForPlan(view, node, basis) : 0,
+        keptForPeers: keptForPeers(view, node, basis, settings),
         link: isKnown ? linkOf(node) : undefined,
         value,
-        score: isKnown ? Math.max(0, toScore(value, scores.least, rangeOf(request, settings))) : 0,
+        score:
+          isKnown && candidates.has(node) ? Math.max(0, toScore(value, scores.least, rangeOf(request, settings))) : 0,
         named: named.has(node),
         terms: isKnown ? terms.of(node, subject.peers.start, basis.toShare) : [],
       };
     }),
   };
+}
+
+/** Of the candidates, those of most worth that lose by their links: what an answer would name but for these. */
+const MOST_SPARED = 3;
+
+function sparedLinks(view: PlacementView, request: ScoreRequest, settings: PlacementSettings): number[] {
+  if (!view.hasLinks || settings.headroomPenalty === 0) return [];
+  const basis = prepare(view, request, settings, scratch);
+  if (typeof basis === 'string' || basis.plan?.state === 'open') return [];
+  const spared: { readonly node: number; readonly worth: number; readonly penalty: number }[] = [];
+  for (const node of Array.from(request.candidates)) {
+    if (!isKnownNode(view, node)) continue;
+    const { penalty } = headroom(view, node, basis, scratch);
+    if (penalty > 0) spared.push({ node, worth: nodeWorth(view, node, basis, settings, scratch), penalty });
+  }
+  spared.sort((a, b) => b.worth - a.worth || b.penalty - a.penalty || a.node - b.node);
+  return spared.slice(0, MOST_SPARED).map(({ node }) => node);
+}
+
+/**
+ * The nodes that kube-scheduler could ask about: live, with room for the pod, and not refused by /filter for their link. Room is
+ * judged by what pods of the workload ask for; selectors, affinities and taints are not known here. All live ones, if that leaves none.
+ */
+export function likelyCandidates(
+  view: PlacementView,
+  workload: number | undefined,
+  settings: PlacementSettings,
+): Int32Array {
+  const live: number[] = [];
+  for (let n = 0; n < view.nodeCount; n++) if (view.nodeLive[n] === 1) live.push(n);
+  if (workload === undefined) return Int32Array.from(live);
+  const asked = { milliCpu: view.milliCpu[workload]!, memoryBytes: view.memoryBytes[workload]! };
+  const roomy = live.filter((node) => hasRoom(view, node, asked));
+  const full = new Set(fullLinks(view, workload, roomy, settings).map(({ node }) => node));
+  const left = roomy.filter((node) => !full.has(node));
+  return Int32Array.from(left.length === 0 ? live : left);
 }
 
 function explainPeers(view: PlacementView, { peers: row, knownBytesPerSecond }: Subject): PeerExplanation[] {

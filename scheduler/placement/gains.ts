@@ -37,7 +37,7 @@ export interface AssumedPod {
   readonly node: number;
 }
 
-/** kube-scheduler may have chosen another node than the best of the answer, and may not bind the pod at all. */
+/** Of a peer: kube-scheduler may have chosen another node than the best of the answer, and may not bind the pod at all. */
 const ASSUMED_WEIGHT = 0.5;
 
 /** What accumulateGains sums up. */
@@ -75,7 +75,7 @@ export function accumulateGains(
   gains.reset(view);
   if (!replaced) {
     countOwn(view, workload, own);
-    for (const pod of assumed) if (pod.workload === workload) countAssumed(view, pod.node, own);
+    for (const { workload: of, node } of assumed) if (of === workload) countOne(view, node, own);
   }
   for (let first = row.start, next = first; first < row.end; first = next) {
     // Entries of one peer, as client and as server, stand side by side: what is reckoned alike is one weight.
@@ -108,10 +108,11 @@ function countOwn(view: PlacementView, workload: number, own: LevelTallies): voi
   for (let k = 0; k < region.domains.length; k++) own.region.add(region.domains[k]!, region.counts[k]!);
 }
 
-function countAssumed(view: PlacementView, node: number, to: LevelTallies): void {
-  to.node.add(node, ASSUMED_WEIGHT);
-  if (view.nodeZone[node]! >= 0) to.zone.add(view.nodeZone[node]!, ASSUMED_WEIGHT);
-  if (view.nodeRegion[node]! >= 0) to.region.add(view.nodeRegion[node]!, ASSUMED_WEIGHT);
+/** In full, though it may have gone elsewhere: what limits replicas on a node must hold while they arrive faster than they are seen. */
+function countOne(view: PlacementView, node: number, to: LevelTallies): void {
+  to.node.add(node, 1);
+  if (view.nodeZone[node]! >= 0) to.zone.add(view.nodeZone[node]!, 1);
+  if (view.nodeRegion[node]! >= 0) to.region.add(view.nodeRegion[node]!, 1);
 }
 
 function standings(view: PlacementView, workload: number): readonly Standing[] {

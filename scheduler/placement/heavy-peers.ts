@@ -17,7 +17,12 @@ export class HeavyPeers {
    * @param workload whose row it is; -1: not in the view
    * @param admits says which entries count
    */
-  collect(view: PlacementView, workload: number, row: PeerRow, admits: (peer: number, entry: number) => boolean): void {
+  collect(
+    view: Pick<PlacementView, 'workloadCount' | 'replicas'>,
+    workload: number,
+    row: PeerRow,
+    admits: (peer: number, entry: number) => boolean,
+  ): void {
     this.count = 0;
     const { peer, end } = row;
     for (let first = row.start, next = first; first < end; first = next) {

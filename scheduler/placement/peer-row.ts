@@ -97,7 +97,12 @@ export function weightOf(row: PeerRow, entry: number): number {
  * Whether an entry can gain at all. The formula gives traffic of a workload with itself nothing: it is no reason to pack replicas together.
  * @param workload whose row it is; -1: not in the view
  */
-export function isMovable(view: PlacementView, workload: number, { peer: peers }: PeerRow, entry: number): boolean {
+export function isMovable(
+  view: Pick<PlacementView, 'workloadCount' | 'replicas'>,
+  workload: number,
+  { peer: peers }: PeerRow,
+  entry: number,
+): boolean {
   const peer = peers[entry]!;
   return peer !== workload && peer >= 0 && peer < view.workloadCount && view.replicas[peer]! > 0;
 }

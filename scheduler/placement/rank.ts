@@ -23,9 +23,11 @@ export class Ranking {
     this.#count = count;
   }
 
-  /** false: no candidate of this value can get in any more, whatever its tie hash. */
-  admits(fineValue: number): boolean {
-    return this.#count > MAX_INSERTED || this.#best.length < this.#count || fineValue >= this.#best.at(-1)!.fineValue;
+  /** false: no candidate of this value can get in any more, with this tie hash if one is given. */
+  admits(fineValue: number, tie = 0): boolean {
+    if (this.#count > MAX_INSERTED || this.#best.length < this.#count) return true;
+    const last = this.#best.at(-1)!;
+    return fineValue > last.fineValue || (fineValue === last.fineValue && tie <= last.tie);
   }
 
   offer(candidate: Ranked): void {

@@ -1,5 +1,16 @@
 import { fillValues } from './candidate-values.ts';
-import { heededValue, isKnownNode, prepare, rangeOf, toScore, type ScoreRequest, type Silence } from './evaluate.ts';
+import {
+  heededValue,
+  isKnownNode,
+  prepare,
+  rangeOf,
+  toScore,
+  type Basis,
+  type ScoreRequest,
+  type Silence,
+} from './evaluate.ts';
+import { PEER_SOURCES, type PeerSource } from './hints.ts';
+import { planUse, type PlanUse } from './plan-use.ts';
 import { Ranking } from './rank.ts';
 import { Scratch } from './scratch.ts';
 import type { PlacementSettings } from './settings.ts';
@@ -21,6 +32,10 @@ export interface Scores {
   readonly least: number;
   /** Of the plan that the answer follows, or whose room it keeps free. */
   readonly planVersion?: number | undefined;
+  /** What that plan wanted, and why it led or did not; only if it was asked for. */
+  readonly plan?: PlanUse | undefined;
+  /** Where the pod's peers are known from; undefined: none are known. */
+  readonly source?: PeerSource | undefined;
 }
 
 // Overwritten by each call; calls do not nest.
@@ -35,6 +50,7 @@ export function scoreNodes(view: PlacementView, request: ScoreRequest, settings:
   const basis = prepare(view, request, settings, scratch);
   if (typeof basis === 'string') return { named: [], silence: basis, least: 0 };
   const { candidates } = request;
+  const told = toldOf(view, basis, request);
   if (scratch.values.length < candidates.length) scratch.values = new Float64Array(candidates.length);
   const { values } = scratch;
   let least = candidates.length === 0 ? 0 : Infinity;
@@ -49,6 +65,8 @@ export function scoreNodes(view: PlacementView, request: ScoreRequest, settings:
   least = Math.max(least, most - 1);
 
   const range = rangeOf(request, settings);
+  const silence = basis.silent ? 'no-traffic' : 'no-difference';
+  if (toScore(most, least, range) <= 0) return { named: [], silence, least, ...told };
   const ranking = new Ranking(settings.maxNamed);
   const nodeHashes = nodeNameHashes(view.names.nodes);
   const podHash = hashText(request.podUid);
@@ -57,19 +75,32 @@ export function scoreNodes(view: PlacementView, request: ScoreRequest, settings:
   for (let c = 0; c < candidates.length; c++) {
     const node = candidates[c]!;
     // What is heeded is never more.
-    if (toScore(values[c]!, least, range) <= 0 || !ranking.admits(Math.round(values[c]! * 1e9))) continue;
+    const mostFine = Math.round(values[c]! * 1e9);
+    if (toScore(values[c]!, least, range) <= 0 || !ranking.admits(mostFine)) continue;
+    // kube-scheduler adds up what is said twice of one host; of one that is not known nothing is said.
+    if (!isKnownNode(view, node) || seen.has(node)) continue;
+    const tie = tieHash(podHash, nodeHashes[node]!);
+    if (!ranking.admits(mostFine, tie)) continue;
     const value = heededValue(view, node, values[c]!, least, basis, settings, scratch);
     const score = toScore(value, least, range);
     if (score <= 0) continue;
     const fineValue = Math.round(value * 1e9);
     if (!ranking.admits(fineValue)) continue;
-    // kube-scheduler adds up what is said twice of one host; of one that is not known nothing is said.
-    if (!isKnownNode(view, node) || seen.has(node)) continue;
     seen.add(node, 1);
-    ranking.offer({ node, score, fineValue, tie: tieHash(podHash, nodeHashes[node]!) });
+    ranking.offer({ node, score, fineValue, tie });
   }
   const named = ranking.result().map(({ node, score }) => ({ node, score }));
-  const silent = basis.silent ? 'no-traffic' : 'no-difference';
-  const silence = named.length === 0 ? silent : undefined;
-  return { named, silence, least, planVersion: basis.plan?.version };
+  return { named, silence: named.length === 0 ? silence : undefined, least, ...told };
+}
+
+/** What an answer went by. */
+function toldOf(
+  view: PlacementView,
+  basis: Basis,
+  { candidates, tellPlan }: ScoreRequest,
+): Pick<Scores, 'planVersion' | 'plan' | 'source'> {
+  const plan = tellPlan === true ? planUse(view, basis, candidates, scratch) : undefined;
+  const { peers } = basis.subject;
+  const source = peers.start === peers.end ? undefined : PEER_SOURCES[peers.source[peers.start]!];
+  return { planVersion: basis.plan?.version, source, ...(plan === undefined ? {} : { plan }) };
 }

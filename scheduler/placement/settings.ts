@@ -16,7 +16,10 @@ export interface PlacementSettings {
    * 10 keeps to the documented range of extenders and needs weight 8. Whole number, 1..1000.
    */
   readonly scoreRange: number;
-  /** Traffic of one replica, payload bytes per second, from which on its share counts in full. 0: no floor. */
+  /**
+   * Traffic of one replica, payload bytes per second, from which on its share counts in full. 0: no floor. 125,000 cost 4 points where
+   * workloads of 20 replicas share some 100 kB/s, and gained nothing elsewhere (bench/online-quality.ts).
+   */
   readonly floorBytesPerSecond: number;
   /** Greatest share of a workload's replicas on one node for traffic's sake, (0, 1]; one replica is always allowed. */
   readonly maxReplicaShare: number;
@@ -51,7 +54,7 @@ export interface PlacementSettings {
 export const DEFAULT_PLACEMENT_SETTINGS: PlacementSettings = {
   levelWeights: { node: 1, zone: 0.3, region: 0.1 },
   scoreRange: 80,
-  floorBytesPerSecond: 125_000,
+  floorBytesPerSecond: 25_000,
   maxReplicaShare: 0.5,
   maxZoneReplicaShare: 0.85,
   lookAhead: 0.75,

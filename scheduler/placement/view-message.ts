@@ -1,3 +1,4 @@
+import type { Claims } from './claims.ts';
 import type { Scarcities } from './scarcity.ts';
 import type { PlacementTarget, PlacementView } from './view.ts';
 
@@ -53,6 +54,7 @@ export interface ViewMessage {
   readonly hasUnits: boolean;
   readonly hasLinks: boolean;
   readonly scarcities: Scarcities;
+  readonly claims: Claims;
   readonly arrays: ViewArrays;
   readonly target: PlacementTarget | undefined;
   /** undefined: as before. */
@@ -93,7 +95,9 @@ export function transferOf(message: ViewMessage): ArrayBuffer[] {
   const tables =
     message.lookups === undefined ? [] : Object.values(message.lookups as unknown as Record<string, LookupTable>);
   const lookups = tables.flatMap(({ keys, start, workload }) => [keys.bytes, keys.ends, start, workload]);
-  const columns = [message.arrays, message.target ?? {}, lookups].flatMap((of): unknown[] => Object.values(of));
+  const columns = [message.arrays, message.claims, message.target ?? {}, lookups].flatMap((of): unknown[] =>
+    Object.values(of),
+  );
   const views = [...packed, ownerWorkload, ...columns.filter((column) => ArrayBuffer.isView(column))];
   return views.map((view) => view.buffer as ArrayBuffer);
 }

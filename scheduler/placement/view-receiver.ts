@@ -64,7 +64,8 @@ export class PlacementViewReceiver {
   }
 
   #show(message: ViewMessage): void {
-    const { version, builtAtMs, nodeCount, workloadCount, hasUnits, hasLinks, scarcities, arrays, target } = message;
+    const { version, builtAtMs, nodeCount, workloadCount, hasUnits, hasLinks, scarcities, claims, arrays, target } =
+      message;
     const common = {
       version,
       builtAtMs,
@@ -74,6 +75,7 @@ export class PlacementViewReceiver {
       hasUnits,
       hasLinks,
       scarcities,
+      claims,
     };
     this.#current = { ...common, ...arrays, target };
     this.#onView(this.#current);

@@ -1,3 +1,4 @@
+import type { Claims } from './claims.ts';
 import type { Scarcities } from './scarcity.ts';
 
 /**
@@ -80,6 +81,8 @@ export interface PlacementView {
   readonly hasUnits: boolean;
   /** How scarce room is, in all. */
   readonly scarcities: Scarcities;
+  /** Which room replicas to come have a claim to. */
+  readonly claims: Claims;
   /** false: no node's link is known. */
   readonly hasLinks: boolean;
   /** Where a plan wants the replicas; undefined: there is none. */

@@ -119,6 +119,7 @@ class IngestProcess implements Ingest {
   #calls: { readonly count: number; readonly lastMs: number | undefined } = { count: 0, lastMs: undefined };
   readonly #explainer: Explainer;
   #trafficRows: readonly TrafficRow[] = [];
+  #unknownRows = 0;
   #trafficProblems: readonly Problem[] = [];
   #trafficPending = false;
   #trafficWarnedMs = Number.NEGATIVE_INFINITY;
@@ -153,6 +154,7 @@ class IngestProcess implements Ingest {
         .filter(({ edge }) => edge.client === workload || edge.server === workload)
         .map((ignored) => `The proxy does not heed ${ignoredText(ignored)}.`);
     this.#explainer = new Explainer(this.graph, this.cluster, options.placement, this.decisions, builder, notes);
+    this.#explainer.plan = () => this.#views.target;
     if (options.kubernetes !== undefined) this.#explainer.history = (uid) => this.#bound.outcomeOf(uid);
     this.#peerHints = new PeerHintCheck({
       exists: (namespace, name) =>
@@ -384,6 +386,8 @@ class IngestProcess implements Ingest {
       () => {
         this.#viewTimer = undefined;
         this.#showView();
+        // Timers count whole milliseconds, and this one may have been too early for a view.
+        if (this.cluster.version !== this.#shown.cluster) this.#showSoon();
       },
       Math.max(SOON_MS, this.#shown.costMs * VIEW_COST_FACTOR - (now() - this.#shown.atMs)),
     );
@@ -393,13 +397,23 @@ class IngestProcess implements Ingest {
     const last = answers.at(-1)?.decision;
     if (last !== undefined) this.#calls = { count: this.#calls.count + answers.length, lastMs: last.atMs };
     for (const answer of answers) {
+      if (this.#isSettled(answer.decision.podUid)) continue;
       this.decisions.add(answer);
       const pod = this.cluster.pod(answer.decision.podUid);
       if (pod !== undefined) this.#settleSoon(pod);
     }
   }
 
+  /** A pod that stands since long: whoever asks about it is not kube-scheduler, and led to nothing. */
+  #isSettled(podUid: string): boolean {
+    if (this.#kube === undefined || this.cluster.pod(podUid)?.node === undefined) return false;
+    const outcome = this.#bound.outcomeOf(podUid);
+    // Of one that was bound when it was first seen, answers may be on their way as well.
+    return outcome !== 'settling' && outcome !== 'given';
+  }
+
   late(podUid: string): void {
+    if (this.#isSettled(podUid)) return;
     this.#bound.late(podUid);
     this.decisions.withdraw(podUid);
   }
@@ -469,19 +483,16 @@ class IngestProcess implements Ingest {
 
   #applyTraffic(): void {
     this.#trafficPending = false;
-    const { edges, unknown } = resolveTraffic(this.#trafficRows, this.cluster);
+    const { edges, unknown, deserted } = resolveTraffic(this.#trafficRows, this.cluster);
     this.graph.setFileTraffic(edges);
-    const before = this.#trafficProblems[0]?.count ?? 0;
-    this.#trafficProblems =
-      unknown.count === 0
-        ? []
-        : [
-            {
-              what: 'traffic rows name what is not in the cluster',
-              count: unknown.count,
-              sample: unknown.samples.join('; '),
-            },
-          ];
+    const before = this.#unknownRows;
+    this.#unknownRows = unknown.count;
+    this.#trafficProblems = [
+      { what: 'traffic rows name what is not in the cluster', ...unknown },
+      { what: 'traffic rows name a Service without workloads behind it', ...deserted },
+    ]
+      .filter(({ count }) => count > 0)
+      .map(({ what, count, samples }) => ({ what, count, sample: samples.join('; ') }));
     // Workloads come and go, and the figure with them: `netloom graph` shows the present one.
     if (unknown.count !== before && unknown.count > 0 && now() - this.#trafficWarnedMs >= TRAFFIC_WARN_MS) {
       this.#trafficWarnedMs = now();
@@ -535,6 +546,7 @@ class IngestProcess implements Ingest {
         sample,
       })),
       ...(this.#snapshot?.summary === undefined ? [] : snapshotProblems(this.#snapshot.summary)),
+      ...oddProblem(this.#kube?.odd ?? []),
       ...this.#trafficProblems,
       ...this.#peerHints.problems(),
       ...this.#routingProblems(),
@@ -582,6 +594,11 @@ function snapshotProblems({ nodes, pods, unusable, odd, repeated }: SnapshotSumm
     ...odd.map(({ what, count, sample }) => ({ what: `objects are used but for a field: ${what}`, count, sample })),
     ...(repeated > 0 ? [{ what: 'objects stand in the snapshot more than once', count: repeated, sample: '' }] : []),
   ];
+}
+
+function oddProblem(odd: readonly string[]): Problem[] {
+  const [sample] = odd;
+  return sample === undefined ? [] : [{ what: 'objects are used but for a field', count: odd.length, sample }];
 }
 
 function routingCounts(edges: RoutingSurvey['edges']): Record<RoutingClass, number> {

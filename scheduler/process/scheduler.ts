@@ -2,10 +2,12 @@ import { Worker } from 'node:worker_threads';
 import { Registry } from 'prom-client';
 import { NetloomError } from '../../lib/errors.ts';
 import type { LogFormat, LogLevel, Logger } from '../../lib/log.ts';
+import { isLoopbackHost } from '../../lib/loopback.ts';
 import type { Answer } from '../extender/decision.ts';
 import { AssumedPods, startExtender, UnseenPods } from '../extender/index.ts';
 import { PlacementViewReceiver } from '../placement/view-receiver.ts';
 import { DECISIONS_EVERY_MS, type FromIngest, type IngestData, type Readiness, type ToIngest } from './messages.ts';
+import { formatListen } from './listen-text.ts';
 import type { SchedulerOptions } from './options.ts';
 
 export interface SchedulerDeps {
@@ -46,11 +48,11 @@ export async function startScheduler(options: SchedulerOptions, deps: SchedulerD
   const unseen = new UnseenPods(options.kubernetes?.peerWaitMs ?? 0);
   const assumed = options.kubernetes === undefined ? undefined : new AssumedPods();
   const placed: string[] = [];
-  const receiver = new PlacementViewReceiver(() => {
+  const receiver = new PlacementViewReceiver((view) => {
     firstView.resolve();
     const seen = placed.splice(0);
     assumed?.seen(seen);
-    unseen.seen(seen);
+    unseen.seen(view, seen, performance.now());
   });
   const registry = new Registry();
   const ingest = new IngestThread(options, deps, receiver, (uids) => placed.push(...uids));
@@ -76,6 +78,12 @@ export async function startScheduler(options: SchedulerOptions, deps: SchedulerD
         logger,
       },
     );
+    if (options.tls === undefined && !isLoopbackHost(options.listen.host)) {
+      logger.warn('kube-scheduler is answered in plain HTTP: whoever reaches the address may ask, and read /metrics', {
+        listen: formatListen(options.listen),
+        remedy: '--tls-cert and --tls-key, or a loopback address',
+      });
+    }
     if (ingest.readiness.ready) await firstView.promise;
     logger.info('scheduler is up', { extender: extender.address.port, agents: ports.agentsPort, api: ports.apiPort });
     return {

@@ -11,6 +11,7 @@ import { closedNodes, nodeClasses, type NodeClasses } from '../cluster/node-clas
 import { workloadChoices } from '../plan/node-choices.ts';
 import { spreadGroups, type SpreadGroups } from './spread-groups.ts';
 import { collectTraffic, type Traffic } from './traffic.ts';
+import { trafficProblems, type InputProblem } from './input-problems.ts';
 
 /** Pods that are placed anew, in the order of their names. */
 export interface PodColumns {
@@ -58,6 +59,7 @@ export interface SimulatedCluster {
   readonly nodeClasses: NodeClasses;
   readonly traffic: Traffic;
   readonly unknownTraffic: UnknownTraffic;
+  readonly problems: readonly InputProblem[];
   /** Whether traffic is bytes per second; else it has no unit. */
   readonly hasUnits: boolean;
   /** With nothing but the fixed pods placed; same indices. */
@@ -69,6 +71,8 @@ export interface ClusterOptions {
   readonly hasUnits: boolean;
   /** Of nodes that do not say. */
   readonly linkMbps?: number;
+  /** Of reading the snapshot. */
+  readonly problems?: readonly InputProblem[];
 }
 
 /** kubelet's maxPods where a node does not say. */
@@ -163,7 +167,7 @@ export function simulatedCluster(
     memoryBytes[w] = Math.max(memoryBytes[w]!, pods.memoryBytes[p]!);
   }
 
-  const { traffic, edges, unknown } = collectTraffic(rows, state, workloadIndex, workloads.length);
+  const { traffic, edges, unknown, deserted } = collectTraffic(rows, state, workloadIndex, workloads.length);
   const view = baseView({
     state,
     nodeRecords,
@@ -198,6 +202,7 @@ export function simulatedCluster(
     ),
     traffic,
     unknownTraffic: unknown,
+    problems: [...(options.problems ?? []), ...trafficProblems({ unknown, deserted })],
     hasUnits: options.hasUnits,
     view,
     problem: {

@@ -2,6 +2,7 @@ import { forgetDomains } from '../placement/domain-counts.ts';
 import { addedLinkUse } from '../placement/link-use.ts';
 import type { Scarcities, Scarcity } from '../placement/scarcity.ts';
 import { moveReserved, reservedRoom } from '../placement/target.ts';
+import { LiveClaims, type Room } from './live-claims.ts';
 import type { PlacementTarget, PlacementView } from '../placement/view.ts';
 
 /** A plan's target without what follows from it. */
@@ -27,6 +28,7 @@ const CHANGING = [
 export class LiveView {
   readonly view: PlacementView;
   readonly #scarcities: Scarcities;
+  readonly #claims: LiveClaims;
   readonly #first: Pick<PlacementView, (typeof CHANGING)[number]>;
 
   /** @param base keeps as it is; rows get room for view.replicas more entries, at most one for each node */
@@ -48,11 +50,19 @@ export class LiveView {
       nodeRx: nodeRx.slice(),
     };
     this.#scarcities = base.scarcities;
+    this.#claims = new LiveClaims(view);
     this.view = {
       ...view,
       scarcities: copyOf(base.scarcities),
+      claims: this.#claims.claims,
       target: target === undefined ? undefined : { ...target, ...reservedRoom(view, target) },
     };
+  }
+
+  /** The view with what follows from many columns brought up to date: whoever scores with it asks for it here. */
+  forScoring(): PlacementView {
+    this.#claims.refresh();
+    return this.view;
   }
 
   /** Back to what the base had. */
@@ -62,6 +72,7 @@ export class LiveView {
     Object.assign(view.scarcities.milliCpu, this.#scarcities.milliCpu);
     Object.assign(view.scarcities.memoryBytes, this.#scarcities.memoryBytes);
     for (let w = 0; w < view.workloadCount; w++) forgetDomains(view, w);
+    this.#claims.reset();
     if (view.target === undefined) return;
     const { reservedMilliCpu, reservedMemoryBytes } = reservedRoom(view, view.target);
     view.target.reservedMilliCpu.set(reservedMilliCpu);
@@ -106,9 +117,16 @@ export class LiveView {
   /** What is left of a node; of what it does not say, nothing is known. */
   setRoom(node: number, milliCpu: number, memoryBytes: number, pods: number): void {
     const { freeMilliCpu, freeMemoryBytes, freePods, scarcities } = this.view;
+    const before = this.#roomOn(node);
     setFree(freeMilliCpu, node, milliCpu, scarcities.milliCpu);
     setFree(freeMemoryBytes, node, memoryBytes, scarcities.memoryBytes);
     if (freePods[node] !== Infinity) freePods[node] = Math.max(0, pods);
+    this.#claims.roomChanged(node, before, this.#roomOn(node));
+  }
+
+  #roomOn(node: number): Room {
+    const { freeMilliCpu, freeMemoryBytes, freePods } = this.view;
+    return { milliCpu: freeMilliCpu[node]!, memoryBytes: freeMemoryBytes[node]!, pods: freePods[node]! };
   }
 
   /** While the replica that comes or went is not among those placed. */
@@ -127,6 +145,7 @@ export class LiveView {
     scarcities.memoryBytes.toCome += (before - after) * memoryBytes[workload]!;
     moveReserved(this.view, workload, node, before, after);
     forgetDomains(this.view, workload);
+    this.#claims.moved(workload);
   }
 
   /** First entry of the row whose node is not below `node`. */

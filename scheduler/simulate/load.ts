@@ -6,6 +6,7 @@ import { readSnapshot } from '../cluster/snapshot-file.ts';
 import { ClusterState } from '../cluster/state.ts';
 import { readTraffic } from '../cluster/traffic-file.ts';
 import type { TrafficRow } from '../cluster/traffic.ts';
+import { snapshotProblems } from './input-problems.ts';
 import { simulatedCluster, type ClusterOptions, type SimulatedCluster } from './cluster.ts';
 
 export interface InputFiles {
@@ -19,10 +20,10 @@ export async function loadCluster(
   files: InputFiles,
   options: Omit<ClusterOptions, 'hasUnits'>,
 ): Promise<SimulatedCluster> {
-  const { records, traffic } = await readSnapshot(files.snapshot);
+  const { records, traffic, summary } = await readSnapshot(files.snapshot);
   const rows = files.traffic === undefined ? (traffic ?? []) : await readTraffic(files.traffic);
   const hasUnits = files.traffic !== undefined || traffic === undefined;
-  const cluster = clusterOf(records.values(), rows, { ...options, hasUnits });
+  const cluster = clusterOf(records.values(), rows, { ...options, hasUnits, problems: snapshotProblems(summary) });
   refuseImpossible(cluster, files.snapshot);
   return cluster;
 }
@@ -39,7 +40,7 @@ export function clusterOf(
 }
 
 function refuseImpossible(cluster: SimulatedCluster, place: string): void {
-  const { nodes, pods, allocatableMilliCpu } = cluster;
+  const { nodes, pods, allocatableMilliCpu, problems } = cluster;
   const found =
     nodes.length === 0
       ? 'no node'
@@ -52,6 +53,6 @@ function refuseImpossible(cluster: SimulatedCluster, place: string): void {
   throw new NetloomError('SIMULATION_IMPOSSIBLE', 'there is nothing to simulate in this snapshot', {
     place,
     expected: 'nodes with status.allocatable, and pods',
-    found,
+    found: [found, ...problems.slice(0, 1).flatMap(({ samples }) => samples.slice(0, 1))].join('; '),
   });
 }

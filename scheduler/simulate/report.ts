@@ -1,5 +1,6 @@
 import type { PlacementSettings } from '../placement/index.ts';
 import type { SimulatedCluster } from './cluster.ts';
+import type { InputProblem } from './input-problems.ts';
 import type { PolicyName } from './policies/index.ts';
 import {
   currentOutcome,
@@ -16,6 +17,8 @@ export interface SimulationReport {
   readonly version: 1;
   readonly cluster: ClusterFacts;
   readonly options: ReportOptions;
+  /** What of the input could not be used; empty: all could. */
+  readonly problems: readonly InputProblem[];
   /** As the snapshot has it; null: no pod of it has a place. */
   readonly current: Outcome | null;
   /** Of the one policy that was asked for. */
@@ -94,6 +97,7 @@ export function runSimulations(
       routing,
       maxReplicaShare: options.placement.maxReplicaShare,
     },
+    problems: cluster.problems,
     current: cluster.pods.home.some((node) => node >= 0) ? currentOutcome(cluster, routing) : null,
     ...(reports.length === 1 ? reports[0] : { policies: reports }),
   };

@@ -1,6 +1,6 @@
 import { workloadKey } from '../cluster/model.ts';
 import type { ClusterState } from '../cluster/state.ts';
-import { resolveTraffic, type TrafficEdge, type TrafficRow, type UnknownTraffic } from '../cluster/traffic.ts';
+import { resolveTraffic, type ResolvedTraffic, type TrafficEdge, type TrafficRow } from '../cluster/traffic.ts';
 import { byText } from '../../lib/by-text.ts';
 
 /** Traffic from a client workload to a server workload, bytes per second or without a unit. */
@@ -44,7 +44,7 @@ export function collectTraffic(
   state: ClusterState,
   workloadIndex: ReadonlyMap<string, number>,
   workloadCount: number,
-): { readonly traffic: Traffic; readonly edges: readonly TrafficEdge[]; readonly unknown: UnknownTraffic } {
+): { readonly traffic: Traffic } & Pick<ResolvedTraffic, 'edges' | 'unknown' | 'deserted'> {
   const sorted = rows
     .map((row) => ({ row, key: `${workloadKey(row.client)} ${workloadKey(row.peer)}` }))
     .sort(
@@ -54,7 +54,7 @@ export function collectTraffic(
         a.row.bytesPerSecondIn - b.row.bytesPerSecondIn,
     )
     .map(({ row }) => row);
-  const { edges: unsorted, unknown } = resolveTraffic(sorted, state);
+  const { edges: unsorted, unknown, deserted } = resolveTraffic(sorted, state);
   const edges = unsorted
     .map((edge) => ({ edge, key: `${workloadKey(edge.client)} ${workloadKey(edge.server)}` }))
     .sort((a, b) => byText(a.key, b.key))
@@ -111,7 +111,7 @@ export function collectTraffic(
   const list = [...directed.values()].sort((x, y) => x.client - y.client || x.server - y.server);
   const pairs = pairsOf(list, workloadCount);
   const total = pairs.reduce((sum, pair) => sum + pair.weight, 0);
-  return { traffic: { edges: list, pairs, total, otherOut, otherBack, withinWorkloads }, edges, unknown };
+  return { traffic: { edges: list, pairs, total, otherOut, otherBack, withinWorkloads }, edges, unknown, deserted };
 }
 
 function pairsOf(edges: readonly DirectedEdge[], workloadCount: number): Pair[] {

@@ -19,6 +19,7 @@ import {
 } from '../graph/saved-state.ts';
 import { FIGURES, PORTS } from '../graph/traffic-rows.ts';
 import type { NamedPlan } from '../plan/named-plan.ts';
+import { lockStore } from './lock.ts';
 import { loadPlan, writePlan } from './plan-tables.ts';
 import { APPLICATION_ID, CREATE, CREATE_PLAN, FIGURE_COLUMNS, SCHEMA_VERSION } from './schema.ts';
 
@@ -38,18 +39,28 @@ export interface Opened {
   readonly movedAside: NetloomError | undefined;
 }
 
-/** Opens or makes the file. What cannot be read is moved aside, never deleted; throws only where no file can be made. */
+/** Opens or makes the file. What cannot be read is moved aside, never deleted; throws STORE_IN_USE, or where no file can be made. */
 export function openGraphDatabase(options: DatabaseOptions): Opened {
   try {
     mkdirSync(dirname(options.path), { recursive: true });
   } catch (error) {
     throw unwritable(options.path, error);
   }
+  const lock = lockStore(options.path);
+  try {
+    return openLocked(options, lock);
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+function openLocked(options: DatabaseOptions, lock: DatabaseSync): Opened {
   let movedAside: NetloomError | undefined;
   for (let attempt = 0; ; attempt++) {
     let database: GraphDatabase | undefined;
     try {
-      database = new GraphDatabase(options);
+      database = new GraphDatabase(options, lock);
       return { database, state: database.load(), plan: database.loadPlan(), movedAside };
     } catch (error) {
       database?.close();
@@ -62,6 +73,8 @@ export function openGraphDatabase(options: DatabaseOptions): Opened {
 /** Synchronous: lives in the store's thread. */
 export class GraphDatabase {
   readonly #db: DatabaseSync;
+  /** Held as long as the database is open. */
+  readonly #lock: DatabaseSync | undefined;
   readonly #putEdge: StatementSync;
   readonly #dropEdge: StatementSync;
   readonly #putEndpoint: StatementSync;
@@ -70,7 +83,8 @@ export class GraphDatabase {
   readonly #dropNode: StatementSync;
   readonly #putTotal: StatementSync;
 
-  constructor({ path, maxBytes }: Pick<DatabaseOptions, 'path' | 'maxBytes'>) {
+  constructor({ path, maxBytes }: Pick<DatabaseOptions, 'path' | 'maxBytes'>, lock?: DatabaseSync) {
+    this.#lock = lock;
     this.#db = new DatabaseSync(path, { timeout: 5_000 });
     try {
       this.#prepareFile(path, maxBytes);
@@ -229,6 +243,7 @@ export class GraphDatabase {
 
   close(): void {
     if (this.#db.isOpen) this.#db.close();
+    if (this.#lock?.isOpen === true) this.#lock.close();
   }
 }
 

@@ -40,7 +40,7 @@ export interface GraphStore {
   close(): Promise<void>;
 }
 
-/** Opens the store in a thread of its own. Rejects with STORE_UNWRITABLE where no file can be made. */
+/** Opens the store in a thread of its own. Rejects with STORE_IN_USE, or STORE_UNWRITABLE where no file can be made. */
 export async function createStore({ path, maxBytes = 0, logger }: StoreOptions): Promise<GraphStore> {
   let thread = new StoreThread(path, maxBytes);
   const opened = await thread.ask({ op: 'open' }).catch(async (error: unknown) => {

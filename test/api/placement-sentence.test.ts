@@ -68,6 +68,16 @@ describe('why it stands there', () => {
 
   test('is the plan, or who is to come, or has gone, where nothing is near', () => {
     expect(why([], { nodes: [{ ...here, planned: 2 }] }, { planVersion: 17 })).toBe('Plan 17 wants it there.');
+    const target = { node: 'n1', wanted: 1, placed: 0, state: 'open' };
+    const plan = { version: 17, state: 'open', targets: [target], more: 0 };
+    expect(why(near, {}, { plan })).toBe(`${STAYS} Plan 17 wants it there.`);
+    expect(why([], { nodes: [{ ...here, planned: 2 }] }, { plan, planVersion: 17 })).toBe('Plan 17 wants it there.');
+    for (const other of [
+      { ...target, node: 'n2' },
+      { ...target, state: 'filled' },
+    ]) {
+      expect(why(near, {}, { plan: { ...plan, targets: [other] } })).toBe(STAYS);
+    }
     const [front] = explanation.peers;
     expect(why([], { nodes: [{ ...here, future: 0.4 }], peers: [{ ...front, toCome: 2 }] })).toBe(
       'There is room for peers that are to come: shop/Deployment/frontend.',

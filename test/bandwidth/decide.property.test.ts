@@ -173,11 +173,14 @@ describe('whatever pods, devices and neighbours there are', () => {
     holds((given, desired) => {
       const modes = new Map(desired.slots.map(({ uid, direction, config }) => [`${uid} ${direction}`, config]));
       for (const [uid, of] of desired.standings) {
-        for (const [direction, { state, bps, reason }] of Object.entries(of)) {
+        for (const [direction, { state, bps, reason, inPart = false }] of Object.entries(of)) {
           const config = modes.get(`${uid} ${direction}`);
           if (state === 'enforced') expect(config).toMatchObject({ mode: 'stamp', shadow: false });
           if (state === 'shaped-htb') expect(config).toMatchObject({ mode: 'htb', shadow: false });
-          if (state === 'policed') expect(config).toMatchObject({ mode: 'police', shadow: false });
+          // Of several uplinks the weakest is told, and the others hold packets back.
+          const weakest = inPart ? (given.fq === true ? 'stamp' : 'htb') : 'police';
+          if (state === 'policed') expect(config).toMatchObject({ mode: weakest, shadow: false });
+          if (inPart) expect(reason).toMatch(/(enforced|shaped-htb) at eth\d, policed at eth\d: /);
           if (state === 'shadow') expect(config).toMatchObject({ shadow: true });
           if (state === 'pending' || state === 'dry-run' || /in charge|slots are taken/.test(reason))
             expect(config).toBeUndefined();
@@ -214,6 +217,19 @@ describe('whatever pods, devices and neighbours there are', () => {
       );
       for (const { slot, config } of desired.slots) expect(shaped.has(slot)).toBe(config.mode === 'htb');
       if (given.purpose !== 'enforce') expect(desired.needs).toEqual([]);
+    });
+  });
+
+  it('what happens at one uplink changes nothing at the other', () => {
+    holds((given) => {
+      const one = decided({ ...given, uplinks: ['kernel'], neighbours: new Map() });
+      const two = decided({ ...given, uplinks: ['kernel', given.uplinks?.[0] ?? 'tbf'], neighbours: new Map() });
+      const at = ({ hooks, needs }: Desired) => [
+        hooks.filter(({ ifindex }) => ifindex === 2),
+        needs.filter(({ ifindex }) => ifindex === 2),
+      ];
+      expect(at(two)).toEqual(at(one));
+      expect(two.slots).toEqual(one.slots);
     });
   });
 

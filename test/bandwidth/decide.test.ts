@@ -68,22 +68,44 @@ describe('without fq', () => {
     expect([hooked(desired), needed(desired)]).toEqual([['10 from_pod'], []]);
   });
 
-  it.each([
+  const FOREIGN = [
     ['tbf', 'tbf 7: at root'],
     ['pfifo', 'pfifo 5: at root'],
     ['wideFq', 'fq 9: at root'],
     ['mqWithForeignLeaf', 'mq 9: at root'],
-  ] as const)('another root on an uplink (%s) makes what pods send policed, with its name', (root, name) => {
-    const desired = decided({
-      pods: [{ name: 'a', at: [10], egress: '8M', ingress: '8M' }],
-      uplinks: ['kernel', root],
-    });
+  ] as const;
+
+  it.each(FOREIGN)('another root on the uplink (%s) makes what pods send policed, with its name', (root, name) => {
+    const desired = decided({ pods: [{ name: 'a', at: [10], egress: '8M', ingress: '8M' }], uplinks: [root] });
     expect(told(desired)).toEqual([
-      `a egress: policed at 8000000 (${name} on eth1 is another's)`,
+      `a egress: policed at 8000000 (${name} on eth0 is another's)`,
       'a ingress: shaped-htb at 8000000',
     ]);
     expect(needed(desired)).toEqual(['10 shape']);
     expect(hooked(desired)).toEqual(['10 from_pod', '10 to_pod']);
+  });
+
+  it.each(FOREIGN)('and on one of several (%s) only what leaves there; each is told', (root, name) => {
+    const pods = [{ name: 'a', at: [10], egress: '8M' }];
+    const desired = decided({ pods, uplinks: ['kernel', root, 'ourHtb'] });
+    expect(told(desired)).toEqual([
+      `a egress: policed at 8000000 (shaped-htb at eth0, eth2, policed at eth1: ${name} on eth1 is another's)`,
+    ]);
+    expect(desired.standings.get('uid-a')!.egress!.inPart).toBe(true);
+    expect(slotted(desired)).toEqual(['a egress htb at 1000000']);
+    expect(needed(desired)).toEqual(['2 shape', '4 shape']);
+    expect(hooked(desired)).toEqual(['10 from_pod', '2 leave', '4 leave']);
+  });
+
+  it('all of them foreign: each is named, as far as a sentence bears', () => {
+    const pods = [{ name: 'a', at: [10], egress: '8M' }];
+    const two = decided({ pods, uplinks: ['tbf', 'pfifo'] });
+    expect(told(two)).toEqual([
+      "a egress: policed at 8000000 (tbf 7: at root on eth0 is another's; pfifo 5: at root on eth1 is another's)",
+    ]);
+    expect(slotted(two)).toEqual(['a egress police at 1000000']);
+    const five = told(decided({ pods, uplinks: ['tbf', 'tbf', 'tbf', 'tbf', 'tbf'] }))[0]!;
+    expect(five).toMatch(/eth0 is another's; .*eth2 is another's; 2 more\)$/);
   });
 
   it("the CNI's token bucket on a pod's interface is in charge of what that pod receives, and of nothing else", () => {
@@ -124,6 +146,13 @@ describe('without fq', () => {
       'a egress: policed at 8000000 (no HTB at eth0: the kernel has no htb (module sch_htb))',
       'a ingress: shaped-htb at 8000000',
     ]);
+    // Only there, and nothing is tried there for a while.
+    const pods = [{ name: 'a', at: [10], egress: '8M' }];
+    const two = decided({ pods, unshapable: new Map([[2, 'no room']]), uplinks: ['kernel', 'kernel'] });
+    expect(told(two)).toEqual([
+      'a egress: policed at 8000000 (shaped-htb at eth1, policed at eth0: no HTB at eth0: no room)',
+    ]);
+    expect(needed(two)).toEqual(['3 shape']);
   });
 });
 
@@ -168,6 +197,30 @@ describe('with fq', () => {
     expect(told(decided({ ...fq, pods, uplinks: ['mqWithForeignLeaf'] }))).toEqual([
       "a egress: policed at 8000000 (mq 9: at root on eth0 is another's)",
     ]);
+  });
+
+  it('another qdisc on one of several uplinks: the others pace all the same, and each is told', () => {
+    const pods = [
+      { name: 'a', at: [10], egress: '8M', ingress: '8M' },
+      { name: 'b', at: [11] },
+    ];
+    for (const [root, what] of [
+      ['tbf', "tbf 7: at root on eth1 is another's"],
+      ['mqWithForeignLeaf', "mq 9: at root on eth1 is another's"],
+      ['narrowFq', "fq on eth1 is another's and would drop what waits: flow_limit 100, of 4000"],
+    ] as const) {
+      const desired = decided({ ...fq, pods, uplinks: ['kernel', root] });
+      expect(told(desired)).toEqual([
+        `a egress: policed at 8000000 (enforced at eth0, policed at eth1: ${what})`,
+        'a ingress: enforced at 8000000',
+      ]);
+      expect(slotted(desired)).toEqual(['a egress stamp at 1000000', 'a ingress stamp at 1000000']);
+      expect(needed(desired)).toEqual(['10 pace', '11 pace', '2 pace']);
+    }
+    const dry = decided({ ...fq, pods, uplinks: ['kernel', 'tbf'], purpose: 'dry-run' });
+    expect(told(dry)[0]).toBe(
+      "a egress: dry-run at 8000000 (would be policed; enforced at eth0, policed at eth1: tbf 7: at root on eth1 is another's)",
+    );
   });
 
   it('a pod towards which departure times are not heeded is named', () => {

@@ -17,7 +17,11 @@ it('metrics tell what the table tells, and forget pods that went', async () => {
     }),
     limitRow({ direction: 'ingress', state: 'unsupported', configuredBps: null, measuredBps: null, invalid: true }),
   ]);
-  registerLimitMetrics(registry, () => report);
+  registerLimitMetrics(
+    registry,
+    () => report,
+    () => ({ waiting: 4, written: 3, failed: 2, dropped: 1 }),
+  );
   const lines = async (): Promise<string[]> =>
     (await registry.metrics()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   const egress = 'namespace="shop",pod="cart",direction="egress"';
@@ -38,6 +42,10 @@ it('metrics tell what the table tells, and forget pods that went', async () => {
       `netloom_limit_state{${ingress},state="unsupported"} 1`,
       'netloom_limit_slots{kind="used"} 2',
       'netloom_limit_slots{kind="most"} 1023',
+      'netloom_limit_events_total{outcome="written"} 3',
+      'netloom_limit_events_total{outcome="failed"} 2',
+      'netloom_limit_events_total{outcome="dropped"} 1',
+      'netloom_limit_events_waiting 4',
     ]),
   );
   expect(first.some((line) => line.startsWith(`netloom_limit_configured_bits_per_second{${ingress}`))).toBe(false);

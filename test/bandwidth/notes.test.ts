@@ -28,6 +28,11 @@ describe('the Event on a pod', () => {
       `Warning BandwidthPoliced ${KEY}: what exceeds 1000 Tbit/s is dropped, not delayed: tbf 7: is another's.`,
     ],
     [
+      { state: 'policed', inPart: true, reason: "enforced at eth0, policed at eth1: tbf 7: at root is another's" },
+      `Warning BandwidthPoliced ${KEY}: what exceeds 8 Mbit/s is dropped on some ways, and delayed on others: ` +
+        "enforced at eth0, policed at eth1: tbf 7: at root is another's.",
+    ],
+    [
       { state: 'unsupported', reason: 'bypassed by policy (tcx ingress of veth1)' },
       `Warning BandwidthUnsupported ${KEY} is not enforced: bypassed by policy (tcx ingress of veth1).`,
     ],

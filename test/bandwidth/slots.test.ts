@@ -30,6 +30,14 @@ describe('slots', () => {
     expect([slots.take('b'), slots.take('c'), slots.take('d')]).toEqual([1, 2, undefined]);
   });
 
+  it('that were given back and are left by an agent all the same are its owners’, and no others’', () => {
+    const slots = new Slots(4);
+    slots.take('a');
+    slots.release('a');
+    slots.adopt(1, 'left');
+    expect([slots.take('b'), slots.take('c'), slots.of('left'), slots.take('d')]).toEqual([2, 3, 1, undefined]);
+  });
+
   it('follow a plain model, whatever is taken, left and given back', () => {
     const owner = fc.integer({ min: 0, max: 9 }).map((n) => `o${n}`);
     const step = fc.oneof(
@@ -70,6 +78,7 @@ describe('slots', () => {
           for (const [name, slot] of model) expect(slots.of(name)).toBe(slot);
         }
       }),
+      { numRuns: 500 },
     );
   });
 });

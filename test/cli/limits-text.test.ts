@@ -80,11 +80,22 @@ describe('the table of limits', () => {
 
   it('tells 20 reasons and how many more there are', () => {
     const rows = Array.from({ length: 25 }, (_, i) =>
-      limitRow({ pod: `p${i}`, state: 'unsupported', reason: 'below 64k' }),
+      limitRow({ pod: `p${i}`, state: 'unsupported', reason: `bypassed by program ${i}` }),
     );
     const text = table(rows);
-    expect(text.match(/below 64k/g)).toHaveLength(20);
+    expect(text.match(/bypassed/g)).toHaveLength(20);
     expect(text).toContain('5 more reasons: -o wide');
+  });
+
+  it('tells a reason that many have once, and names some of them', () => {
+    const reason = "shaped-htb at eth0, policed at eth1: tbf 7: at root on eth1 is another's";
+    const rows = Array.from({ length: 20 }, (_, i) => limitRow({ pod: `web-${i}`, state: 'policed', reason }));
+    const other = limitRow({ pod: 'cart', direction: 'ingress', state: 'unsupported', reason: 'below 64k' });
+    const notes = table([...rows, other]).split('\n\n')[1];
+    expect(notes).toBe(
+      `shop/web-0 egress, shop/web-1 egress, shop/web-2 egress and 17 more: shaped-htb\n` +
+        `  at eth0, policed at eth1: tbf 7: at root on eth1 is another's\nshop/cart ingress: below 64k\n`,
+    );
   });
 
   it('with -o wide has everything, also where the 99th percentile of the delay lies', () => {

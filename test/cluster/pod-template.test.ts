@@ -121,15 +121,22 @@ describe('what a pod sends', () => {
   it('is not taken from what is no number, and that is told', () => {
     for (const bad of ['fast', '-1', '0', '']) {
       expect(egress({ 'netloom.io/egress-mbps': bad }).problems).toEqual([
-        'annotation netloom.io/egress-mbps is no number of Mbit/s above 0',
+        `annotation netloom.io/egress-mbps is ${JSON.stringify(bad)}, expected a number of Mbit/s above 0, up to 100000000`,
       ]);
     }
+    expect(egress({}, { 'netloom.io/egress-mbps': '1e999' }).problems).toEqual([
+      'resource netloom.io/egress-mbps is "1e999", expected a number of Mbit/s above 0, up to 100000000',
+    ]);
+    expect(egress({}, { 'netloom.io/egress-mbps': '0' }).problems).toEqual([]);
+    expect(egress({ 'kubernetes.io/egress-bandwidth': '-5' }).problems).toEqual([
+      'annotation kubernetes.io/egress-bandwidth is "-5", expected bits a second above 0, as 100M',
+    ]);
   });
 
   it('has a link, if its node says how fast it is', () => {
     const node = (mbps: unknown) =>
       projectObject({ kind: 'Node', metadata: { name: 'n', annotations: { 'netloom.io/link-mbps': mbps } } });
     expect(node('1000')).toMatchObject({ record: { linkMbps: 1000 }, odd: undefined });
-    expect(node('1G')).toMatchObject({ odd: expect.stringContaining('netloom.io/link-mbps "1G"') as string });
+    expect(node('1G')).toMatchObject({ odd: expect.stringContaining('netloom.io/link-mbps is "1G"') as string });
   });
 });

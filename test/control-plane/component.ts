@@ -44,12 +44,8 @@ export class Component {
     return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** CPU time used so far, seconds (proc(5), stat fields 14 and 15; a tick is 10 ms). */
   cpuSeconds(): number {
-    const fields = readFileSync(`/proc/${this.pid}/stat`, 'utf8')
-      .replace(/^.*\) /, '')
-      .split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / 100;
+    return cpuSecondsOf(this.pid);
   }
 
   rssBytes(): number {
@@ -84,4 +80,12 @@ export class Component {
     await this.#exit;
     clearTimeout(timer);
   }
+}
+
+/** CPU time that a process has used so far, seconds (proc(5), stat fields 14 and 15; a tick is 10 ms). */
+export function cpuSecondsOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
 }

@@ -247,9 +247,8 @@ export class ControlPlane {
   }
 
   async #tool(name: string, args: readonly string[]): Promise<string> {
-    const home = this.#at('home');
     const { stdout } = await run(join(this.#options.binaries, name), args, {
-      env: { PATH: process.env['PATH'] ?? '', HOME: home, XDG_CACHE_HOME: home, KUBECONFIG: this.kubeconfig },
+      env: { PATH: process.env['PATH'] ?? '', KUBECONFIG: this.kubeconfig, ...keptIn(this.#at('home')) },
       maxBuffer: 256 << 20,
     });
     return stdout;
@@ -282,6 +281,17 @@ export class ControlPlane {
     );
     return path;
   }
+}
+
+/** Where kubectl and helm keep what they keep. */
+function keptIn(home: string): Record<string, string> {
+  return {
+    HOME: home,
+    KUBECACHEDIR: join(home, 'kube'),
+    HELM_CACHE_HOME: join(home, 'helm-cache'),
+    HELM_CONFIG_HOME: join(home, 'helm-config'),
+    HELM_DATA_HOME: join(home, 'helm-data'),
+  };
 }
 
 /** Ports that were free together just now. */

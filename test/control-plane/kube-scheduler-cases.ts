@@ -179,6 +179,11 @@ export function kubeSchedulerCases(options: {
       });
       const { stdout } = await shop.processes.run(['explain', '--api', shop.netloom.api, target]);
       expect(stdout).toContain('it fits on node-0 only, and where one node is left kube-scheduler does not ask.');
+      // Who asks about it now is somebody else: that answer led to nothing.
+      expect(await ask(JSON.stringify({ Pod: pod, NodeNames: ['node-0', PEERS.db] }))).toContain(PEERS.db);
+      await sleep(500);
+      const { unasked, asked } = await shop.explain({ pod: target });
+      expect([unasked?.reason, asked]).toEqual(['one-node', 0]);
       await shop.remove(web);
     });
 

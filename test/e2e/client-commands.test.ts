@@ -121,6 +121,23 @@ function tablesOf(text: string): string[] {
   });
 }
 
+it('what stands below the table of netloom graph stands in its json, too', async () => {
+  const { kubeScheduler, problems } = JSON.parse(await ask('graph', [], 'json')) as Partial<
+    StatusReply['cluster'] & StatusReply
+  >;
+  expect(kubeScheduler!.calls).toBeGreaterThan(0);
+  expect(problems).toEqual([]);
+});
+
+it('netloom explain takes a kind before the name, as kubectl does', async () => {
+  const explained = async (...target: string[]) =>
+    (JSON.parse(await ask('explain', target, 'json')) as { workload: string }).workload;
+  for (const kind of ['deployment', 'deploy', 'Deployment']) {
+    expect(await explained(kind, `${NAMESPACE}/${BACK}`)).toBe(`${NAMESPACE}/Deployment/${BACK}`);
+  }
+  expect(await explained('pod', `${NAMESPACE}/${FRONT_POD}`)).toBe(`${NAMESPACE}/Deployment/${FRONT}`);
+});
+
 describe.each(COMMANDS)('netloom %s %j', (command, args, headers) => {
   it('says the same as json and as yaml', async () => {
     // The scheduler lives on between the two questions: its figures may move.

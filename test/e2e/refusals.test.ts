@@ -228,9 +228,25 @@ const CASES: readonly {
   {
     what: 'something that is neither pod nor workload',
     args: ['explain', 'cart', '--api', '127.0.0.1:1'],
-    status: FAILURE,
+    status: USAGE,
     code: 'USAGE',
     says: ['TARGET', 'cart', 'NAMESPACE/POD'],
+  },
+  ...[['pod'], ['pod', 'shop'], ['pod', '/'], ['shop/cart', 'pod'], ['pod', 'a/b/c'], ['deployment', 'cart']].map(
+    (target) => ({
+      what: `no target: explain ${target.join(' ')}`,
+      args: ['explain', ...target, '--api', '127.0.0.1:1'],
+      status: USAGE,
+      code: 'USAGE',
+      says: ['TARGET', target.join(' '), 'NAMESPACE/POD', 'netloom explain --help'],
+    }),
+  ),
+  {
+    what: 'a ServiceAccount outside of a pod',
+    args: [...SCHEDULER, '--in-cluster'],
+    status: FAILURE,
+    code: 'KUBECONFIG_UNUSABLE',
+    says: ['KUBERNETES_SERVICE_HOST', 'no pod', '--kubeconfig FILE'],
   },
   {
     what: 'an agent that would report in plain text',
@@ -265,6 +281,30 @@ describe('what cannot work is refused with what, where and what to do', () => {
     expect(run.stderr).toMatch(/^ {2}do: {7}\S/m);
     expect(run.stderr).not.toMatch(/^\s+at /m);
     expect(run.stderr).not.toMatch(/\[object|undefined|NaN/);
+  });
+});
+
+describe('a scheduler', () => {
+  it('does not save where another one does, until that has ended', async () => {
+    const store = ['--store', join(dir, 'graph.db'), '--snapshot', join(dir, 'cluster.json')];
+    const first = await processes.scheduler(store);
+    const run = await processes.run([...SCHEDULER, ...store]);
+    expect(run.status).toBe(FAILURE);
+    for (const text of ['STORE_IN_USE: ', join(dir, 'graph.db')]) expect(run.stderr).toContain(text);
+    await first.process.end('SIGKILL');
+    await (await processes.scheduler(store)).end();
+  });
+
+  it('warns where other machines reach it in plain HTTP, and only there', async () => {
+    const what = 'kube-scheduler is answered in plain HTTP: whoever reaches the address may ask, and read /metrics';
+    for (const [host, count] of [
+      ['0.0.0.0', 1],
+      ['127.0.0.1', 0],
+    ] as const) {
+      const scheduler = await processes.scheduler(['--listen', `${host}:0`]);
+      expect(scheduler.process.log().filter(({ msg }) => msg === what)).toHaveLength(count);
+      await scheduler.end();
+    }
   });
 });
 

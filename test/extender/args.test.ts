@@ -56,6 +56,7 @@ describe('what kube-scheduler sends', () => {
     const off = (metadata: object): boolean => args({ Pod: { metadata } }).pod.placementOff;
     expect(off({ annotations: { 'netloom.io/placement': 'off' } })).toBe(true);
     expect(off({ labels: { 'netloom.io/placement': 'off' } })).toBe(true);
+    for (const text of ['OFF', ' Off ']) expect(off({ labels: { 'netloom.io/placement': text } })).toBe(true);
     expect(off({ annotations: { 'netloom.io/placement': 'on' }, labels: { app: 'off' } })).toBe(false);
   });
 

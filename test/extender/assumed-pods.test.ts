@@ -71,6 +71,24 @@ describe('pods that were answered for', () => {
     ]);
   });
 
+  test('hold the cap of their workload, though six replicas are asked about before any is seen', async () => {
+    const drawn = {
+      ...APP,
+      nodes: ['n1', 'n2', 'n3'].map((name, i) => ({ name, zone: `z${i}` })),
+      workloads: [APP.workloads[0]!, { key: API, placed: { n2: 6 } }],
+    };
+    const { port } = await start({}, { assumed: new AssumedPods() }, buildView(drawn));
+    const best: (string | undefined)[] = [];
+    for (let i = 0; i < 6; i++) {
+      const ownerReferences = [{ kind: 'ReplicaSet', name: 'web-1', controller: true }];
+      const pod = { metadata: { name: `web-${i}`, namespace: 'shop', uid: `uid-${i}`, ownerReferences } };
+      const { text } = await post(port, '/prioritize', { Pod: pod, NodeNames: ['n1', 'n2', 'n3'] });
+      best.push((JSON.parse(text) as { Host: string }[])[0]?.Host);
+    }
+    // All traffic draws to n2, which may hold half of the six; of the rest we have no opinion.
+    expect(best).toEqual(['n2', 'n2', 'n2', undefined, undefined, undefined]);
+  });
+
   test('of a gang are hypothetical: they leave no trace', async () => {
     const assumed = new AssumedPods();
     const { port } = await start({}, { assumed }, view);

@@ -12,18 +12,9 @@ const CALLS = 3;
 
 /** Asks, and gives up as Go's client does: the connection is closed, over HTTP/2 the stream is reset. Calls come one by one. */
 const IMPATIENT = {
-  http: `
-    const { request } = require('node:http');
-    const [url, body, giveUpMs, calls] = process.argv.slice(1);
-    (async () => {
-      for (let i = 0; i < calls; i++)
-        await new Promise((done) => {
-          const call = request(url, { method: 'POST', headers: { 'content-length': body.length, connection: 'keep-alive' } });
-          call.on('error', () => undefined).on('close', done);
-          call.end(body, () => setTimeout(() => call.destroy(), Number(giveUpMs)));
-        });
-    })();`,
-  https: `
+  http: impatientHttp1('http'),
+  https: impatientHttp1('https'),
+  h2: `
     const { connect } = require('node:http2');
     const [url, body, giveUpMs, calls] = process.argv.slice(1);
     const session = connect(url, { rejectUnauthorized: false });
@@ -38,14 +29,33 @@ const IMPATIENT = {
     });`,
 };
 
-/** Answers take 80 ms of this thread's time, callers wait for 20 ms. */
+function impatientHttp1(scheme: 'http' | 'https'): string {
+  return `
+    const { request } = require('node:${scheme}');
+    const [url, body, giveUpMs, calls] = process.argv.slice(1);
+    const headers = { 'content-length': body.length, connection: 'keep-alive' };
+    (async () => {
+      for (let i = 0; i < calls; i++)
+        await new Promise((done) => {
+          const call = request(url, { method: 'POST', headers, rejectUnauthorized: false });
+          call.on('error', () => undefined).on('close', done);
+          call.end(body, () => setTimeout(() => call.destroy(), Number(giveUpMs)));
+        });
+    })();`;
+}
+
+/** Answers take 300 ms of this thread's time, callers wait for 20 ms. */
 function slowView() {
   const view = buildView(SHOP);
   return () => {
-    const until = performance.now() + 80;
-    while (performance.now() < until);
+    keepBusy(300);
     return view;
   };
+}
+
+function keepBusy(ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
 }
 
 function certificate(): { certFile: string; keyFile: string } {
@@ -59,17 +69,17 @@ function certificate(): { certFile: string; keyFile: string } {
   return { certFile, keyFile };
 }
 
-test.each(['http', 'https'] as const)(
+test.each(['http', 'https', 'h2'] as const)(
   'callers that gave up before they were answered are counted and told, with how long it took (%s)',
   async (scheme) => {
     const said: [string, object | undefined][] = [];
     const late: string[] = [];
-    const { port, metric, decisions } = await start(scheme === 'https' ? { tls: certificate() } : {}, {
+    const { port, metric, decisions } = await start(scheme === 'http' ? {} : { tls: certificate() }, {
       view: slowView(),
       onLate: (uid) => late.push(uid),
       logger: { ...silentLogger, warn: (text, fields) => said.push([text, fields]) },
     });
-    const url = `${scheme}://127.0.0.1:${port}/prioritize`;
+    const url = `${scheme === 'http' ? 'http' : 'https'}://127.0.0.1:${port}/prioritize`;
     const args = ['-e', IMPATIENT[scheme], url, JSON.stringify(CART_ARGS), '20', String(CALLS)];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
     await new Promise((resolve) => child.once('exit', resolve));
@@ -89,6 +99,28 @@ test('who waits for the answer is not taken for gone, whether it keeps the conne
   onTestFinished(() => agent.destroy());
   for (let i = 0; i < 20; i++) for (const by of [agent, undefined]) await post(port, '/prioritize', CART_ARGS, by);
   await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(await metric('netloom_extender_late_total')).toBe(0);
+});
+
+test('who has the whole answer and closes at once, as scripts do, is not taken for gone', async () => {
+  const late: string[] = [];
+  let answered = 0;
+  // Told right behind the answer: when this thread goes on, the end of the connection is there.
+  const info = (): void => {
+    answered++;
+    keepBusy(200);
+  };
+  const { port, metric } = await start({}, { onLate: (uid) => late.push(uid), logger: { ...silentLogger, info } });
+  const body = JSON.stringify(CART_ARGS);
+  const hasty = `
+    const socket = require('node:net').connect(${port}, '127.0.0.1', () => socket.write(process.argv[1]));
+    socket.once('data', () => socket.destroy());`;
+  const head = `POST /prioritize HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const child = spawn(process.execPath, ['-e', hasty, head + body], { stdio: ['ignore', 'ignore', 'inherit'] });
+  await new Promise((resolve) => child.once('exit', resolve));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(answered).toBe(1);
+  expect(late).toEqual([]);
   expect(await metric('netloom_extender_late_total')).toBe(0);
 });
 

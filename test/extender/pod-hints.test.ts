@@ -69,7 +69,7 @@ describe('a pod of which no traffic is known', () => {
   });
 
   test('below the floor a hint counts as little as traffic does', async () => {
-    expect(await ask({ peers: 'shop/frontend=12500/s' })).toEqual({ n1: 6, n2: 2, n3: 1 });
+    expect(await ask({ peers: 'shop/frontend=2500/s' })).toEqual({ n1: 6, n2: 2, n3: 1 });
   });
 
   test('has none, if traffic of its workload is known', async () => {

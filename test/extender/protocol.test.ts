@@ -105,6 +105,7 @@ describe('prioritize', () => {
         workload: 'shop/Deployment/cart',
         candidates: 4,
         silence: undefined,
+        source: 'traffic',
         top: CART_ANSWER,
         named: CART_ANSWER.length,
         viewVersion: 7,

@@ -183,7 +183,11 @@ describe('placement view', () => {
 
   test('has the free room of nodes, what a replica asks for, and the replicas to come', () => {
     const asks = (milliCpu: number) => ({ milliCpu, memoryBytes: 10, pods: 1 });
-    const base = cluster(['n1', 'n2'], { web: { desired: 3, placed: { n1: 1 } }, job: { placed: { n2: 1 } } });
+    const base = cluster(['n1', 'n2'], {
+      web: { desired: 3, placed: { n1: 1 } },
+      job: { placed: { n2: 1 } },
+      scaled: { desired: 0, placed: {} },
+    });
     const room: PlacementCluster = {
       ...base,
       nodes: () => [
@@ -200,10 +204,10 @@ describe('placement view', () => {
     expect([...view.nodeMemoryBytes]).toEqual([Infinity, 100]);
     expect([...view.freeMemoryBytes]).toEqual([Infinity, 60]);
     expect([...view.freePods]).toEqual([6, 6]);
-    // Nobody says how many replicas the job wants: those that stand, and those that wait.
-    expect([...view.replicas]).toEqual([3, 3]);
-    expect([...view.toCome]).toEqual([2, 2]);
-    expect([...view.milliCpu]).toEqual([100, 100]);
+    // Nobody says how many replicas the job wants: those that stand, and those that wait. Nor of what is scaled up from none.
+    expect([...view.replicas]).toEqual([3, 3, 2]);
+    expect([...view.toCome]).toEqual([2, 2, 2]);
+    expect([...view.milliCpu]).toEqual([100, 100, 0]);
   });
 
   test('has the links of nodes: said, measured or assumed, and what goes over them', () => {

@@ -1,7 +1,10 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { askLimits } from '../../cli/limits-client.ts';
 import { bpfObjectPath, loadBpf, type BpfObject } from '../../lib/bpf/index.ts';
 import { buildBpf, temporaryDir } from '../support/bpf.ts';
-import { until } from '../support/netloom.ts';
+import { BIN, until } from '../support/netloom.ts';
 import { anotherObject } from './limit-support/another-object.ts';
 import { LimitsRig, type Direction } from './limit-support/limits-rig.ts';
 import { listen, TRAFFIC } from './limit-support/listener.ts';
@@ -117,6 +120,53 @@ describe('where the kernel has no tcx', () => {
     for (const pod of ['p1', 'p2', 'p3']) await rig.stands(pod, 'egress', heldTo20M);
     await second.end();
     await detachLeaves(empty);
+  });
+
+  it('limits of other folders are named and refused, a dry run tells of them, and they are taken away as it is said', async () => {
+    const pod = rig.addPod(1, { egress: '20M', ingress: '20M' });
+    const before = rig.tc();
+    rig.publish();
+    const first = rig.startChild({ hooks: 'clsact' });
+    await rig.stands('p1', 'egress', heldTo20M);
+    await first.end('SIGKILL');
+    rig.note();
+    const held = rig.tc();
+
+    const agent = (...args: string[]) =>
+      rig.processes.program('nsenter', [`--net=/run/netns/${rig.node.name}`, BIN, 'agent', ...args]);
+    const other = join(rig.bpffs, 'other');
+    const own = ['--pins', other, '--state', rig.state];
+    const refusedToo = rig.startChild({ hooks: 'clsact', pins: join(other, 'limits') });
+    await until('it is refused', () => !refusedToo.running);
+    expect(refusedToo.stderr).toContain('AGENT_LIMITS_ELSEWHERE');
+    for (const purpose of ['--enforce', '--shadow']) {
+      const refused = await agent('--node', 'n1', purpose, '--snapshot', rig.snapshot, ...own);
+      expect(refused.status).toBe(1);
+      expect(refused.stderr).toContain('AGENT_LIMITS_ELSEWHERE');
+      expect(refused.stderr).toContain(`2 interfaces with limits pinned in ${rig.pins}`);
+      expect(refused.stderr).toContain(`netloom agent --detach --pins ${rig.pins}`);
+    }
+    const detached = await agent('--detach', ...own);
+    expect(detached.status).toBe(1);
+    expect(detached.stdout).toContain(`netloom agent --detach --pins ${rig.pins}`);
+    expect(rig.tc()).toBe(held);
+    expect(existsSync(other)).toBe(false);
+
+    for (const [pins, told] of [
+      [join(other, 'limits'), `limits of another agent are in force at eth0, pod1, pinned in ${rig.pins}. Take`],
+      [rig.limitPins, `limits of an earlier agent are in force at 2 interfaces, pinned in ${rig.limitPins}`],
+    ] as const) {
+      const dry = rig.startChild({ purpose: 'dry-run', pins });
+      const reason = 'would be shaped-htb; limits of another agent are in force there';
+      await rig.stands('p1', 'egress', { state: 'dry-run', reason });
+      expect((await askLimits(rig.socket)).warnings).toEqual([expect.stringContaining(told)]);
+      await dry.end();
+    }
+    // They hold all the while.
+    const stream = await UdpStream.start(pod, rig.outside, 3 * LIMIT);
+    await sleep(1300);
+    expect((await stream.stop()).mostBps()).toBeLessThan(OVER * LIMIT);
+    await detachLeaves(before);
   });
 
   it('a device whose qdisc for filters is only one of ingress is held on that side, and the other side is told', async () => {

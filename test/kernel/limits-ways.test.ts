@@ -4,6 +4,7 @@ import { buildBpf } from '../support/bpf.ts';
 import { until } from '../support/netloom.ts';
 import { LimitsRig } from './limit-support/limits-rig.ts';
 import { TRAFFIC, startTraffic } from './limit-support/listener.ts';
+import { seenAt, watch } from './limit-support/look.ts';
 import type { Outside, Pod } from './limit-support/pods.ts';
 import { UdpStream, sleep, type Arrivals } from './limit-support/udp-stream.ts';
 
@@ -263,6 +264,37 @@ describe('a program before ours at the pod’s interface that ends the chain', (
     }
     await agent.end();
   });
+});
+
+it('departure times to come that a pod sets are cleared where only the uplink sees its packets, and its limit holds there', async () => {
+  rig.publish();
+  const policy = await loadBpf({ object: bpfObjectPath('limit-policy') });
+  const probes = await loadBpf({ object: bpfObjectPath('limit-probes') });
+  const agent = rig.startChild();
+  try {
+    await rig.stands('p1', 'egress', heldTo20M);
+    watch(probes, rig.outside.ifindex);
+    // As a filter it comes after programs of tcx.
+    rig.node.inside(() => probes.program('look').attachTcx(rig.outside.ifindex, 'egress', { kind: 'clsact' }));
+    rig.node.inside(() => policy.program('policy').attachTcx(sender.ifindex, 'ingress'));
+    for (const aheadMs of ['+8000', '+20']) {
+      const before = seenAt(probes, rig.outside.ifindex);
+      const stream = await UdpStream.start(sender, rig.outside, 3 * LIMIT, 6000, aheadMs);
+      await sleep(2500);
+      const arrivals = await stream.stop();
+      const after = seenAt(probes, rig.outside.ifindex);
+      expect(after['large']! - before['large']!).toBeGreaterThan(1000);
+      // Behind ours: it sees what that leaves on the packets.
+      expect(after['largeCarried']! - before['largeCarried']!).toBe(after['large']! - before['large']!);
+      expect(after['future']).toBe(before['future']);
+      expect(arrivals.mostBps()).toBeLessThan(1.06 * LIMIT);
+      expect(arrivals.datagrams).toBeGreaterThan(1000);
+    }
+  } finally {
+    policy.close();
+    probes.close();
+  }
+  await agent.end();
 });
 
 it('counters start anew when a shadow becomes a limit, and when a limit becomes a shadow', async () => {

@@ -26,7 +26,7 @@ function writer(status = 201) {
 
 test('an event says about whom, what, and who says it', async () => {
   const { events, posted } = writer();
-  await events.write(NOTE);
+  expect(await events.write(NOTE)).toBe(true);
   expect(posted).toEqual([
     {
       path: '/api/v1/namespaces/shop/events',
@@ -56,6 +56,6 @@ test('too many at once are refused and counted, and a few more are let through l
 
 test('one that the API server refuses is counted, and thrown nowhere', async () => {
   const { events } = writer(403);
-  await events.write(NOTE);
+  expect(await events.write(NOTE)).toBe(false);
   expect(events.stats).toMatchObject({ written: 0, failed: 1 });
 });

@@ -104,6 +104,15 @@ describe('a client with a kubeconfig', () => {
     expect(stranger.name).toBe('stranger');
   });
 
+  test('without an authority says what the credentials lack, and nothing of how Node is started', async () => {
+    const url = `https://127.0.0.1:${await listen()}`;
+    const path = await kubeconfig({ server: url }, { token: 'a' });
+    const api = await KubeClient.create(fileCredentials({ kubeconfig: path }));
+    const error = await ask(api).catch(String);
+    expect(error).toMatch(/certificate.*certificate-authority/);
+    expect(error).not.toMatch(/Node|--use-system-ca/);
+  });
+
   test('looks for the name that tls-server-name says', async () => {
     const url = `https://localhost:${await listen('localhost')}`;
     const cluster = { server: url, 'certificate-authority': 'ca.crt' };

@@ -44,8 +44,9 @@ export function naiveScores(
   const off = (name: string): number => {
     if (isPlanned || !cluster.isKnown(name)) return 0;
     const kept = planState === undefined ? 0 : (planState === 'listed' ? 0.25 : 0.5) * cluster.overReserved(name);
+    const claimed = planState === undefined ? cluster.claimed(name) : 0;
     const local = silent ? 0 : (cluster.now((n) => n === name) * cluster.traffic) / cluster.replicas;
-    return Math.min(1, kept + settings.headroomPenalty * cluster.fullness(name, local));
+    return Math.min(1, kept + claimed + settings.headroomPenalty * cluster.fullness(name, local));
   };
   const all = candidates.map((name) => worth(name) - off(name));
   const least = Math.max(Math.min(...all), Math.max(...all) - 1);
@@ -189,7 +190,7 @@ class NaiveCluster {
   }
 
   future(name: string): number {
-    const weightOf = (b: string): number => this.#weight(this.#key, b, (edge) => this.#isChance(edge));
+    const weightOf = (b: string): number => this.#weight(this.#key, b, (edge) => this.#isChanceOf(this.#key, edge));
     const awaited = this.#heaviest(
       this.peers.filter((b) => this.#toCome(b) > 0),
       weightOf,
@@ -232,7 +233,7 @@ class NaiveCluster {
     const room = (['milliCpu', 'memoryBytes'] as const).map((resource) => {
       if (need[resource] < 1e-9) return 1;
       const free = (node[resource]?.[1] ?? Infinity) - (this.#workload(this.#key)[resource] ?? 0);
-      return Math.min(1, Math.max(0, (0.12 * free) / need[resource]));
+      return Math.min(1, Math.max(0, (0.25 * free) / need[resource]));
     });
     return this.replicas * Math.min(...room) * sum;
   }
@@ -248,6 +249,73 @@ class NaiveCluster {
       return (sum - (free - (this.#workload(this.#key)[resource] ?? 0))) / (0.1 * all);
     });
     return Math.min(1, Math.max(0, ...over));
+  }
+
+  /** What replicas to come of others lose with the room that the pod takes, as a share of its own traffic. */
+  claimed(name: string): number {
+    const own = this.#workload(this.#key);
+    const node = this.node(name)!;
+    const claims = this.#spec.workloads
+      .filter((w) => w !== own)
+      .flatMap((w) => this.#claimsOn(w.key, name).map((bytes) => ({ w, bytes })))
+      .map(({ w, bytes }) => ({ w, bytes, density: bytes / this.#shareOf(w, node) }))
+      .sort((x, y) => (x.density === y.density ? 0 : y.density - x.density));
+    const fitting = (milliCpu: number, memoryBytes: number, pods: number): number => {
+      let left = [milliCpu, memoryBytes, pods] as const;
+      let sum = 0;
+      for (const { w, bytes } of claims) {
+        const [cpu, memory] = [w.milliCpu ?? 0, w.memoryBytes ?? 0];
+        if (left[0] < cpu || left[1] < memory || left[2] < 1) continue;
+        left = [left[0] - cpu, left[1] - memory, left[2] - 1];
+        sum += bytes;
+      }
+      return sum;
+    };
+    const free = [
+      node.milliCpu?.[1] ?? Infinity,
+      node.memoryBytes?.[1] ?? Infinity,
+      node.freePods ?? Infinity,
+    ] as const;
+    const loss =
+      fitting(...free) - fitting(free[0] - (own.milliCpu ?? 0), free[1] - (own.memoryBytes ?? 0), free[2] - 1);
+    const floor = (this.#spec.hasUnits ?? true) ? this.#settings.floorBytesPerSecond : 0;
+    return loss > 0 ? Math.min(1, loss / Math.max(this.traffic / this.replicas, floor)) : 0;
+  }
+
+  /** What replicas to come of b would lose without room on the node: their gains there less the best one that is left over. */
+  #claimsOn(b: string, name: string): number[] {
+    const toCome = this.#toCome(b);
+    if (toCome <= 0 || this.#isGone(b) || this.#workload(b).placementOff === true) return [];
+    const weightOf = (p: string): number => this.#weight(b, p, (edge) => this.#isChanceOf(b, edge));
+    const peers = this.#heaviest(
+      this.#peersOf(b, true).filter((p) => Object.keys(this.#workload(p).placed ?? {}).length <= 256),
+      weightOf,
+    );
+    const R = this.#replicasOf(b);
+    const { milliCpu: cpu = 0, memoryBytes: memory = 0 } = this.#workload(b);
+    const gain = (node: ViewSpec['nodes'][number], more: number): number => {
+      const there = this.#placedIn(b, (n) => n === node.name) + more - 1;
+      if (node.live === false || node.avoided === true || there >= share(0.5, R)) return 0;
+      if ((node.freePods ?? Infinity) < more) return 0;
+      if ((node.milliCpu?.[1] ?? Infinity) < more * cpu || (node.memoryBytes?.[1] ?? Infinity) < more * memory)
+        return 0;
+      return peers.reduce((sum, p) => {
+        const y = this.#placedIn(p, (n) => n === node.name) / this.#replicasOf(p);
+        return sum + weightOf(p) * (Math.min((there + 1) / R, y) - Math.min(there / R, y));
+      }, 0);
+    };
+    const counts = [1, 2, 3, 4].slice(0, toCome);
+    const all = this.#spec.nodes.flatMap((node) => counts.map((more) => gain(node, more))).sort((x, y) => y - x);
+    const left = all[toCome] ?? 0;
+    const here = counts.map((more) => gain(this.node(name)!, more));
+    return here.filter((bytes) => bytes - left > 1e-9 * bytes).map((bytes) => bytes - left);
+  }
+
+  #shareOf(w: ViewSpec['workloads'][number], node: ViewSpec['nodes'][number]): number {
+    return Math.max(
+      (w.milliCpu ?? 0) / (node.milliCpu?.[0] ?? Infinity),
+      (w.memoryBytes ?? 0) / (node.memoryBytes?.[0] ?? Infinity),
+    );
   }
 
   /** The penalty for a link that goes over 60 % with the pod. */
@@ -341,8 +409,8 @@ class NaiveCluster {
   }
 
   /** Whether its connections find any server; what pinned clients found is no matter of their servers. */
-  #isChance({ routing = 'random', server }: ViewSpec['edges'][number]): boolean {
-    return routing === 'random' || (routing === 'pinned' && server === this.#key);
+  #isChanceOf(key: string, { routing = 'random', server }: ViewSpec['edges'][number]): boolean {
+    return routing === 'random' || (routing === 'pinned' && server === key);
   }
 
   #edgesOf(key: string): ViewSpec['edges'] {

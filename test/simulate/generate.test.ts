@@ -8,21 +8,39 @@ import {
 import { clusterOf } from '../../scheduler/simulate/load.ts';
 import { workloadKey } from '../../scheduler/cluster/model.ts';
 
-/** What scheduler.md §6.2 says of M3. Ranks and counts are for 344 pairs and 547 services; other sizes are scaled. */
+/**
+ * What scheduler.md §6.2 says of M3, all that §6.3 demands within a tenth. Ranks and counts are for 344 pairs and 547 services; other sizes
+ * are scaled. Not in it are what the fullest node holds (73 pods), for M3 is packed, and what is generated stands as a scheduler that
+ * spreads would have placed it; and the sizes of the four small groups, which are drawn.
+ */
 const M3: Readonly<Record<string, number>> = {
+  services: 547,
+  pods: 3485,
   podsPerNode: 36.3,
+  podsOfMedianNode: 36,
+  coresOfMedianNode: 2.667,
+  coresOfLargestNode: 3.558,
   cpu: 0.883,
+  cpuOfMeanNode: 0.855,
+  cpuOfFullestNode: 0.999,
+  memoryOfMeanNode: 0.325,
   replicasMean: 6.37,
   replicasMedian: 2,
   replicasP90: 12,
   replicasP99: 86,
+  replicasMost: 206,
   singletons: 0.349,
+  talkers: 161,
+  pairs: 344,
   talking: 0.294,
   podsOfTalkers: 0.464,
   pairsPerTalker: 2.14,
   peersMedian: 3,
   peersP90: 8,
   peersP99: 29,
+  peersMost: 34,
+  logTrafficDeviation: 4.4,
+  rankSlope: -1.2,
   pair1: 0.147,
   pairs3: 0.29,
   pairs10: 0.566,
@@ -31,6 +49,7 @@ const M3: Readonly<Record<string, number>> = {
   pairs69: 0.919,
   services10: 0.6,
   services20: 0.795,
+  groups: 5,
   largestGroup: 0.851,
 };
 
@@ -62,10 +81,42 @@ function statistics(given: Partial<GenerateOptions>): Record<string, number> {
   const top = (list: readonly number[], count: number): number =>
     sum(list.slice(0, Math.round(count * scale))) / sum(list);
   const podsOf = new Map(services.map((one) => [workloadKey(one as never), (one as { replicas: number }).replicas]));
-  const milliCpu = (list: typeof pods): number =>
-    sum(list.map((pod) => (pod.type === 'pod' ? pod.requests.milliCpu : 0)));
+  const milliCpu = (list: typeof pods): number => sum(list.map((pod) => pod.requests.milliCpu));
+  const cores = nodes.map((node) => node.allocatable.milliCpu).sort((a, b) => a - b);
+  const onNode = new Map(nodes.map((node) => [node.name, { pods: 0, cpu: 0, memory: 0 }]));
+  for (const { node, requests } of pods) {
+    const use = onNode.get(node ?? '');
+    if (use === undefined) continue;
+    use.pods++;
+    use.cpu += requests.milliCpu;
+    use.memory += requests.memoryBytes;
+  }
+  const cpuUse = nodes.map((node) => onNode.get(node.name)!.cpu / node.allocatable.milliCpu);
+  const memoryUse = nodes.map((node) => onNode.get(node.name)!.memory / node.allocatable.memoryBytes);
+  const groups = groupSizes(peers);
   return {
+    services: services.length,
+    pods: pods.length,
     podsPerNode: pods.length / nodes.length,
+    podsOfMedianNode: at(
+      [...onNode.values()].map((use) => use.pods).sort((a, b) => a - b),
+      0.5,
+    ),
+    coresOfMedianNode: at(cores, 0.5) / cores[0]!,
+    coresOfLargestNode: cores.at(-1)! / cores[0]!,
+    cpuOfMeanNode: sum(cpuUse) / nodes.length,
+    cpuOfFullestNode: Math.max(...cpuUse),
+    memoryOfMeanNode: sum(memoryUse) / nodes.length,
+    replicasMost: replicas.at(-1)!,
+    talkers: peers.size,
+    pairs: weights.length,
+    peersMost: degrees.at(-1)!,
+    logTrafficDeviation: deviation(weights.map(Math.log)),
+    rankSlope: slope(
+      weights.slice(0, 100).map((_, i) => Math.log(i + 1)),
+      weights.slice(0, 100).map(Math.log),
+    ),
+    groups: groups.length,
     cpu: milliCpu(pods) / sum(nodes.map((node) => (node.type === 'node' ? node.allocatable.milliCpu : 0))),
     replicasMean: sum(replicas) / replicas.length,
     replicasMedian: at(replicas, 0.5),
@@ -86,13 +137,14 @@ function statistics(given: Partial<GenerateOptions>): Record<string, number> {
     pairs69: top(weights, 69),
     services10: top(volumes, 10),
     services20: top(volumes, 20),
-    largestGroup: largestGroup(peers) / peers.size,
+    largestGroup: groups[0]! / peers.size,
   };
 }
 
-function largestGroup(peers: ReadonlyMap<string, readonly string[]>): number {
+/** Connected services, the largest group first. */
+function groupSizes(peers: ReadonlyMap<string, readonly string[]>): number[] {
   const seen = new Set<string>();
-  let largest = 0;
+  const sizes: number[] = [];
   for (const start of peers.keys()) {
     if (seen.has(start)) continue;
     seen.add(start);
@@ -104,18 +156,33 @@ function largestGroup(peers: ReadonlyMap<string, readonly string[]>): number {
         group.push(next);
       }
     }
-    largest = Math.max(largest, group.length);
+    sizes.push(group.length);
   }
-  return largest;
+  return sizes.sort((a, b) => b - a);
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function deviation(values: readonly number[]): number {
+  const middle = mean(values);
+  return Math.sqrt(mean(values.map((value) => (value - middle) ** 2)));
+}
+
+/** Of the line of least squares. */
+function slope(x: readonly number[], y: readonly number[]): number {
+  const [mx, my] = [mean(x), mean(y)];
+  return mean(x.map((value, i) => (value - mx) * (y[i]! - my))) / deviation(x) ** 2;
 }
 
 describe('a generated cluster', () => {
   it('has the statistics of M3 within a tenth, at its size', () => {
     const seeds = Array.from({ length: 10 }, (_, seed) => statistics({ nodes: 96, seed }));
     for (const [name, expected] of Object.entries(M3)) {
-      const mean = seeds.reduce((sum, one) => sum + one[name]!, 0) / seeds.length;
-      expect(mean / expected, `${name}: ${mean}, M3 has ${expected}`).toBeGreaterThan(0.9);
-      expect(mean / expected, `${name}: ${mean}, M3 has ${expected}`).toBeLessThan(1.1);
+      const found = mean(seeds.map((one) => one[name]!));
+      expect(found / expected, `${name}: ${found}, M3 has ${expected}`).toBeGreaterThan(0.9);
+      expect(found / expected, `${name}: ${found}, M3 has ${expected}`).toBeLessThan(1.1);
     }
   });
 

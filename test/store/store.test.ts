@@ -183,6 +183,20 @@ describe('store', () => {
     });
   });
 
+  test("a file that is saved into is nobody else's until that ends, and another folder is free", async () => {
+    const [folder, other] = [scratchFolder(), scratchFolder()];
+    const [path, logger] = [join(folder, 'graph.db'), silentLogger];
+    const first = await createStore({ path, logger });
+    const elsewhere = await createStore({ path: join(other, 'graph.db'), logger });
+    await expect(createStore({ path, logger })).rejects.toMatchObject({
+      code: 'STORE_IN_USE',
+      details: { place: path },
+    });
+    await first.close();
+    const second = await createStore({ path, logger });
+    await Promise.all([second.close(), elsewhere.close()]);
+  });
+
   test('beyond its bound saving fails, the graph goes on, nothing is acknowledged', async () => {
     const side = await open(join(scratchFolder(), 'graph.db'), { maxBytes: 100_000 });
     void Promise.resolve(side.sink.report('n1', reportOf(1, 1), T)).catch(() => {});

@@ -1,4 +1,5 @@
 import { ROUTINGS, type RoutingClass } from '../../scheduler/placement/routing.ts';
+import { claimsOf } from '../../scheduler/placement/claims.ts';
 import { scarcitiesOf } from '../../scheduler/placement/scarcity.ts';
 import { reservedRoom } from '../../scheduler/placement/target.ts';
 import type { NameTables, PlacementView } from '../../scheduler/placement/view.ts';
@@ -148,7 +149,7 @@ export function buildView(spec: ViewSpec): PlacementView {
     hasUnits: spec.hasUnits ?? true,
     target: undefined,
   };
-  const view = { ...columns, scarcities: scarcitiesOf(columns) };
+  const view = { ...columns, scarcities: scarcitiesOf(columns), claims: claimsOf(columns) };
   if (spec.planVersion === undefined) return view;
   const wanted = {
     start: starts(targets),

@@ -21,7 +21,7 @@ export class NetloomPolicy implements Policy {
     if (candidateCount < 2 || cluster.pods.placementOff[pod] === 1) return;
     const candidates = moment.candidates.subarray(0, candidateCount);
     const request = { workload, podUid: cluster.pods.uids[pod]!, candidates };
-    const answer = scoreNodes(moment.live.view, request, this.#settings);
+    const answer = scoreNodes(moment.live.forScoring(), request, this.#settings);
     if (answer.named.length === 0) return;
     for (let c = 0; c < candidateCount; c++) this.#candidateOf[candidates[c]!] = c;
     for (const { node, score } of answer.named) {

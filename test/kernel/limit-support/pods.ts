@@ -90,6 +90,19 @@ export class Node {
     return { netns, address: '192.0.2.1', uplink: name, ifindex: this.ifindex(name), run };
   }
 
+  /** Another one, with a network of its own and a route by a gateway, but no default route. */
+  addSecondUplink(name = 'eth1'): Outside {
+    const netns = `${this.name}b`;
+    this.#add(netns);
+    const run = (command: string): string => sh(netns, command);
+    this.run(`ip link add ${name} type veth peer name node1 netns ${netns}
+      ip addr add 198.51.100.2/24 dev ${name}; ip link set ${name} up`);
+    run('ip link set lo up; ip addr add 198.51.100.1/24 dev node1; ip link set node1 up');
+    run('ip route add 10.66.0.0/24 via 198.51.100.2');
+    this.run(`ip route add 203.0.113.0/24 via 198.51.100.1 dev ${name}`);
+    return { netns, address: '198.51.100.1', uplink: name, ifindex: this.ifindex(name), run };
+  }
+
   removePod({ netns, hostInterface }: Pod): void {
     // The namespace goes later, in the background.
     this.run(`ip link del ${hostInterface} 2>/dev/null || true`);

@@ -4,7 +4,8 @@ udp ADDRESS PORT COUNT SIZE [RATE]    datagrams; RATE a second
 gso ADDRESS PORT COUNT SEGMENTS SIZE  datagrams of several segments (UDP_SEGMENT)
 txtime ADDRESS PORT COUNT AHEAD_MS    datagrams with a departure time to come (SO_TXTIME, CLOCK_MONOTONIC)
 raw-txtime DEVICE COUNT AHEAD_MS      ARP frames with one (AF_PACKET)
-flood ADDRESS PORT SIZE RATE          datagrams, RATE a second, until its input ends; prints how many
+flood ADDRESS PORT SIZE RATE [STAMP]  datagrams, RATE a second, until its input ends; prints how many. STAMP: departure time,
+                                      ns, or ms from now if it begins with +
 timed-sink PORT                       as sink; prints [ms since 1970, bytes, datagrams] of every ms in which some came (JSON)
 sink PORT                             counts datagrams until its input ends; prints "count bytes"
 tcp-sink PORT                         takes one connection to its end; prints the bytes
@@ -29,7 +30,10 @@ def family(address):
 
 
 def departure(ahead_ms):
-    when = time.clock_gettime_ns(time.CLOCK_MONOTONIC) + int(ahead_ms) * 1_000_000
+    return at_ns(time.clock_gettime_ns(time.CLOCK_MONOTONIC) + int(ahead_ms) * 1_000_000)
+
+
+def at_ns(when):
     return [(socket.SOL_SOCKET, SO_TXTIME, struct.pack("Q", when))]
 
 
@@ -64,13 +68,19 @@ def main(verb, *rest):
     elif verb == "flood":
         sock = socket.socket(family(rest[0]), socket.SOCK_DGRAM)
         sock.connect((rest[0], int(rest[1])))
+        stamp = rest[4] if len(rest) > 4 else None
+        if stamp:
+            sock.setsockopt(socket.SOL_SOCKET, SO_TXTIME, struct.pack("iI", CLOCK_MONOTONIC, 0))
         payload, rate, sent, start = b"x" * int(rest[2]), float(rest[3]), 0, time.monotonic()
         print("ready", flush=True)
         while not select.select([sys.stdin], [], [], 0)[0]:
             due = int((time.monotonic() - start) * rate) - sent
             for _ in range(due):
                 try:
-                    sock.send(payload)
+                    if stamp:
+                        sock.sendmsg([payload], departure(stamp) if stamp[0] == "+" else at_ns(int(stamp)))
+                    else:
+                        sock.send(payload)
                 except OSError:
                     pass  # Refused: nobody listens there by now; or no route for a moment.
             sent += due

@@ -23,10 +23,15 @@ export class UdpStream {
     this.#sink = sink;
   }
 
-  /** @param rateBps bits a second on the wire */
-  static async start(from: Sender, to: Receiver, rateBps: number, port = 6000): Promise<UdpStream> {
+  /**
+   * @param rateBps bits a second on the wire
+   * @param stamp departure time of each (SO_TXTIME), as traffic.py takes it
+   */
+  static async start(from: Sender, to: Receiver, rateBps: number, port = 6000, stamp?: string): Promise<UdpStream> {
     const sink = await startTraffic(to.netns, 'timed-sink', port);
-    const sender = await startTraffic(from.netns, 'flood', to.address, port, PAYLOAD, rateBps / WIRE_BITS);
+    const stamped = stamp === undefined ? [] : [stamp];
+    const rate = rateBps / WIRE_BITS;
+    const sender = await startTraffic(from.netns, 'flood', to.address, port, PAYLOAD, rate, ...stamped);
     return new UdpStream(sender, sink);
   }
 

@@ -1,6 +1,6 @@
 import { bpfObjectPath, loadBpf } from '../../../lib/bpf/index.ts';
-import { Bench, UDP_FRAME, UDP_PAYLOAD, growth, mbit } from '../guest/bench.ts';
-import { Limits } from '../guest/limits.ts';
+import { UDP_FRAME, UDP_PAYLOAD, growth, mbit, type Bench } from '../guest/bench.ts';
+import type { Hooks } from '../guest/limits.ts';
 import { SLOW_LINK_MBIT, addressOf, ifindexOf, run } from '../guest/topology.ts';
 import { ALL_KERNELS, NONE, about, atLeast, type Case, type Figures } from './case.ts';
 
@@ -54,26 +54,25 @@ const DEPARTURES: readonly Case[] = [
 const BLOCKED_PORT = 9999;
 
 /** A policy that drops UDP to one port, behind ours on pod1. */
-async function policyBehind(bench: Bench, ours: 'tcx' | 'clsact', policy: 'tcx' | 'clsact'): Promise<Figures> {
-  await bench.limits.applyLimits([]);
+async function policyBehind(bench: Bench, ours: Hooks, policy: Hooks): Promise<Figures> {
+  await bench.limits.takeAway();
   const ownChoice = bench.limits.report.kernel.hooks ?? ours;
-  const limits = ours === ownChoice ? bench.limits : await Limits.open(ours);
+  if (ours !== ownChoice) await bench.limits.reopen(ours);
   const object = await loadBpf({ object: bpfObjectPath('limit-policy') });
-  const withPolicy = limits === bench.limits ? bench : new Bench(limits, bench.socket);
   try {
     // The product goes to the front of a chain, so this one comes to stand behind it.
     if (policy === 'tcx') object.program('policy').attachTcx(ifindexOf('pod1'), 'ingress', { kind: 'tcx' });
-    await withPolicy.limit({ pod1: { egress: LIMIT } });
+    await bench.limit({ pod1: { egress: LIMIT } });
     if (policy === 'clsact') {
       run('tc', ['qdisc', 'replace', 'dev', 'pod1', 'clsact']);
       const filter = `filter add dev pod1 ingress pref 50 handle 1 protocol all bpf da obj ${bpfObjectPath('limit-policy')} sec tc`;
       run('tc', filter.split(' '));
     }
-    return await blockedAndOpen(withPolicy);
+    return await blockedAndOpen(bench);
   } finally {
     object.close();
     if (policy === 'clsact') run('tc', 'filter del dev pod1 ingress pref 50'.split(' '));
-    if (limits !== bench.limits) await limits.close();
+    if (ours !== ownChoice) await bench.limits.reopen();
   }
 }
 

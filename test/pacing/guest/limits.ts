@@ -19,6 +19,8 @@ export interface PodLimit {
   readonly ingress?: bigint;
 }
 
+export type Hooks = 'tcx' | 'clsact';
+
 export type Direction = 'egress' | 'ingress';
 
 /** Fields of struct limit_config that tests of the test change. */
@@ -36,40 +38,51 @@ const HEAR_MS = 500;
  * it stands stopped, for the guest has one CPU, and the programs and qdiscs go on without it. One call at a time.
  */
 export class Limits {
-  readonly #agent: ChildProcess;
-  readonly #dir: string;
+  #agent!: ChildProcess;
+  #dir!: string;
+  /** What holds; undefined: to be looked at again. */
   #pods: readonly PodLimit[] | undefined;
+  #published: readonly PodLimit[] = [];
   #report: LimitReport | undefined;
   #maps: PinnedMaps | undefined;
   #slots = new Map<string, number>();
   readonly #untune: (() => void)[] = [];
   #ended: string | undefined;
 
-  private constructor(agent: ChildProcess, dir: string) {
-    this.#agent = agent;
-    this.#dir = dir;
-    agent.on('exit', (code, signal) => (this.#ended = `the agent ended: ${code ?? signal}`));
+  static async open(): Promise<Limits> {
+    const limits = new Limits();
+    await limits.#start();
+    return limits;
   }
 
-  /** @param hooks default: what the agent chooses */
-  static async open(hooks?: 'tcx' | 'clsact'): Promise<Limits> {
-    const dir = `/run/netloom/agent-${hooks ?? 'own'}`;
-    mkdirSync(dir, { recursive: true });
-    const file = join(dir, 'pods.json');
+  /** Another agent instead, without limits at first. @param hooks default: what the agent chooses */
+  async reopen(hooks?: Hooks): Promise<void> {
+    await this.close();
+    await this.#start(hooks);
+  }
+
+  async #start(hooks?: Hooks): Promise<void> {
+    this.#dir = `/run/netloom/agent-${hooks ?? 'own'}`;
+    this.#pods = undefined;
+    this.#published = [];
+    this.#maps = undefined;
+    this.#ended = undefined;
+    mkdirSync(this.#dir, { recursive: true });
+    const file = join(this.#dir, 'pods.json');
     writeFileSync(file, snapshot([]));
     const program =
       hooks === undefined
-        ? ['cli/main.js', 'agent', '--enforce', '--node', NODE, '--snapshot', file, '--state', dir]
-        : ['test/pacing/guest/agent-with-hooks.ts', NODE, file, dir, hooks];
+        ? ['cli/main.js', 'agent', '--enforce', '--node', NODE, '--snapshot', file, '--state', this.#dir]
+        : ['test/pacing/guest/agent-with-hooks.ts', NODE, file, this.#dir, hooks];
     // As bin/netloom starts it.
     const agent = spawn('/bin/node', ['--max-semi-space-size=1', join('/netloom', program[0]!), ...program.slice(1)], {
       stdio: ['ignore', 'inherit', 'inherit'],
       env: { ...process.env, MALLOC_ARENA_MAX: '1' },
     });
-    const limits = new Limits(agent, dir);
-    await limits.#until('it tells of its limits', () => true);
-    limits.#agent.kill('SIGSTOP');
-    return limits;
+    agent.on('exit', (code, signal) => (this.#ended = `the agent ended: ${code ?? signal}`));
+    this.#agent = agent;
+    await this.#until('it tells of its limits', () => true);
+    agent.kill('SIGSTOP');
   }
 
   /** What holds packets back on this kernel. */
@@ -101,6 +114,7 @@ export class Limits {
   /** Writes the file that the agent reads, and waits for nothing. */
   publish(pods: readonly PodLimit[]): void {
     this.#pods = pods;
+    this.#published = pods;
     const path = join(this.#dir, 'pods.json');
     writeFileSync(`${path}.new`, snapshot(pods));
     renameSync(`${path}.new`, path);
@@ -143,9 +157,14 @@ export class Limits {
     this.#untune.push(() => map.update(key, before));
   }
 
+  /** The pods stay without limits: a list without them the agent would doubt for a minute. */
+  async takeAway(): Promise<void> {
+    await this.applyLimits(this.#published.map(({ namespace, name, ips }) => ({ namespace, name, ips })));
+  }
+
   /** Takes all limits away and ends the agent. */
   async close(): Promise<void> {
-    await this.applyLimits([]);
+    await this.takeAway();
     this.#maps?.close();
     const ended = new Promise((done) => this.#agent.once('exit', done));
     this.#agent.kill('SIGTERM');
