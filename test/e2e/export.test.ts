@@ -87,7 +87,7 @@ describe('netloom graph --export', () => {
     const live = await processes.scheduler(['--snapshot', join(dir, 'cluster.json')]);
     const inTheWay = join(dir, 'cluster.json', 'sub');
     const run = await processes.run(['graph', '--export', inTheWay, '--api', live.api]);
-    expect(run).toMatchObject({ status: 1, stdout: '' });
+    expect(run).toMatchObject({ status: 2, stdout: '' });
     expect(run.stderr).toContain('EXPORT_FAILED');
     expect(run.stderr).toContain(inTheWay);
   });

@@ -75,6 +75,9 @@ describe('when the ingest thread dies', () => {
       offer();
       return (await scheduler.prioritize(question, NODES)).length > 0;
     });
+    // And enough that what is not yet on the disk makes no difference.
+    for (let i = 0; i < 5; i++) offer();
+    await until('all of it is in', async () => (await bytes()) === offered);
     const answer = await scheduler.prioritize(question, NODES);
     expect(answer.map(({ Host }) => Host)).toEqual(['beta']);
     expect(await scheduler.metric('netloom_ingest_restarts_total')).toBe(0);
