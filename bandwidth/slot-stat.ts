@@ -16,7 +16,7 @@ export interface SlotStat {
   readonly droppedAtUplinks: bigint;
   /** Small packets that passed a queue at once. */
   readonly bypassed: bigint;
-  /** Not limited: not IP, multicast, link-local, neighbour discovery. */
+  /** Passed unjudged: small frames of ARP, neighbour discovery, IGMP, MLD. */
   readonly exemptPackets: bigint;
   readonly exemptBytes: bigint;
   /** Departure times of the pod's own that were taken away. */

@@ -45,7 +45,8 @@ export const LIMIT_CLOCK = {
     fair_ns: { offset: 16, size: 8 },
     sparse_ns: { offset: 24, size: 8 },
     police_ns: { offset: 32, size: 8 },
-    reserved: { offset: 40, size: 24 },
+    exempt_ns: { offset: 40, size: 8 },
+    reserved: { offset: 48, size: 16 },
   },
 } as const satisfies StructLayout;
 

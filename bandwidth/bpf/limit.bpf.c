@@ -172,10 +172,18 @@ static __always_inline void count_offered(struct limit_stat *stat, const struct 
 {
 	stat->offered_packets++;
 	stat->offered_bytes += packet->wire;
-	if (packet->exempt) {
-		stat->exempt_packets++;
-		stat->exempt_bytes += packet->wire;
-	}
+}
+
+/* Whether one of two shares of the rate that pass whatever the queue has room, and then charges it. */
+static __always_inline bool takes_share(const struct limit_config *config, __u64 *share, __u64 now, __u64 duration)
+{
+	__u64 credit = config->sparse_credit_ns, floor = now > credit ? now - credit : 0, time = read_clock(share);
+	bool idle = is_idle(time, floor, now + config->max_ahead_ns);
+
+	if (!idle && time > now)
+		return false;
+	charge(share, time, floor, idle, duration << config->sparse_shift);
+	return true;
 }
 
 /*
@@ -185,16 +193,35 @@ static __always_inline void count_offered(struct limit_stat *stat, const struct 
 static __always_inline bool bypasses(const struct limit_config *config, struct limit_clock *clock, __u32 wire, __u64 now,
 				     __u64 duration)
 {
-	__u64 credit = config->sparse_credit_ns, floor = now > credit ? now - credit : 0, time;
-	bool idle;
+	return wire <= config->small_bytes && takes_share(config, &clock->sparse_ns, now, duration);
+}
 
-	if (wire > config->small_bytes)
+/*
+ * Whether a packet passes unjudged. It is charged all the same, and those that exceed a share of the rate of their own are
+ * judged as any other: a flood of them gains nothing.
+ */
+static __always_inline bool passes_exempt(const struct slot *slot, const struct packet *packet, bool backstop)
+{
+	const struct limit_config *config = slot->config;
+	__u64 now, duration, time, most, *charged;
+	struct limit_clock *clock;
+
+	if (!packet->exempt)
 		return false;
-	time = read_clock(&clock->sparse_ns);
-	idle = is_idle(time, floor, now + config->max_ahead_ns);
-	if (!idle && time > now)
-		return false;
-	charge(&clock->sparse_ns, time, floor, idle, duration << config->sparse_shift);
+	clock = bpf_map_lookup_elem(&limit_clock, &slot->id);
+	if (config->rate && clock) {
+		now = bpf_ktime_get_ns();
+		slot->stat->last_ns = now;
+		duration = duration_ns(packet->wire, config->rate);
+		if (!takes_share(config, &clock->exempt_ns, now, duration))
+			return false;
+		charged = backstop ? &clock->police_ns : &clock->limit_ns;
+		most = now + (backstop ? config->police_max_ahead_ns : config->max_ahead_ns);
+		time = read_clock(charged);
+		charge(charged, time, now, is_idle(time, now, most), duration);
+	}
+	slot->stat->exempt_packets++;
+	slot->stat->exempt_bytes += packet->wire;
 	return true;
 }
 
@@ -232,8 +259,9 @@ static __always_inline void release(struct __sk_buff *skb, const struct slot *sl
 		skb->priority = bypass ? config->sparse_priority : config->bulk_priority;
 	if (config->mode == LIMIT_STAMP && departure > now) {
 		/* Towards the pod the stamp is only raised: the sender's limit, or the node's, may hold it longer. */
-		if (place.from_pod || own < departure)
-			bpf_skb_set_tstamp(skb, departure, BPF_SKB_TSTAMP_DELIVERY_MONO);
+		if ((place.from_pod || own < departure) &&
+		    bpf_skb_set_tstamp(skb, departure, BPF_SKB_TSTAMP_DELIVERY_MONO) && place.from_pod)
+			clear_stamp(skb, own, now, NULL); /* Refused for what is not IP: it is only policed. */
 		if (place.from_pod && own > now)
 			slot->stat->stamps_cleared++;
 	} else if (place.from_pod) {
@@ -377,6 +405,7 @@ int from_pod(struct __sk_buff *skb)
 	struct place place = { .from_pod = true };
 	struct packet packet;
 	struct slot slot;
+	bool backstop, exempt;
 	__u64 own;
 
 	if (!interface)
@@ -389,17 +418,19 @@ int from_pod(struct __sk_buff *skb)
 	}
 	parse_packet(skb, true, !(interface->flags & LIMIT_NO_MAC), &packet);
 	count_offered(slot.stat, &packet);
-	if (!packet.exempt && (slot.config->mode != LIMIT_HTB || (slot.config->flags & LIMIT_SHADOW)))
+	backstop = slot.config->mode == LIMIT_HTB && !(slot.config->flags & LIMIT_SHADOW);
+	exempt = passes_exempt(&slot, &packet, backstop);
+	if (!exempt && !backstop)
 		return judge(skb, &slot, &packet, place);
 
 	if (slot.config->flags & LIMIT_SHADOW)
 		return NEXT;
-	if (!packet.exempt && !may_leave_pod(&slot, &packet))
+	if (!exempt && !may_leave_pod(&slot, &packet))
 		return DROP;
 	own = stamp_of(skb);
 	if (own)
 		clear_stamp(skb, own, bpf_ktime_get_ns(), slot.stat);
-	if (!packet.exempt)
+	if (!exempt)
 		bpf_skb_set_tstamp(skb, slot.id, BPF_SKB_TSTAMP_DELIVERY_MONO);
 	return NEXT;
 }
@@ -416,7 +447,7 @@ int to_pod(struct __sk_buff *skb)
 		return NEXT;
 	parse_packet(skb, false, true, &packet);
 	count_offered(slot.stat, &packet);
-	if (packet.exempt)
+	if (passes_exempt(&slot, &packet, false))
 		return NEXT;
 	place.classes = slot.config->mode == LIMIT_HTB;
 	return judge(skb, &slot, &packet, place);
@@ -441,8 +472,9 @@ int leave(struct __sk_buff *skb)
 	if (slot.config->mode != LIMIT_HTB || (slot.config->flags & LIMIT_SHADOW))
 		return NEXT;
 	parse_packet(skb, false, true, &packet);
-	if (packet.exempt)
-		return NEXT;
 	place.counted = own == slot.id;
+	/* What is not IP cannot carry its slot: it met the backstop, and would be counted twice. */
+	if (!packet.ip || (packet.exempt && !place.counted))
+		return NEXT;
 	return judge(skb, &slot, &packet, place);
 }

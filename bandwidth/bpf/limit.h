@@ -87,7 +87,8 @@ struct limit_clock {
 	__u64 fair_ns;	  /* not used yet */
 	__u64 sparse_ns;
 	__u64 police_ns; /* HTB: of all that left the pod, whatever way */
-	__u64 reserved[3];
+	__u64 exempt_ns; /* of exempt packets, at their share of the rate */
+	__u64 reserved[2];
 } __attribute__((aligned(64)));
 
 /* Departure of the last packet of a flow that was held back. Written without a lock: a torn pair delays a packet by no

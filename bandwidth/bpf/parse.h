@@ -24,6 +24,7 @@
 
 /* linux/in.h and linux/in6.h clash with nothing here, but these few are all that is read. */
 #define NEXT_HOP_BY_HOP 0
+#define NEXT_IGMP 2
 #define NEXT_TCP 6
 #define NEXT_UDP 17
 #define NEXT_ROUTING 43
@@ -37,6 +38,18 @@
 #define ND_FIRST 133
 #define ND_LAST 137
 #define ND_HOP_LIMIT 255
+/* RFC 2236, 2710, 3376, 3810: queries and reports of IGMP and MLD have TTL or hop limit 1, so no router passes them on. */
+#define MLD_FIRST 130
+#define MLD_LAST 132
+#define MLD_V2_REPORT 143
+#define MEMBERSHIP_HOP_LIMIT 1
+
+/*
+ * Longest frame that is exempt, bytes on the wire. Without these a pod with a full queue loses its neighbours and groups;
+ * ARP has 42 bytes, neighbour discovery with its usual options below 150, a report of a dozen groups about 250. Anything
+ * longer could carry traffic.
+ */
+#define EXEMPT_LENGTH 256
 
 /* The hop-by-hop header that the kernel puts into IPv6 BIG TCP; it is not on the wire. */
 #define JUMBO_LENGTH 8
@@ -44,7 +57,8 @@
 
 struct packet {
 	__u32 wire;  /* bytes of all its segments */
-	bool exempt; /* not IP, multicast, link-local, or neighbour discovery */
+	bool ip;
+	bool exempt; /* small, and ARP, neighbour discovery, IGMP or MLD */
 	bool ecn;    /* ECN capable, and CE can be set */
 };
 
@@ -161,9 +175,7 @@ static __always_inline void parse_ipv4(struct __sk_buff *skb, __u32 offset, bool
 
 	if (!load_at(skb, offset, &ip, sizeof(ip)))
 		return;
-	if ((ip.destination & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000) || ip.destination == bpf_htonl(0xffffffff) ||
-	    (ip.destination & bpf_htonl(0xffff0000)) == bpf_htonl(0xa9fe0000))
-		packet->exempt = true;
+	packet->exempt = ip.protocol == NEXT_IGMP && ip.ttl == MEMBERSHIP_HOP_LIMIT;
 	packet->ecn = !offset && (ip.tos & ECN_MASK);
 	if (skb->gso_size) {
 		headers = offset + (ip.version_length & 0xf) * 4;
@@ -172,20 +184,35 @@ static __always_inline void parse_ipv4(struct __sk_buff *skb, __u32 offset, bool
 	}
 }
 
+/* Neighbour discovery, or MLD behind its router alert (a hop-by-hop header of 8 bytes). */
+static __always_inline bool is_link_control(struct __sk_buff *skb, __u32 offset, const struct ipv6_start *ip)
+{
+	__u8 head[2], type, next = ip->next;
+
+	if (ip->hop_limit != ND_HOP_LIMIT && ip->hop_limit != MEMBERSHIP_HOP_LIMIT)
+		return false;
+	if (next == NEXT_HOP_BY_HOP) {
+		if (!load_at(skb, offset, head, sizeof(head)) || head[1])
+			return false;
+		next = head[0];
+		offset += 8;
+	}
+	if (next != NEXT_ICMPV6 || !load_at(skb, offset, &type, 1))
+		return false;
+	if (ip->hop_limit == ND_HOP_LIMIT)
+		return type >= ND_FIRST && type <= ND_LAST;
+	return (type >= MLD_FIRST && type <= MLD_LAST) || type == MLD_V2_REPORT;
+}
+
 static __always_inline void parse_ipv6(struct __sk_buff *skb, __u32 offset, bool at_ingress, __u32 mac, struct packet *packet)
 {
 	struct ipv6_start ip;
 	bool jumbo = false;
 	__u32 headers;
-	__u8 type;
 
 	if (!load_at(skb, offset, &ip, sizeof(ip)))
 		return;
-	if (ip.destination[0] == 0xff || (ip.destination[0] == 0xfe && (ip.destination[1] & 0xc0) == 0x80))
-		packet->exempt = true;
-	if (ip.next == NEXT_ICMPV6 && ip.hop_limit == ND_HOP_LIMIT && load_at(skb, offset + sizeof(ip), &type, 1) &&
-	    type >= ND_FIRST && type <= ND_LAST)
-		packet->exempt = true;
+	packet->exempt = is_link_control(skb, offset + sizeof(ip), &ip);
 	packet->ecn = !offset && ((ip.head[1] >> 4) & ECN_MASK);
 	if (skb->gso_size) {
 		headers = skip_extensions(skb, offset + sizeof(ip), &ip.next, &jumbo);
@@ -200,6 +227,7 @@ static __always_inline void parse_packet(struct __sk_buff *skb, bool at_ingress,
 	__be16 protocol = skb->protocol;
 	__be16 tag[2];
 
+	packet->ip = true;
 	packet->exempt = false;
 	packet->ecn = false;
 	packet->wire = skb->len + (skb->vlan_present ? VLAN_TAG_LENGTH : 0);
@@ -216,8 +244,11 @@ static __always_inline void parse_packet(struct __sk_buff *skb, bool at_ingress,
 		parse_ipv4(skb, offset, at_ingress, mac, packet);
 	else if (protocol == bpf_htons(ETH_P_IPV6))
 		parse_ipv6(skb, offset, at_ingress, mac, packet);
-	else
-		packet->exempt = true;
+	else {
+		packet->ip = false;
+		packet->exempt = protocol == bpf_htons(ETH_P_ARP);
+	}
+	packet->exempt = packet->exempt && !skb->gso_size && packet->wire <= EXEMPT_LENGTH;
 }
 
 #endif

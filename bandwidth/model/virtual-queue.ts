@@ -12,6 +12,8 @@ export interface QueueState {
   sparseNs: bigint;
   /** Mode `htb`: when everything that left the pod would have been sent, whatever way it went. */
   policeNs: bigint;
+  /** Of exempt packets, at their share of the rate. */
+  exemptNs: bigint;
   /** By hash modulo LIMIT_FLOWS. */
   readonly flows: Map<number, { readonly hash: number; readonly departureNs: bigint }>;
 }
@@ -43,21 +45,43 @@ const FLOW_MAX_AHEAD_NS = 8n * NS_PER_S;
 const MAX_RANDOM = 1n << 32n;
 
 export function emptyQueue(): QueueState {
-  return { limitNs: 0n, sparseNs: 0n, policeNs: 0n, flows: new Map() };
+  return { limitNs: 0n, sparseNs: 0n, policeNs: 0n, exemptNs: 0n, flows: new Map() };
+}
+
+/**
+ * Whether a packet of the exempt kinds passes unjudged; what exceeds their share of the rate is judged as any other.
+ *
+ * @param charged the clock that it is charged to: `police` is the backstop's
+ */
+export function passesExempt(
+  config: SlotConfig,
+  state: QueueState,
+  { nowNs, wireBytes }: Pick<Arrival, 'nowNs' | 'wireBytes'>,
+  charged: 'limit' | 'police',
+): boolean {
+  const durationNs = durationOf(config, wireBytes);
+  state.exemptNs = shareClock(config, state.exemptNs, nowNs);
+  if (state.exemptNs > nowNs) return false;
+  state.exemptNs += durationNs << BigInt(config.sparseShift);
+  if (charged === 'police') {
+    state.policeNs = within(state.policeNs, nowNs, nowNs + config.policeMaxAheadNs) + durationNs;
+  } else {
+    state.limitNs = within(state.limitNs, nowNs, nowNs + config.maxAheadNs) + durationNs;
+  }
+  return true;
 }
 
 /** Judges one packet and moves `state`. `config.rateBytesPerSecond` is not 0. */
 export function judge(config: SlotConfig, state: QueueState, packet: Arrival): Verdict {
   const { nowNs, hash } = packet;
-  const latest = nowNs + config.maxAheadNs;
   const durationNs = durationOf(config, packet.wireBytes);
-  state.limitNs = within(state.limitNs, nowNs, latest);
+  state.limitNs = within(state.limitNs, nowNs, nowNs + config.maxAheadNs);
   const aheadNs = state.limitNs - nowNs;
   const waitsUntil = flowDeparture(state, hash, nowNs);
 
   let marked = false;
   if (aheadNs > 0n) {
-    if (waitsUntil === 0n && mayBypass(config, state, packet, latest)) {
+    if (waitsUntil === 0n && mayBypass(config, state, packet)) {
       state.limitNs += durationNs;
       state.sparseNs += durationNs << BigInt(config.sparseShift);
       return { kind: 'bypass', aheadNs };
@@ -93,8 +117,7 @@ export function mayLeavePod(
   const clockNs = within(state.policeNs, nowNs, nowNs + config.policeMaxAheadNs);
   const aheadNs = clockNs - nowNs;
   if (aheadNs > config.policeNs) {
-    if (!mayBypass(config, state, packet, nowNs + config.maxAheadNs))
-      return { passes: false, aheadNs, throttledNs: 0n };
+    if (!mayBypass(config, state, packet)) return { passes: false, aheadNs, throttledNs: 0n };
     state.sparseNs += durationNs << BigInt(config.sparseShift);
   }
   state.policeNs = clockNs + durationNs;
@@ -127,16 +150,16 @@ function durationOf({ rateBytesPerSecond }: SlotConfig, wireBytes: number): bigi
   return ceilDiv(BigInt(wireBytes) * NS_PER_S, rateBytesPerSecond);
 }
 
-function mayBypass(
-  config: SlotConfig,
-  state: QueueState,
-  packet: Pick<Arrival, 'nowNs' | 'wireBytes'>,
-  latest: bigint,
-): boolean {
+function mayBypass(config: SlotConfig, state: QueueState, packet: Pick<Arrival, 'nowNs' | 'wireBytes'>): boolean {
   if (packet.wireBytes > config.smallBytes) return false;
-  const credit = BigInt(config.sparseCreditNs);
-  state.sparseNs = within(state.sparseNs, packet.nowNs > credit ? packet.nowNs - credit : 0n, latest);
+  state.sparseNs = shareClock(config, state.sparseNs, packet.nowNs);
   return state.sparseNs <= packet.nowNs;
+}
+
+/** The clock of a share of the rate, with no more saved up than it may. */
+function shareClock(config: SlotConfig, time: bigint, nowNs: bigint): bigint {
+  const credit = BigInt(config.sparseCreditNs);
+  return within(time, nowNs > credit ? nowNs - credit : 0n, nowNs + config.maxAheadNs);
 }
 
 function flowDeparture(state: QueueState, hash: number, nowNs: bigint): bigint {

@@ -3,7 +3,7 @@ import { CARRIED_JUDGED, LAYOUTS } from '../../bandwidth/bpf/layout.ts';
 import { slotConfig, type SlotConfig } from '../../bandwidth/slot-config.ts';
 import { bpfObjectPath, checkLayout, loadBpf } from '../../lib/bpf/index.ts';
 import { buildBpf } from '../support/bpf.ts';
-import { udpFrame } from './limit-support/frames.ts';
+import { ETHERTYPE, PROTOCOL, ethernet, ipv4, ipv6, tcp, udp, udpFrame } from './limit-support/frames.ts';
 import { DROP, LOOPBACK, LimitObject, NEXT, monotonicNs, type Hook } from './limit-support/limit-object.ts';
 
 const MS = 1_000_000n;
@@ -16,6 +16,29 @@ const BULK = 0x4e4c_0010;
 const SPARSE = 0x4e4c_0011;
 const frame = udpFrame(1514);
 const small = udpFrame(100, {}, 5000, 4999);
+const LINK_LOCAL = 'fe800000000000000000000000000002';
+const arp = ethernet(ETHERTYPE.arp, Buffer.alloc(28));
+const solicitation = ethernet(
+  ETHERTYPE.ipv6,
+  ipv6({ next: PROTOCOL.icmpv6, hopLimit: 255 }, Buffer.concat([Buffer.of(135), Buffer.alloc(31)])),
+);
+const report = ethernet(ETHERTYPE.ipv4, ipv4({ protocol: PROTOCOL.igmp, ttl: 1 }, Buffer.alloc(16)));
+const CONTROL: readonly [string, Uint8Array][] = [
+  ['ARP', arp],
+  ['neighbour discovery', solicitation],
+  ['IGMP', report],
+];
+/** What no router forwards, and is traffic all the same. */
+const LOCAL: readonly [string, Uint8Array][] = [
+  ['TCP to fe80::', ethernet(ETHERTYPE.ipv6, ipv6({ next: PROTOCOL.tcp, destination: LINK_LOCAL }, tcp(1400)))],
+  ['UDP to fe80::', ethernet(ETHERTYPE.ipv6, ipv6({ destination: LINK_LOCAL, hopLimit: 255 }, udp(1400)))],
+  ['UDP to 169.254.9.9', udpFrame(1514, { destination: '169.254.9.9' })],
+  ['IPv4 multicast', udpFrame(1514, { destination: '239.1.2.3' })],
+  ['IPv6 multicast', ethernet(ETHERTYPE.ipv6, ipv6({ destination: 'ff020000000000000000000000000005' }, udp(1400)))],
+  ['broadcast', udpFrame(1514, { destination: '255.255.255.255' })],
+];
+const raw = ethernet(0x88b5, Buffer.alloc(1500));
+const bigArp = ethernet(ETHERTYPE.arp, Buffer.alloc(1500));
 
 let limit: LimitObject;
 
@@ -96,9 +119,51 @@ describe('with a queue that fq holds', () => {
   });
 
   it('and from packets that are exempt', () => {
-    const multicast = udpFrame(200, { destination: '224.1.2.3' });
-    const outcome = limit.runStamped('from_pod', multicast, monotonicNs() + SECOND);
+    const outcome = limit.runStamped('from_pod', solicitation, monotonicNs() + SECOND);
     expect(outcome).toMatchObject({ retval: NEXT, tstamp: 0n });
+  });
+
+  describe.each([
+    ['from_pod', EGRESS],
+    ['to_pod', INGRESS],
+  ] as const)('%s, traffic of the link', (hook, slot) => {
+    it.each(LOCAL)('%s is held back, and dropped where the queue is full', (_name, local) => {
+      const departure = queueUp(slot, 10n * MS);
+      expect(limit.run(hook, local)).toMatchObject({ retval: NEXT, tstamp: departure });
+      queueUp(slot, 45n * MS);
+      expect(limit.run(hook, local).retval).toBe(DROP);
+    });
+
+    // The kernel refuses departure times of them: nothing holds them back.
+    it.each([
+      ['a raw frame', raw],
+      ['one that claims to be ARP', bigArp],
+    ])('%s is charged, and dropped where the queue is full', (_name, long) => {
+      const limitNs = queueUp(slot, 10n * MS);
+      expect(limit.run(hook, long)).toMatchObject({ retval: NEXT, tstamp: 0n });
+      expect(limit.clock(slot).limitNs).toBe(limitNs + 121_120n);
+      queueUp(slot, 45n * MS);
+      expect(limit.run(hook, long).retval).toBe(DROP);
+    });
+
+    it.each(CONTROL)('%s passes a full queue at once, and is charged', (_name, control) => {
+      const limitNs = queueUp(slot, 45n * MS);
+      const { exemptPackets } = limit.stat(slot);
+      expect(limit.run(hook, control)).toMatchObject({ retval: NEXT, tstamp: 0n });
+      expect(limit.clock(slot).limitNs).toBe(limitNs + BigInt(control.length) * 80n);
+      expect(limit.stat(slot).exemptPackets - exemptPackets).toBe(1n);
+    });
+
+    it.each(CONTROL)('a flood of %s gets a quarter of the rate, and what was saved up', (_name, control) => {
+      queueUp(slot, 45n * MS);
+      const from = monotonicNs();
+      let passed = 0n;
+      for (let i = 0; i < 3000; i++) if (limit.run(hook, control).retval === NEXT) passed++;
+      const each = 4n * BigInt(control.length) * 80n;
+      // When the queue has drained to 40 ms more would pass.
+      if (monotonicNs() - from < 5n * MS) expect(passed).toBeLessThan((5n * MS + 2n * MS) / each + 2n);
+      expect(passed).toBeGreaterThan(0n);
+    });
   });
 
   it('leaves them alone where it is told to', () => {
@@ -284,8 +349,26 @@ describe('where HTB holds packets back', () => {
     expect(after.packets - before.packets).toBe(1n + passed);
     expect(after.droppedPackets - before.droppedPackets).toBe(2n);
     expect(after.offeredPackets - before.offeredPackets).toBe(3n + passed);
-    const multicast = udpFrame(200, { destination: '224.1.2.3' });
-    expect(limit.run('from_pod', multicast)).toMatchObject({ retval: NEXT, tstamp: 0n });
+    expect(limit.run('from_pod', solicitation)).toMatchObject({ retval: NEXT, tstamp: 0n });
+  });
+
+  it.each([...LOCAL, ['a raw frame', raw] as const, ['one that claims to be ARP', bigArp] as const])(
+    'the backstop drops %s, too',
+    (_name, local) => {
+      limit.setInterface(LOOPBACK, { egressSlot: EGRESS });
+      setPolice(400n * MS);
+      expect(limit.run('from_pod', local).retval).toBe(DROP);
+    },
+  );
+
+  it.each(CONTROL)('%s passes the backstop and the uplink at once, and is charged', (_name, control) => {
+    limit.setInterface(LOOPBACK, { egressSlot: EGRESS });
+    queueUp(EGRESS, 45n * MS);
+    const policeNs = setPolice(400n * MS);
+    expect(limit.run('from_pod', control)).toMatchObject({ retval: NEXT, tstamp: 0n });
+    expect(limit.clock(EGRESS).policeNs).toBe(policeNs + BigInt(control.length) * 800n);
+    const context = { ingressIfindex: POD, priority: 6 };
+    expect(limit.run('leave', control, context)).toMatchObject({ retval: NEXT, priority: 6 });
   });
 
   it('a clock of the backstop that is garbage lets the first packet pass', () => {
@@ -393,8 +476,9 @@ describe('where HTB holds packets back', () => {
   it('senders with other modes, exempt packets and shadows are left alone', () => {
     const context = { ingressIfindex: POD, priority: 6 };
     queueUp(EGRESS, 45n * MS);
-    const multicast = udpFrame(200, { destination: '224.1.2.3' });
-    expect(limit.run('leave', multicast, context)).toMatchObject({ retval: NEXT, priority: 6 });
+    for (const one of [solicitation, arp, raw]) {
+      expect(limit.run('leave', one, context)).toMatchObject({ retval: NEXT, priority: 6 });
+    }
     for (const options of [{ mode: 'stamp' }, { mode: 'police' }, { mode: 'htb', shadow: true }] as const) {
       limit.setLimit(EGRESS, { rateBps: 10_000_000n, ...options });
       expect(limit.run('leave', frame, context)).toMatchObject({ retval: NEXT, priority: 6 });

@@ -130,27 +130,39 @@ describe('bytes on the wire', () => {
 });
 
 describe('exempt from the limit', () => {
-  const nd = (type: number, header: Parameters<typeof ipv6>[0] = {}): Uint8Array =>
-    v6(Buffer.from([type, 0, 0, 0, 0, 0, 0, 0]), { next: ICMPV6, hopLimit: 255, ...header });
+  const icmp = (type: number, length: number): Uint8Array => Buffer.concat([Buffer.of(type), Buffer.alloc(length - 1)]);
+  const nd = (type: number, header: Parameters<typeof ipv6>[0] = {}, length = 8): Uint8Array =>
+    v6(icmp(type, length), { next: ICMPV6, hopLimit: 255, ...header });
+  const hop1 = { next: HOP_BY_HOP, hopLimit: 1 };
+  const mld = (type: number, hopLimit = 1, length = 20): Uint8Array =>
+    v6(Buffer.concat([extension(ICMPV6, 1, 5), icmp(type, length)]), { ...hop1, hopLimit });
+  const igmp = (length: number, ttl = 1): Uint8Array => v4(Buffer.alloc(length), { protocol: PROTOCOL.igmp, ttl });
 
   it.each<[string, Uint8Array, boolean]>([
     ['ARP', ethernet(ETHERTYPE.arp, Buffer.alloc(28)), true],
-    ['another EtherType', ethernet(0x88cc, Buffer.alloc(60)), true],
     ['ARP behind a tag', ethernet(ETHERTYPE.vlan, vlanTag(7, ETHERTYPE.arp), Buffer.alloc(28)), true],
-    ['IPv4 multicast, first', v4(udp(10), { destination: '224.0.0.0' }), true],
-    ['IPv4 multicast, last', v4(udp(10), { destination: '239.255.255.255' }), true],
-    ['limited broadcast', v4(udp(10), { destination: '255.255.255.255' }), true],
-    ['IPv4 link-local', v4(udp(10), { destination: '169.254.20.10' }), true],
-    ['IPv6 multicast', v6(udp(10), { destination: 'ff020000000000000000000000000001' }), true],
-    ['IPv6 link-local, first', v6(udp(10), { destination: 'fe800000000000000000000000000001' }), true],
-    ['IPv6 link-local, last', v6(udp(10), { destination: 'febf0000000000000000000000000001' }), true],
+    ['ARP of 256 bytes', ethernet(ETHERTYPE.arp, Buffer.alloc(242)), true],
+    ['what claims to be ARP, of 257', ethernet(ETHERTYPE.arp, Buffer.alloc(243)), false],
+    ['another EtherType (LLDP)', ethernet(0x88cc, Buffer.alloc(60)), false],
+    ['IPv4 multicast', v4(udp(10), { destination: '224.0.0.251', ttl: 1 }), false],
+    ['limited broadcast (DHCP)', v4(udp(10), { destination: '255.255.255.255' }), false],
+    ['IPv4 link-local', v4(udp(10), { destination: '169.254.20.10' }), false],
+    ['IPv6 multicast', v6(udp(10), { destination: 'ff020000000000000000000000000001' }), false],
+    ['IPv6 link-local', v6(udp(10), { destination: 'fe800000000000000000000000000001', hopLimit: 255 }), false],
+    ['IGMP', igmp(8), true],
+    ['IGMP of 256 bytes', igmp(222), true],
+    ['IGMP of 257 bytes', igmp(223), false],
+    ['what claims to be IGMP, and is to be forwarded', igmp(8, 2), false],
+    ['MLD query', mld(130), true],
+    ['MLDv2 report behind its router alert', mld(143), true],
+    ['MLD with another hop limit', mld(143, 64), false],
+    ['what claims to be MLD, of 257 bytes', mld(143, 1, 257 - 14 - 40 - 8), false],
+    ['behind a longer hop-by-hop header', v6(Buffer.concat([extension(ICMPV6, 2), Buffer.of(143)]), hop1), false],
     ['neighbour solicitation to a global address', nd(135), true],
     ['redirect', nd(137), true],
-    ['just below multicast', v4(udp(10), { destination: '223.255.255.255' }), false],
-    ['class E', v4(udp(10), { destination: '240.0.0.1' }), false],
-    ['beside IPv4 link-local', v4(udp(10), { destination: '169.253.20.10' }), false],
-    ['a link-local source', v4(udp(10), { source: '169.254.20.10' }), false],
-    ['beside IPv6 link-local', v6(udp(10), { destination: 'fec00000000000000000000000000001' }), false],
+    ['neighbour discovery of 256 bytes', nd(135, {}, 202), true],
+    ['neighbour discovery of 257 bytes', nd(135, {}, 203), false],
+    ['a report with the hop limit of neighbour discovery', nd(143), false],
     ['what claims to be neighbour discovery, but was not sent on this link', nd(135, { hopLimit: 64 }), false],
     ['echo request', nd(128), false],
     ['type 138', nd(138), false],
@@ -164,7 +176,7 @@ describe('exempt from the limit', () => {
         vlanTag(3, ETHERTYPE.ipv4),
         ipv4({}, udp(9)),
       ),
-      true,
+      false,
     ],
   ])('%s', (_name, frame, exempt) => {
     limit.setLimit(SLOT, { rateBps: 10n ** 12n, mode: 'stamp' });
@@ -172,12 +184,9 @@ describe('exempt from the limit', () => {
     expect(charged('to_pod', frame) === 'exempt').toBe(exempt);
   });
 
-  it('they pass whatever the queue, and are not charged', () => {
-    limit.setLimit(SLOT, { rateBps: 64_000n, mode: 'stamp' });
-    const limitNs = monotonicNs() + 10_000_000_000n;
-    limit.setClock(SLOT, { limitNs, sparseNs: limitNs });
-    expect(charged('from_pod', nd(135))).toBe('exempt');
-    expect(limit.clock(SLOT).limitNs).toBe(limitNs);
+  it('a super-packet is not, whatever it claims to be', () => {
+    limit.setLimit(SLOT, { rateBps: 10n ** 12n, mode: 'stamp' });
+    expect(charged('from_pod', nd(135), { gsoSegs: 40, gsoSize: 1000 })).toBeGreaterThan(1000);
   });
 });
 

@@ -6,6 +6,7 @@ import {
   emptyQueue,
   judgeAtUplink,
   mayLeavePod,
+  passesExempt,
   queueBucket,
   type QueueState,
   type Verdict,
@@ -13,7 +14,7 @@ import {
 import { slotConfig, type SlotConfig } from '../../bandwidth/slot-config.ts';
 import type { SlotStat } from '../../bandwidth/slot-stat.ts';
 import { buildBpf } from '../support/bpf.ts';
-import { udpFrame } from './limit-support/frames.ts';
+import { ETHERTYPE, PROTOCOL, ethernet, ipv4, udpFrame } from './limit-support/frames.ts';
 import { DROP, LOOPBACK, LimitObject, NEXT, monotonicNs, type Hook } from './limit-support/limit-object.ts';
 
 const MS = 1_000_000n;
@@ -37,9 +38,11 @@ interface Step {
   readonly flow: number;
   readonly length: number;
   readonly tos: number;
+  /** IGMP instead of UDP: exempt up to 256 bytes. */
+  readonly igmp: boolean;
   /** The packet's own departure time. */
   readonly own: bigint | undefined;
-  readonly clock: { readonly limit: bigint; readonly sparse: bigint; readonly police: bigint } | undefined;
+  readonly clock: Readonly<Record<'limit' | 'sparse' | 'police' | 'exempt', bigint>> | undefined;
   readonly flowDeparture: bigint | undefined;
 }
 
@@ -53,11 +56,13 @@ const step: fc.Arbitrary<Step> = fc.record({
   flow: fc.integer({ min: 0, max: FLOWS - 1 }),
   length: fc.oneof(fc.integer({ min: 60, max: 300 }), fc.integer({ min: 60, max: 1514 })),
   tos: fc.integer({ min: 0, max: 3 }),
+  igmp: fc.integer({ min: 0, max: 3 }).map((one) => one === 0),
   own: fc.option(fc.oneof(offset, fc.constant(8_000n * MS)), { nil: undefined, freq: 2 }),
   clock: fc.option(
     fc.record({
       limit: fc.oneof(offset, fc.constant(1n << 63n)),
       sparse: offset,
+      exempt: offset,
       police: fc.oneof(offset, fc.bigInt(240n * MS, 260n * MS), fc.constant(1n << 63n)),
     }),
     { nil: undefined },
@@ -98,12 +103,17 @@ const config = (modes: readonly SlotConfig['mode'][]): fc.Arbitrary<SlotConfig> 
       ...rest,
     }));
 
-function frameOf({ flow, length, tos }: Step): Uint8Array {
+function frameOf({ flow, length, tos, igmp }: Step): Uint8Array {
+  if (igmp) {
+    return ethernet(ETHERTYPE.ipv4, ipv4({ tos, ttl: 1, protocol: PROTOCOL.igmp }, Buffer.alloc(length - 34)));
+  }
   return udpFrame(length, { tos }, 5000, 4000 + flow);
 }
 
-function hashOf(frame: Uint8Array, flow: number): number {
-  const key = String(flow);
+const isExempt = ({ igmp, length }: Step): boolean => igmp && length <= 256;
+
+function hashOf(frame: Uint8Array, { flow, igmp }: Step): number {
+  const key = igmp ? 'igmp' : String(flow);
   const known = hashes.get(key) ?? limit.hashOf(frame);
   hashes.set(key, known);
   return known;
@@ -168,6 +178,7 @@ function arrange(state: QueueState, { clock, flowDeparture }: Step, hash: number
     state.limitNs = clampU64(sentNs + clock.limit);
     state.sparseNs = clampU64(sentNs + clock.sparse);
     state.policeNs = clampU64(sentNs + clock.police);
+    state.exemptNs = clampU64(sentNs + clock.exempt);
     limit.setClock(SLOT, state);
   }
   if (flowDeparture !== undefined) {
@@ -177,18 +188,47 @@ function arrange(state: QueueState, { clock, flowDeparture }: Step, hash: number
 }
 
 const notNegative = (value: bigint): bigint => (value < 0n ? 0n : value);
-const clocksOf = ({ limitNs, sparseNs, policeNs }: QueueState): unknown => ({ limitNs, sparseNs, policeNs });
+const clocksOf = ({ limitNs, sparseNs, policeNs, exemptNs }: QueueState): unknown => ({
+  limitNs,
+  sparseNs,
+  policeNs,
+  exemptNs,
+});
+
+/** Of a packet that passes unjudged nothing else is counted; a departure time that the pod must not set is taken away. */
+function expectExempt(
+  hook: Hook,
+  cfg: SlotConfig,
+  own: bigint,
+  outcome: { retval: number; tstamp: bigint },
+  before: SlotStat,
+  length: number,
+): void {
+  const after = limit.stat(SLOT);
+  const forbidden = own !== 0n && (own > after.lastNs || own < BigInt(SLOT_END));
+  const cleared = hook === 'from_pod' && !cfg.shadow && forbidden;
+  expect(outcome).toMatchObject({ retval: NEXT, tstamp: cleared ? 0n : own });
+  expect(after).toEqual({
+    ...before,
+    offeredPackets: before.offeredPackets + 1n,
+    offeredBytes: before.offeredBytes + BigInt(length),
+    exemptPackets: before.exemptPackets + 1n,
+    exemptBytes: before.exemptBytes + BigInt(length),
+    stampsCleared: before.stampsCleared + (cleared ? 1n : 0n),
+    lastNs: after.lastNs,
+  });
+}
 
 /** Runs the packets through the program and through the twin, and compares after each. */
-function compare(hook: Hook, cfg: SlotConfig, steps: readonly Step[]): Set<Verdict['kind'] | 'marked' | 'reset'> {
-  const kinds = new Set<Verdict['kind'] | 'marked' | 'reset'>();
+function compare(hook: Hook, cfg: SlotConfig, steps: readonly Step[]): Set<string> {
+  const kinds = new Set<string>();
   const state = emptyQueue();
   limit.setConfig(SLOT, cfg);
   limit.setClock(SLOT, state);
   limit.setFlows(SLOT, []);
   for (const current of steps) {
     const frame = frameOf(current);
-    const hash = hashOf(frame, current.flow);
+    const hash = hashOf(frame, current);
     const sentNs = monotonicNs();
     arrange(state, current, hash, sentNs);
     const own = current.own === undefined ? 0n : clampU64(sentNs + current.own);
@@ -199,6 +239,15 @@ function compare(hook: Hook, cfg: SlotConfig, steps: readonly Step[]): Set<Verdi
     const outcome = own === 0n ? limit.run(hook, frame, context) : limit.runStamped(hook, frame, own, context);
     const after = limit.stat(SLOT);
     const arrival = { nowNs: after.lastNs, wireBytes: frame.length, hash, ecn: current.tos !== 0 };
+    if (isExempt(current)) {
+      if (passesExempt(cfg, state, arrival, 'limit')) {
+        expectExempt(hook, cfg, own, outcome, before, frame.length);
+        expect(limit.clock(SLOT)).toEqual(clocksOf(state));
+        kinds.add('exempt');
+        continue;
+      }
+      kinds.add('exempt no more');
+    }
     const verdict = judge(cfg, state, { ...arrival, random: after.lastRandom });
 
     const dropped = verdict.kind === 'drop';
@@ -232,7 +281,7 @@ function compareToUplink(cfg: SlotConfig, steps: readonly Step[]): Set<string> {
   limit.setFlows(SLOT, []);
   for (const current of steps) {
     const frame = frameOf(current);
-    const hash = hashOf(frame, current.flow);
+    const hash = hashOf(frame, current);
     const bytes = BigInt(frame.length);
     const one = (condition: boolean): bigint => (condition ? 1n : 0n);
     const sentNs = monotonicNs();
@@ -243,6 +292,18 @@ function compareToUplink(cfg: SlotConfig, steps: readonly Step[]): Set<string> {
 
     const outcome = own === 0n ? limit.run('from_pod', frame) : limit.runStamped('from_pod', frame, own);
     const atPod = limit.stat(SLOT);
+    if (isExempt(current)) {
+      if (passesExempt(cfg, state, { nowNs: atPod.lastNs, wireBytes: frame.length }, 'police')) {
+        expectExempt('from_pod', cfg, own, outcome, before, frame.length);
+        expect(limit.clock(SLOT)).toEqual(clocksOf(state));
+        const left = limit.run('leave', frame, { ingressIfindex: LOOPBACK, priority: PRIORITY_BEFORE });
+        expect(left).toMatchObject({ retval: NEXT, tstamp: 0n, priority: PRIORITY_BEFORE });
+        expect(limit.stat(SLOT)).toEqual(atPod);
+        met.add('exempt');
+        continue;
+      }
+      met.add('exempt no more');
+    }
     const {
       passes,
       aheadNs,
@@ -318,10 +379,10 @@ describe('the limit program and its twin', () => {
       { numRuns: 400 },
     );
     // Else the property has shown nothing.
-    expect([...met].sort()).toEqual(['bypass', 'delay', 'drop', 'marked', 'pass', 'reset']);
+    expect([...met].sort()).toEqual(['bypass', 'delay', 'drop', 'exempt', 'exempt no more', 'marked', 'pass', 'reset']);
   });
 
-  it('out of the pod and through an uplink with HTB: all three clocks and every counter alike', () => {
+  it('out of the pod and through an uplink with HTB: all four clocks and every counter alike', () => {
     const met = new Set<string>();
     fc.assert(
       fc.property(config(['htb']), fc.array(step, { minLength: 1, maxLength: 12 }), (cfg, steps) => {
@@ -335,6 +396,8 @@ describe('the limit program and its twin', () => {
       'delay',
       'drop',
       'dropped at the pod',
+      'exempt',
+      'exempt no more',
       'pass',
       'reset at the pod',
     ]);
@@ -346,6 +409,7 @@ describe('the limit program and its twin', () => {
       flow: i % FLOWS,
       length: i % 7 === 0 ? 80 : 1514,
       tos: i % 2 === 0 ? 0 : 2,
+      igmp: false,
       own: undefined,
       clock: undefined,
       flowDeparture: undefined,

@@ -9,7 +9,7 @@ const CHILD = join('test', 'kernel', 'limit-support', 'limits-child.ts');
 const CHANGES: Readonly<Record<string, readonly (readonly [was: string, is: string])[]>> = {
   'bandwidth/bpf/limit.h': [
     ['__u16 node_slot; /* not used yet */', '__u16 node_slot;\n\t__u64 another;'],
-    ['__u64 reserved[3];', '__u64 reserved[11];'],
+    ['__u64 reserved[2];', '__u64 reserved[10];'],
   ],
   'bandwidth/bpf/layout.ts': [
     ['LIMIT_CONFIG = {\n  size: 80,', 'LIMIT_CONFIG = {\n  size: 88,'],
@@ -17,7 +17,7 @@ const CHANGES: Readonly<Record<string, readonly (readonly [was: string, is: stri
     ['police_ns: { offset: 72,', 'police_ns: { offset: 80,'],
     ['reserved: { offset: 76,', 'reserved: { offset: 84,'],
     ['LIMIT_CLOCK = {\n  size: 64,', 'LIMIT_CLOCK = {\n  size: 128,'],
-    ['reserved: { offset: 40, size: 24 },', 'reserved: { offset: 40, size: 88 },'],
+    ['reserved: { offset: 48, size: 16 },', 'reserved: { offset: 48, size: 80 },'],
   ],
 };
 

@@ -1,6 +1,6 @@
 /** Ethernet frames by their parts, for programs that are run on test data. Checksums are left 0: no program looks. */
 
-export const PROTOCOL = { tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
+export const PROTOCOL = { igmp: 2, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
 export const ETHERTYPE = { ipv4: 0x0800, ipv6: 0x86dd, arp: 0x0806, vlan: 0x8100, qinq: 0x88a8 } as const;
 
 export function ethernet(type: number, ...rest: Uint8Array[]): Uint8Array {
@@ -20,6 +20,7 @@ export interface Ipv4 {
   /** Multiple of 4. */
   readonly options?: number;
   readonly fragment?: number;
+  readonly ttl?: number;
 }
 
 export function ipv4(header: Ipv4, payload: Uint8Array): Uint8Array {
@@ -29,7 +30,7 @@ export function ipv4(header: Ipv4, payload: Uint8Array): Uint8Array {
   head[1] = header.tos ?? 0;
   head.writeUInt16BE(head.length + payload.length, 2);
   head.writeUInt16BE(header.fragment ?? 0, 6);
-  head[8] = 64;
+  head[8] = header.ttl ?? 64;
   head[9] = header.protocol ?? PROTOCOL.udp;
   head.set(address4(header.source ?? '10.1.0.1'), 12);
   head.set(address4(header.destination ?? '10.2.0.1'), 16);

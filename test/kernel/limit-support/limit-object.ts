@@ -41,6 +41,8 @@ export interface Clock {
   readonly sparseNs: bigint;
   /** Mode `htb`: of all that left the pod. */
   readonly policeNs: bigint;
+  /** Of exempt packets. */
+  readonly exemptNs: bigint;
 }
 
 export interface Flow {
@@ -107,14 +109,19 @@ export class LimitObject {
       limitNs: view.getBigUint64(LIMIT_CLOCK.fields.limit_ns.offset, true),
       sparseNs: view.getBigUint64(LIMIT_CLOCK.fields.sparse_ns.offset, true),
       policeNs: view.getBigUint64(LIMIT_CLOCK.fields.police_ns.offset, true),
+      exemptNs: view.getBigUint64(LIMIT_CLOCK.fields.exempt_ns.offset, true),
     };
   }
 
-  setClock(slot: number, { limitNs, sparseNs, policeNs = 0n }: Omit<Clock, 'policeNs'> & Partial<Clock>): void {
+  setClock(
+    slot: number,
+    { limitNs, sparseNs, policeNs = 0n, exemptNs = 0n }: Pick<Clock, 'limitNs' | 'sparseNs'> & Partial<Clock>,
+  ): void {
     const bytes = new Uint8Array(LIMIT_CLOCK.size);
     viewOf(bytes).setBigUint64(LIMIT_CLOCK.fields.limit_ns.offset, limitNs, true);
     viewOf(bytes).setBigUint64(LIMIT_CLOCK.fields.sparse_ns.offset, sparseNs, true);
     viewOf(bytes).setBigUint64(LIMIT_CLOCK.fields.police_ns.offset, policeNs, true);
+    viewOf(bytes).setBigUint64(LIMIT_CLOCK.fields.exempt_ns.offset, exemptNs, true);
     this.#map('limit_clock').update(u32(slot), bytes);
   }
 

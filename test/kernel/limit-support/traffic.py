@@ -3,7 +3,7 @@
 udp ADDRESS PORT COUNT SIZE [RATE]    datagrams; RATE a second
 gso ADDRESS PORT COUNT SEGMENTS SIZE  datagrams of several segments (UDP_SEGMENT)
 txtime ADDRESS PORT COUNT AHEAD_MS    datagrams with a departure time to come (SO_TXTIME, CLOCK_MONOTONIC)
-raw-txtime DEVICE COUNT AHEAD_MS      ARP frames with one (AF_PACKET)
+raw-txtime DEVICE COUNT AHEAD_MS [SIZE] ARP frames with one (AF_PACKET), SIZE bytes behind the link-layer header
 flood ADDRESS PORT SIZE RATE [STAMP]  datagrams, RATE a second, until its input ends; prints how many. STAMP: departure time,
                                       ns, or ms from now if it begins with +
 timed-sink PORT                       as sink; prints [ms since 1970, bytes, datagrams] of every ms in which some came (JSON)
@@ -62,7 +62,7 @@ def main(verb, *rest):
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         sock.setsockopt(socket.SOL_SOCKET, SO_TXTIME, struct.pack("iI", CLOCK_MONOTONIC, 0))
         sock.bind((rest[0], 0x0806))
-        frame = b"\xff" * 6 + b"\x02\0\0\0\0\x09" + b"\x08\x06" + bytes(28)
+        frame = b"\xff" * 6 + b"\x02\0\0\0\0\x09" + b"\x08\x06" + bytes(int(rest[3]) if len(rest) > 3 else 28)
         for _ in range(int(rest[1])):
             sock.sendmsg([frame], departure(rest[2]))
     elif verb == "flood":
