@@ -167,5 +167,7 @@ function delayText({ queue }: LimitRow): string {
 }
 
 function millis(ns: number): string {
-  return ns < 1e6 ? `${Math.round(ns / 1e3)} us` : `${(ns / 1e6).toPrecision(2)} ms`;
+  const ms = ns / 1e6;
+  if (ms < 1) return `${Math.round(ns / 1e3)} us`;
+  return `${ms < 10 ? ms.toFixed(1) : String(Math.round(ms))} ms`;
 }

@@ -112,10 +112,10 @@ export function elsewhereError(elsewhere: Elsewhere, dir: string): NetloomError 
 /** The commands that take them away. Pure but for a look at mounts. */
 export function remedyFor({ folders }: Elsewhere): string {
   if (folders.length === 0) {
-    return 'Take them away where their bpffs is mounted: `netloom agent --detach --pins DIR` with the --pins of then.';
+    return 'Take them away where their bpffs is mounted: `netloom agent --detach --pins DIR` with the same --pins.';
   }
   const commands = folders.map((folder) => `\`${detachCommand(folder)}\``).join(' and ');
-  return `Take them away: ${commands}; or go on with them: start with the folder of then.`;
+  return `Take them away: ${commands}; or go on with them: start with the same folder.`;
 }
 
 function pinnedWhere(folders: readonly string[]): string {
