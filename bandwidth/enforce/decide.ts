@@ -3,6 +3,7 @@ import type { NoInterface, PodInterface, PodPlace, Uplink } from '../interfaces/
 import { podClasses } from '../qdiscs/htb-tree.ts';
 import type { DeviceNeed, ShapedPod } from '../qdiscs/types.ts';
 import { isLimited, slotConfig, type InterfaceEntry, type LimitMode } from '../slot-config.ts';
+import { joinReasons } from './reason.ts';
 import { ownerOf, type Slots } from './slots.ts';
 import type { Desired, Hook, NodeView, Purpose, SlotUse, Standing, WishingPod } from './types.ts';
 import { MODE_STATE, obstacle, wayThrough, wayThroughUplinks, type Way } from './ways.ts';
@@ -81,13 +82,17 @@ class Draft {
     const isLasting = !place.found && LASTING.has(place.reason);
     // What it asks for cannot be held wherever its interface is.
     if (bps === undefined && !(counts && place.found)) {
-      this.#stand(pod, direction, { state: 'unsupported', reason: join(complaint, isLasting ? hindrance : ''), bps });
+      this.#stand(pod, direction, {
+        state: 'unsupported',
+        reason: joinReasons(complaint, isLasting ? hindrance : ''),
+        bps,
+      });
       return;
     }
     if (!place.found) {
       this.#stand(pod, direction, {
         state: isLasting ? 'unsupported' : 'pending',
-        reason: join(complaint, hindrance),
+        reason: joinReasons(complaint, hindrance),
         bps,
       });
       return;
@@ -102,7 +107,7 @@ class Draft {
     return limited.flatMap((one): Held[] => {
       const slot = slots.take(owner(one));
       if (slot !== undefined) return [{ ...one, slot }];
-      const reason = join(one.complaint, `all ${slots.most} slots are taken; raise --limit-slots`);
+      const reason = joinReasons(one.complaint, `all ${slots.most} slots are taken; raise --limit-slots`);
       this.#stand(one.pod, one.direction, { state: 'unsupported', reason, bps: one.bps === 0n ? undefined : one.bps });
       return [];
     });
@@ -256,13 +261,13 @@ class Draft {
         direction === 'egress' && way.mode === 'stamp' && others.length > 0
           ? `not held towards ${others.slice(0, 2).join(' and ')}${others.length > 2 ? ', ...' : ''}`
           : '';
-      const reason = join(complaint, way.reason, unheeded);
+      const reason = joinReasons(complaint, way.reason, unheeded);
       const inPart = way.mode !== 'other' && way.policedInPart === true;
       const state = way.mode === 'other' ? 'unsupported' : inPart ? 'policed' : MODE_STATE[way.mode];
       if (!dry || state === 'unsupported') {
         this.#stand(pod, direction, { state, reason, bps, ...(inPart ? { inPart } : {}) });
       } else {
-        this.#stand(pod, direction, { state: 'dry-run', reason: join(`would be ${state}`, reason), bps });
+        this.#stand(pod, direction, { state: 'dry-run', reason: joinReasons(`would be ${state}`, reason), bps });
       }
     }
   }
@@ -318,8 +323,4 @@ class Draft {
     }
     return { slots, interfaces, hooks, needs, standings: this.#standings };
   }
-}
-
-function join(...phrases: readonly string[]): string {
-  return phrases.filter((phrase) => phrase !== '').join('; ');
 }

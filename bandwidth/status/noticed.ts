@@ -1,3 +1,4 @@
+import { joinReasons } from '../enforce/reason.ts';
 import type { Standing } from '../enforce/types.ts';
 
 /** What was noticed of programs that end the chain before ours, about one direction of a pod. */
@@ -27,24 +28,20 @@ export function standingNoticed(standing: Standing, { atPod, atUplinks, isSeenAt
     // Which uplinks police says nothing any more: it is from_pod that does.
     const known = standing.inPart === true ? '' : standing.reason;
     const seeing = atUplinks?.seeing ?? [];
-    if (state === 'shadow') return { state, reason: join(known, `bypassed by ${atPod}`), bps };
+    if (state === 'shadow') return { state, reason: joinReasons(known, `bypassed by ${atPod}`), bps };
     if (seeing.length === 0 || !isSeenAtUplinks) {
-      return { state: 'unsupported', reason: join(known, `bypassed by ${atPod}`), bps };
+      return { state: 'unsupported', reason: joinReasons(known, `bypassed by ${atPod}`), bps };
     }
     const by = [atPod, ...(atUplinks?.by === undefined ? [] : [atUplinks.by])].join(' and ');
-    const reason = join(known, `held only where it leaves by ${seeing.join(', ')}`, `bypassed by ${by}`);
+    const reason = joinReasons(known, `held only where it leaves by ${seeing.join(', ')}`, `bypassed by ${by}`);
     return { state: state === 'policed' ? 'shaped-htb' : state, reason, bps, inPart: true };
   }
   if (atUplinks?.by === undefined) return standing;
   const inPart = standing.inPart === true || atUplinks.seeing.length > 0;
   return {
     state: state === 'shaped-htb' ? 'policed' : state,
-    reason: join(standing.reason, `bypassed by ${atUplinks.by}`),
+    reason: joinReasons(standing.reason, `bypassed by ${atUplinks.by}`),
     bps,
     ...(inPart ? { inPart } : {}),
   };
-}
-
-function join(...phrases: readonly string[]): string {
-  return phrases.filter((phrase) => phrase !== '').join('; ');
 }

@@ -1,3 +1,4 @@
+import { shuffle } from '../../lib/shuffle.ts';
 import { AliasTable } from '../../scheduler/plan/alias-table.ts';
 import { Random } from '../../scheduler/plan/random.ts';
 import type { PlacementProblem } from '../../scheduler/placement/problem.ts';
@@ -116,10 +117,7 @@ export class StudyAnnealing {
 
   #greedy(): void {
     const order = Array.from(this.#podNode.keys());
-    for (let i = order.length - 1; i > 0; i--) {
-      const j = this.#random.below(i + 1);
-      [order[i], order[j]] = [order[j]!, order[i]!];
-    }
+    shuffle(order, this.#random);
     for (const p of order) this.#put(p, this.#best(this.#podWorkload[p]!));
   }
 

@@ -13,6 +13,11 @@ export function replicaCap(replicas: number, maxReplicaShare: number): number {
   return Math.max(1, Math.ceil(maxReplicaShare * replicas));
 }
 
+/** replicaCap() by workload; in a zone it is one too. */
+export function replicaCaps(replicas: Int32Array, maxReplicaShare: number): Int32Array {
+  return replicas.map((count) => replicaCap(count, maxReplicaShare));
+}
+
 /** 0..1: how much of its weight a pod's traffic has, so that a kilobyte a second moves nobody. */
 export function floorFactor(bytesPerSecondPerReplica: number, floorBytesPerSecond: number): number {
   if (!(floorBytesPerSecond > 0)) return 1;

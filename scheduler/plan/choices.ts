@@ -1,10 +1,13 @@
 import type { PlacementProblem } from '../placement/problem.ts';
 import type { Random } from './random.ts';
 
+/** NodeChoices.of: all nodes. */
+export const ALL = -1;
+
 /** Which nodes workloads may go to, and which nodes are alike in that. */
 export class Choices {
   readonly #nodeCount: number;
-  /** Of a workload, -1: all nodes. */
+  /** By workload, or ALL. */
   readonly #of: Int32Array;
   /** By choice and node. */
   readonly #allowed: Uint8Array;
@@ -59,5 +62,3 @@ export class Choices {
     return this.#of[second] === ALL || this.#nodes[choice]!.some((n) => this.has(second, n));
   }
 }
-
-const ALL = -1;

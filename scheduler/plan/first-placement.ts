@@ -1,3 +1,4 @@
+import { shuffle } from '../../lib/shuffle.ts';
 import { heavyEdgeCommunities } from './communities.ts';
 import { MaxHeap } from './heap.ts';
 import type { ReplicaCounts } from './placement-plan.ts';
@@ -89,10 +90,7 @@ export function placeGreedily(state: PlanState, order: 'random' | 'rollout', ran
     if (isSilent(state.traffic, w)) continue;
     for (let i = order === 'random' ? count : Math.min(count, 1); i > 0; i--) arrivals.push(w);
   }
-  for (let i = arrivals.length - 1; i > 0; i--) {
-    const j = random.below(i + 1);
-    [arrivals[i], arrivals[j]] = [arrivals[j]!, arrivals[i]!];
-  }
+  shuffle(arrivals, random);
   for (const w of arrivals) placeSome(state, w, order === 'random' ? 1 : state.unplaced[w]!, sizes);
 }
 

@@ -5,19 +5,14 @@ import { PlanState } from './state.ts';
 import { trafficOfProblem } from './traffic.ts';
 
 /** By how much links are overloaded, in links: summed over all nodes the utilisation beyond MOST_LINK_USE. */
-export function linkOverload(
-  problem: PlacementProblem,
-  { targetStart, targetNode, targetCount }: ReplicaCounts,
-): number {
+export function linkOverload(problem: PlacementProblem, counts: ReplicaCounts): number {
   const { links } = problem;
   if (links === undefined) return 0;
   const choices = new Choices(problem);
   const traffic = trafficOfProblem(problem, choices);
   const state = new PlanState(problem, traffic, undefined, choices);
   if (!state.hasLinks) return 0;
-  for (let w = 0; w + 1 < targetStart.length; w++) {
-    for (let i = targetStart[w]!; i < targetStart[w + 1]!; i++) state.put(w, targetNode[i]!, targetCount[i]!);
-  }
+  state.putAll(counts);
   let sum = 0;
   for (let n = 0; n < problem.nodeCount; n++) {
     if (links.nodeLink[n]! > 0) sum += (state.overload(n) * traffic.total) / links.nodeLink[n]!;

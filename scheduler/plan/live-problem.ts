@@ -2,7 +2,7 @@ import { byText } from '../../lib/by-text.ts';
 import { isPlaced } from '../cluster/state.ts';
 import type { NodeRecord, PodRecord } from '../cluster/model.ts';
 import { closedNodes, nodeClasses } from '../cluster/node-classes.ts';
-import { replicaCap } from '../placement/min-marginal.ts';
+import { replicaCaps } from '../placement/min-marginal.ts';
 import type { PlacementProblem, ProblemLinks } from '../placement/problem.ts';
 import { workloadChoices } from './node-choices.ts';
 import type { ReplicaCounts } from './placement-plan.ts';
@@ -128,27 +128,22 @@ export function liveProblem(cluster: PlannedCluster, traffic: PlannedTraffic, ma
       replicas,
       milliCpu,
       memoryBytes,
-      cap: replicas.map((count) => replicaCap(count, maxReplicaShare)),
+      cap: replicaCaps(replicas, maxReplicaShare),
       ...pairsOf(traffic, workloads, replicas),
-      choices: workloadChoices(
-        classes,
-        workloadOf,
-        workloads.length,
-        Uint8Array.from(nodeRecords, ({ avoided }) => (avoided === true ? 1 : 0)),
-      ),
-      links: linksOf(traffic, nodes, workloads, { nodeTx, nodeRx }),
+      choices: workloadChoices(classes, workloadOf, workloads.length, nodeRecords),
+      links: linksOf(traffic, trafficIndex, nodes, workloads, { nodeTx, nodeRx }),
     },
   };
 }
 
 function linksOf(
-  { names, nodeNames, nodeLink, txBytesPerSecond, rxBytesPerSecond }: PlannedTraffic,
+  { nodeNames, nodeLink, txBytesPerSecond, rxBytesPerSecond }: PlannedTraffic,
+  indexOf: ReadonlyMap<string, number>,
   nodes: readonly string[],
   workloads: readonly string[],
   fixed: Pick<ProblemLinks, 'nodeTx' | 'nodeRx'>,
 ): ProblemLinks | undefined {
   if (nodeLink.every((link) => link === Infinity)) return undefined;
-  const indexOf = new Map(names.map((name, v) => [name, v]));
   const flow = (of: Float64Array): Float64Array => Float64Array.from(workloads, (key) => of[indexOf.get(key)!] ?? 0);
   const linkOf = new Map(nodeNames.map((name, n) => [name, nodeLink[n]!]));
   return {

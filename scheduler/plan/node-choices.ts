@@ -1,22 +1,23 @@
 import type { NodeClasses } from '../cluster/node-classes.ts';
+import type { NodeRecord } from '../cluster/model.ts';
 import type { NodeChoices } from '../placement/problem.ts';
+import { ALL } from './choices.ts';
 
 /**
  * The nodes of workloads out of those of their pods: where all of a workload's pods may go, and nobody would rather not have them
  * (PreferNoSchedule) unless nothing else is left. Of a workload without pods: all.
  * @param workloadOf by pod; below 0: of none
- * @param avoided by node, 1: it is tainted PreferNoSchedule
  */
 export function workloadChoices(
   { of, allowed }: NodeClasses,
   workloadOf: ArrayLike<number>,
   workloadCount: number,
-  avoided: Uint8Array,
+  nodes: readonly Pick<NodeRecord, 'avoided'>[],
 ): NodeChoices | undefined {
-  const everywhere = new Uint8Array(avoided.length).fill(1);
-  const wished = (nodes: Uint8Array): Uint8Array => {
-    const kept = nodes.map((may, n) => (avoided[n] === 1 ? 0 : may));
-    return kept.includes(1) ? kept : nodes;
+  const everywhere = new Uint8Array(nodes.length).fill(1);
+  const wished = (set: Uint8Array): Uint8Array => {
+    const kept = set.map((may, n) => (nodes[n]!.avoided === true ? 0 : may));
+    return kept.includes(1) ? kept : set;
   };
   const classesOf: number[][] = Array.from({ length: workloadCount }, () => []);
   for (let p = 0; p < of.length; p++) {
@@ -29,16 +30,14 @@ export function workloadChoices(
     const key = classes.join();
     const found = known.get(key);
     if (found !== undefined) return found;
-    let nodes: Uint8Array = everywhere;
-    for (const c of classes) nodes = nodes.map((may, n) => may & (allowed[c]?.[n] ?? 1));
-    nodes = wished(nodes);
-    let choice = nodes.includes(0) ? sets.findIndex((set) => set.every((may, n) => may === nodes[n])) : ALL;
-    if (nodes.includes(0) && choice < 0) choice = sets.push(nodes) - 1;
+    let own: Uint8Array = everywhere;
+    for (const c of classes) own = own.map((may, n) => may & (allowed[c]?.[n] ?? 1));
+    own = wished(own);
+    let choice = own.includes(0) ? sets.findIndex((set) => set.every((may, n) => may === own[n])) : ALL;
+    if (own.includes(0) && choice < 0) choice = sets.push(own) - 1;
     known.set(key, choice);
     return choice;
   };
   const choices = Int32Array.from(classesOf, (classes) => choiceOf(classes.sort((a, b) => a - b)));
   return sets.length === 0 ? undefined : { of: choices, allowed: sets };
 }
-
-const ALL = -1;

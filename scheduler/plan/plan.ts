@@ -63,7 +63,7 @@ export function planPlacement(
   const zoneCap = options.zoneCap ?? problem.replicas;
   const exchanged = exchangeZones(problem, traffic, packed, { iterations: 100 * problem.nodeCount, zoneCap, random });
   const placed = empty();
-  putCounts(placed, renamed(packed, exchanged));
+  placed.putAll(renamed(packed, exchanged));
   keepToZones(placed, problem.nodeZone, zoneCap);
   const counts = countsOf(placed);
   return {
@@ -76,12 +76,6 @@ export function planPlacement(
       .map(([workload, replicas]) => ({ workload, replicas })),
     iterations,
   };
-}
-
-function putCounts(state: PlanState, { targetStart, targetNode, targetCount }: ReplicaCounts): void {
-  for (let w = 0; w + 1 < targetStart.length; w++) {
-    for (let i = targetStart[w]!; i < targetStart[w + 1]!; i++) state.put(w, targetNode[i]!, targetCount[i]!);
-  }
 }
 
 function countsOf({ replicas, matrix }: PlanState): ReplicaCounts {

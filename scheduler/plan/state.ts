@@ -1,5 +1,6 @@
 import type { PlacementProblem } from '../placement/problem.ts';
 import { Choices } from './choices.ts';
+import type { ReplicaCounts } from './placement-plan.ts';
 import { ReplicaMatrix, spread } from './replica-matrix.ts';
 import type { Random } from './random.ts';
 import { roomOf, type Room } from './room.ts';
@@ -201,6 +202,13 @@ export class PlanState {
     this.freeMemory[n]! -= k * this.memory[c]!;
     this.freePods[n]! -= k;
     this.unplaced[c]! -= k;
+  }
+
+  /** All of a matrix, whatever the room. */
+  putAll({ targetStart, targetNode, targetCount }: ReplicaCounts): void {
+    for (let w = 0; w + 1 < targetStart.length; w++) {
+      for (let i = targetStart[w]!; i < targetStart[w + 1]!; i++) this.put(w, targetNode[i]!, targetCount[i]!);
+    }
   }
 
   take(c: number, n: number, k: number, local?: number): void {

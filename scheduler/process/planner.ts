@@ -3,7 +3,7 @@ import type { Logger } from '../../lib/log.ts';
 import type { LiveProblem } from '../plan/live-problem.ts';
 import { countsFor, type NamedPlan } from '../plan/named-plan.ts';
 import { PlanKeeper, type PlanKeeperSettings } from '../plan/plan-keeper.ts';
-import { replicaCap } from '../placement/min-marginal.ts';
+import { replicaCaps } from '../placement/min-marginal.ts';
 import { worthwhileIterations } from '../plan/iterations.ts';
 import type { PlacementPlan } from '../plan/placement-plan.ts';
 import type { FromPlanner, PlanJob } from './plan-messages.ts';
@@ -121,7 +121,7 @@ export class Planner {
     const iterations = this.#options.iterations ?? worthwhileIterations(problem);
     // The version makes another plan of the same cluster another try.
     const seed = (this.#keeper.plan?.version ?? 0) + this.#counts.computed;
-    const zoneCap = problem.replicas.map((count) => replicaCap(count, this.#deps.maxZoneReplicaShare));
+    const zoneCap = replicaCaps(problem.replicas, this.#deps.maxZoneReplicaShare);
     const earlier = this.#keeper.plan;
     const start = earlier === undefined ? {} : { start: countsFor(live, earlier) };
     const job: PlanJob = { problem, options: { seed, iterations, zoneCap, ...start } };

@@ -1,5 +1,6 @@
 import type { PodColumns, SimulatedCluster } from './cluster.ts';
-import { shuffle, type Random } from './random.ts';
+import { shuffle } from '../../lib/shuffle.ts';
+import type { Random } from './random.ts';
 
 /**
  * random: all pods in random order; rollout: workload after workload in random order, the pods of each one after the

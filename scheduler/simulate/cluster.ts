@@ -3,7 +3,7 @@ import type { ClusterState } from '../cluster/state.ts';
 import type { TrafficRow, UnknownTraffic } from '../cluster/traffic.ts';
 import type { PlacementProblem, ProblemLinks } from '../placement/problem.ts';
 import type { PlacementView } from '../placement/view.ts';
-import { replicaCap } from '../placement/min-marginal.ts';
+import { replicaCaps } from '../placement/min-marginal.ts';
 import { baseView } from './base-view.ts';
 import { scoredRequests } from '../cluster/requests.ts';
 import { byText } from '../../lib/by-text.ts';
@@ -216,16 +216,11 @@ export function simulatedCluster(
       replicas: toPlace,
       milliCpu,
       memoryBytes,
-      cap: Int32Array.from(replicas, (count) => replicaCap(count, options.maxReplicaShare)),
+      cap: replicaCaps(replicas, options.maxReplicaShare),
       edgeA: Int32Array.from(movable, (pair) => pair.a),
       edgeB: Int32Array.from(movable, (pair) => pair.b),
       edgeWeight: Float64Array.from(movable, (pair) => pair.weight),
-      choices: workloadChoices(
-        classes,
-        pods.workload,
-        workloads.length,
-        Uint8Array.from(nodeRecords, ({ avoided }) => (avoided === true ? 1 : 0)),
-      ),
+      choices: workloadChoices(classes, pods.workload, workloads.length, nodeRecords),
       links: view.hasLinks && options.hasUnits ? linksOf(view) : undefined,
     },
   };

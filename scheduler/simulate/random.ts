@@ -50,13 +50,3 @@ export function randomOf([high, low]: readonly [number, number], stream: number)
     unit: () => next() / 2 ** 32,
   };
 }
-
-/** Fisher-Yates, in place. */
-export function shuffle(items: Int32Array | Float64Array | number[], random: Random): void {
-  for (let i = items.length - 1; i > 0; i--) {
-    const j = random.below(i + 1);
-    const item = items[i]!;
-    items[i] = items[j]!;
-    items[j] = item;
-  }
-}

@@ -1,5 +1,5 @@
 import { placementSettings, type PlacementSettings } from '../placement/index.ts';
-import { replicaCap } from '../placement/min-marginal.ts';
+import { replicaCaps } from '../placement/min-marginal.ts';
 import { worthwhileIterations } from '../plan/iterations.ts';
 import { planPlacement } from '../plan/plan.ts';
 import { arrivals, type Order } from './arrivals.ts';
@@ -132,7 +132,7 @@ function planOf(
   const { problem } = cluster;
   const iterations = planIterations ?? worthwhileIterations(problem);
   const { maxZoneReplicaShare } = placementSettings(placement);
-  const zoneCap = problem.replicas.map((count) => replicaCap(count, maxZoneReplicaShare));
+  const zoneCap = replicaCaps(problem.replicas, maxZoneReplicaShare);
   const plan = planPlacement(problem, { seed: 1, iterations, zoneCap }, ({ done, of }) =>
     progress?.({ policy, doing: 'planning', done, of }),
   );

@@ -35,6 +35,16 @@ afterEach(async () => {
   await queue.stop();
   vi.useRealTimers();
 });
+/** What the next agent finds of what was told. */
+function memoryStore() {
+  let stored = new Map<string, string>();
+  return {
+    read: () => new Map(stored),
+    write: (told: ReadonlyMap<string, string>) => {
+      stored = new Map(told);
+    },
+  };
+}
 /** Promises are settled too. */
 const passes = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 
@@ -129,13 +139,7 @@ describe('what could not be written', () => {
   });
 
   test('is not kept as told for the next agent; what is on its way when this one ends is', async () => {
-    let stored = new Map<string, string>();
-    const store = {
-      read: () => new Map(stored),
-      write: (told: ReadonlyMap<string, string>) => {
-        stored = new Map(told);
-      },
-    };
+    const store = memoryStore();
     const writer = {
       admit: () => true,
       write: ({ message }: PodNote) =>
@@ -148,20 +152,14 @@ describe('what could not be written', () => {
     const stopped = first.stop();
     await passes(1000);
     await stopped;
-    expect([...stored]).toEqual([['said', 'said']]);
+    expect([...store.read()]).toEqual([['said', 'said']]);
     await passes(5000);
     expect(first.stats).toMatchObject({ waiting: 0 });
   });
 });
 
 test('the next agent says only what is new', async () => {
-  let stored = new Map<string, string>();
-  const store = {
-    read: () => new Map(stored),
-    write: (told: ReadonlyMap<string, string>) => {
-      stored = new Map(told);
-    },
-  };
+  const store = memoryStore();
   const writer = {
     admit: () => true,
     write: ({ message }: PodNote) => {
@@ -171,9 +169,9 @@ test('the next agent says only what is new', async () => {
   };
   const first = new NoteQueue(writer, store);
   for (const key of ['a', 'b', 'c', 'gone']) first.offer(key, note(`${key}1`));
-  expect(stored.size).toBe(0);
+  expect(store.read().size).toBe(0);
   await passes(600);
-  expect(stored.size).toBe(4);
+  expect(store.read().size).toBe(4);
   // Its limit was taken away: the same is news again. Killed after it was kept, or ended before.
   first.forget('c');
   await first.stop();
@@ -185,7 +183,7 @@ test('the next agent says only what is new', async () => {
   second.keep(new Set(['a', 'b', 'c']));
   expect(written).toEqual(['b2', 'c1']);
   await second.stop();
-  expect([...stored]).toEqual([
+  expect([...store.read()]).toEqual([
     ['a', 'a1'],
     ['b', 'b2'],
     ['c', 'c1'],

@@ -36,6 +36,7 @@ const PURE_FOLDERS = [
 ];
 const PURE_FILES = [
   'lib/by-text.ts',
+  'lib/shuffle.ts',
   'lib/ip.ts',
   'lib/quantity.ts',
   'lib/nearest.ts',

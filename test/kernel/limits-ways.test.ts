@@ -37,15 +37,7 @@ interface Target {
 const theNode = (): Target => ({ netns: rig.node.name, address: '192.0.2.2' });
 
 /** Another device of the node, with a connected route only. */
-function secondNic(name = 'nic0'): Outside {
-  const netns = rig.node.addNamespace('n');
-  rig.node.run(`ip link add ${name} type veth peer name node1 netns ${netns}
-    ip addr add 198.51.100.2/24 dev ${name}; ip link set ${name} up`);
-  const run = (command: string): string => rig.node.runIn(netns, command);
-  run('ip link set lo up; ip addr add 198.51.100.1/24 dev node1; ip link set node1 up');
-  run('ip route add 10.66.0.0/24 via 198.51.100.2');
-  return { netns, address: '198.51.100.1', uplink: name, ifindex: rig.node.ifindex(name), run };
-}
+const secondNic = (): Outside => rig.node.addNic('nic0');
 
 /** Sends at three times the limit to each at once. The first second is not measured: a policer lets 250 ms pass at first. */
 async function flood(...targets: readonly Target[]): Promise<{ shares: number[]; arrivals: Arrivals[] }> {

@@ -1,9 +1,10 @@
+import { shuffle } from '../../lib/shuffle.ts';
 import type { ClusterRecord, Resources, WorkloadRef } from '../../scheduler/cluster/model.ts';
 import { plainController, plainPod } from '../../scheduler/cluster/plain-records.ts';
 import type { TrafficRow } from '../../scheduler/cluster/traffic.ts';
 import type { SimulatedCluster } from '../../scheduler/simulate/cluster.ts';
 import { clusterOf } from '../../scheduler/simulate/load.ts';
-import { randomOf, seedWords, shuffle, type Random } from '../../scheduler/simulate/random.ts';
+import { randomOf, seedWords, type Random } from '../../scheduler/simulate/random.ts';
 
 /** A made-up cluster that has nothing of M3 (simulate/generate has): how workloads talk, how many replicas, how full. */
 export interface ClusterShape {

@@ -1,4 +1,5 @@
-import { shuffle, type Random } from '../random.ts';
+import { shuffle } from '../../../lib/shuffle.ts';
+import type { Random } from '../random.ts';
 
 /** `count` values of a histogram in its proportions, in random order: one of each of `count` equal slices of it. */
 export function drawHistogram(

@@ -1,8 +1,9 @@
 import { NetloomError } from '../../../lib/errors.ts';
+import { shuffle } from '../../../lib/shuffle.ts';
 import type { ClusterRecord, Resources, WorkloadRef } from '../../cluster/model.ts';
 import { plainController, plainPod } from '../../cluster/plain-records.ts';
 import type { TrafficRow } from '../../cluster/traffic.ts';
-import { randomOf, seedWords, shuffle, type Random } from '../random.ts';
+import { randomOf, seedWords, type Random } from '../random.ts';
 import { drawHistogram, interpolate } from './draw.ts';
 import { CPU_REQUEST, GIB_PER_CORE, NODE_CORES, REPLICAS, TALKING, TALKING_ALL } from './m3-statistics.ts';
 import { drawLinks, drawTraffic, type GeneratedPair } from './pairs.ts';

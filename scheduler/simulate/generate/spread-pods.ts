@@ -1,5 +1,6 @@
 import type { Resources } from '../../cluster/model.ts';
-import { shuffle, type Random } from '../random.ts';
+import { shuffle } from '../../../lib/shuffle.ts';
+import type { Random } from '../random.ts';
 
 /** Nodes looked at for a pod: of so many the one with fewest of its replicas, then with most free CPU. */
 const CHOICES = 12;

@@ -41,16 +41,6 @@ export class Node {
     return sh(this.name, command);
   }
 
-  /** A namespace of this node's, gone with it; its name. */
-  addNamespace(suffix: string): string {
-    this.#add(`${this.name}${suffix}`);
-    return `${this.name}${suffix}`;
-  }
-
-  runIn(netns: string, command: string): string {
-    return sh(netns, command);
-  }
-
   /** Joined by routes, as ptp and Calico do it; or by a bridge of the node (10.66.0.6/29, so pods 1 to 5). */
   addPod(number: number, { bridge }: { bridge?: string } = {}): Pod {
     const netns = `${this.name}p${number}`;
@@ -79,28 +69,34 @@ export class Node {
 
   /** A default route over a device of its own. */
   addUplink(name = 'eth0'): Outside {
-    const netns = `${this.name}o`;
-    this.#add(netns);
-    const run = (command: string): string => sh(netns, command);
-    this.run(`ip link add ${name} type veth peer name node0 netns ${netns}
-      ip addr add 192.0.2.2/24 dev ${name}; ip link set ${name} up`);
-    run('ip link set lo up; ip addr add 192.0.2.1/24 dev node0; ip link set node0 up');
-    this.run(`ip route add default via 192.0.2.1 dev ${name}`);
-    run('ip route add 10.66.0.0/24 via 192.0.2.2');
-    return { netns, address: '192.0.2.1', uplink: name, ifindex: this.ifindex(name), run };
+    const outside = this.#joinOutside(name, 'o', 'node0', '192.0.2');
+    this.run(`ip route add default via ${outside.address} dev ${name}`);
+    return outside;
   }
 
   /** Another one, with a network of its own and a route by a gateway, but no default route. */
   addSecondUplink(name = 'eth1'): Outside {
-    const netns = `${this.name}b`;
+    const outside = this.#joinOutside(name, 'b', 'node1', '198.51.100');
+    this.run(`ip route add 203.0.113.0/24 via ${outside.address} dev ${name}`);
+    return outside;
+  }
+
+  /** Another device, with a connected route only. */
+  addNic(name: string): Outside {
+    return this.#joinOutside(name, 'n', 'node1', '198.51.100');
+  }
+
+  /** @param net first three bytes: .1 is outside, .2 the node */
+  #joinOutside(uplink: string, suffix: string, peer: string, net: string): Outside {
+    const netns = `${this.name}${suffix}`;
     this.#add(netns);
+    const address = `${net}.1`;
     const run = (command: string): string => sh(netns, command);
-    this.run(`ip link add ${name} type veth peer name node1 netns ${netns}
-      ip addr add 198.51.100.2/24 dev ${name}; ip link set ${name} up`);
-    run('ip link set lo up; ip addr add 198.51.100.1/24 dev node1; ip link set node1 up');
-    run('ip route add 10.66.0.0/24 via 198.51.100.2');
-    this.run(`ip route add 203.0.113.0/24 via 198.51.100.1 dev ${name}`);
-    return { netns, address: '198.51.100.1', uplink: name, ifindex: this.ifindex(name), run };
+    this.run(`ip link add ${uplink} type veth peer name ${peer} netns ${netns}
+      ip addr add ${net}.2/24 dev ${uplink}; ip link set ${uplink} up`);
+    run(`ip link set lo up; ip addr add ${address}/24 dev ${peer}; ip link set ${peer} up`);
+    run(`ip route add 10.66.0.0/24 via ${net}.2`);
+    return { netns, address, uplink, ifindex: this.ifindex(uplink), run };
   }
 
   removePod({ netns, hostInterface }: Pod): void {
