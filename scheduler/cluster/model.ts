@@ -33,12 +33,10 @@ export interface NodeRecord {
   readonly linkMbps?: number;
   /** What nodeSelector and node affinity look at. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** Those that keep pods away, where there are any. */
+  /** Where there are any. */
   readonly taints?: readonly Taint[];
   /** Minor version of its kubelet, 34 of v1.34.1. */
   readonly minor?: number;
-  /** It has a taint with effect PreferNoSchedule. */
-  readonly avoided?: true;
 }
 
 export interface Resources {

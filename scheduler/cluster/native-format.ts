@@ -155,7 +155,6 @@ function readRecord(
         ...(Object.keys(asLabels(object['labels'])).length === 0 ? {} : { labels: asLabels(object['labels']) }),
         ...(nodeTaints(object).length === 0 ? {} : { taints: nodeTaints(object) }),
         ...optional('minor', asCount(object['minor'])),
-        ...(object['avoided'] === true ? { avoided: true as const } : {}),
       };
     }
     case 'pods': {

@@ -4,12 +4,15 @@
  */
 import { asArray, asLabels, asObject, asText, type JsonObject } from '../../lib/json/json-access.ts';
 
-/** A taint that keeps pods away. */
 export interface Taint {
   readonly key: string;
   readonly value: string;
-  readonly effect: 'NoSchedule' | 'NoExecute';
+  readonly effect: Effect;
 }
+
+/** PreferNoSchedule keeps nobody away. */
+export type Effect = (typeof EFFECTS)[number];
+const EFFECTS = ['NoSchedule', 'NoExecute', 'PreferNoSchedule'] as const;
 
 export interface Toleration {
   /** '': every key, with Exists. */
@@ -42,14 +45,14 @@ export interface NodeChoice {
 
 const UNSCHEDULABLE: Taint = { key: 'node.kubernetes.io/unschedulable', value: '', effect: 'NoSchedule' };
 
-/** Those of its spec that keep pods away; a cordoned node has one more. */
+/** Those of its spec; a cordoned node has one more. */
 export function nodeTaints(spec: JsonObject | undefined): readonly Taint[] {
   const taints: Taint[] = [];
   for (const entry of asArray(spec?.['taints'])) {
     const taint = asObject(entry);
     const key = asText(taint?.['key']);
-    const effect = taint?.['effect'];
-    if (key === undefined || (effect !== 'NoSchedule' && effect !== 'NoExecute')) continue;
+    const effect = EFFECTS.find((known) => known === taint?.['effect']);
+    if (key === undefined || effect === undefined) continue;
     taints.push({ key, value: asText(taint?.['value']) ?? '', effect });
   }
   const cordoned = spec?.['unschedulable'] === true && taints.every(({ key }) => key !== UNSCHEDULABLE.key);
@@ -67,16 +70,15 @@ export function nodeChoice(spec: JsonObject | undefined): NodeChoice | undefined
   return { selector, terms, tolerations };
 }
 
-export function mayGo(
-  choice: NodeChoice | undefined,
-  node: {
-    readonly name: string;
-    readonly labels?: Readonly<Record<string, string>>;
-    readonly taints?: readonly Taint[];
-  },
-): boolean {
+interface ChosenNode {
+  readonly name: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly taints?: readonly Taint[];
+}
+
+export function mayGo(choice: NodeChoice | undefined, node: ChosenNode): boolean {
   for (const taint of node.taints ?? []) {
-    if (choice?.tolerations.some((toleration) => tolerates(toleration, taint)) !== true) return false;
+    if (taint.effect !== 'PreferNoSchedule' && !isTolerated(choice, taint)) return false;
   }
   if (choice === undefined) return true;
   const labels = node.labels ?? {};
@@ -90,6 +92,19 @@ export function mayGo(
         holds(requirement, requirement.key === 'metadata.name' ? node.name : undefined),
       ),
   );
+}
+
+/** Taints PreferNoSchedule that the pod does not tolerate: what TaintToleration's score counts. */
+export function avoidedFor(choice: NodeChoice | undefined, { taints = [] }: Pick<ChosenNode, 'taints'>): number {
+  return taints.filter((taint) => taint.effect === 'PreferNoSchedule' && !isTolerated(choice, taint)).length;
+}
+
+export function isAvoided({ taints = [] }: Pick<ChosenNode, 'taints'>): boolean {
+  return taints.some(({ effect }) => effect === 'PreferNoSchedule');
+}
+
+function isTolerated(choice: NodeChoice | undefined, taint: Taint): boolean {
+  return choice?.tolerations.some((toleration) => tolerates(toleration, taint)) === true;
 }
 
 function tolerates(toleration: Toleration, taint: Taint): boolean {

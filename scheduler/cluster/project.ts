@@ -165,7 +165,6 @@ function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd
     }
   }
   const minor = minorOf(asText(asObject(status?.['nodeInfo'])?.['kubeletVersion']) ?? '');
-  const avoided = asArray(spec?.['taints']).some((taint) => asObject(taint)?.['effect'] === 'PreferNoSchedule');
   return {
     type: 'node',
     name,
@@ -180,7 +179,6 @@ function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
     ...(taints.length === 0 ? {} : { taints }),
     ...(minor === undefined ? {} : { minor }),
-    ...(avoided ? { avoided } : {}),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Egress, Resources, ServiceRecord } from '../cluster/model.ts';
+import { isAvoided, type Taint } from '../cluster/node-choice.ts';
 import { kindOf } from '../placement/workload-kind.ts';
 import {
   type Lookups,
@@ -56,7 +57,7 @@ export interface PlacementNode {
   readonly allocatable?: Resources;
   /** Said of its link, each way; left out: nothing. */
   readonly linkMbps?: number;
-  readonly avoided?: true;
+  readonly taints?: readonly Taint[];
   readonly minor?: number;
 }
 
@@ -415,7 +416,7 @@ export class PlacementViewBuilder {
 
   #avoided(nodes: readonly PlacementNode[], nodeOf: readonly number[]): Uint8Array {
     const avoided = new Uint8Array(this.#nodes.size);
-    for (const [i, node] of nodes.entries()) if (node.avoided) avoided[nodeOf[i]!] = 1;
+    for (const [i, node] of nodes.entries()) if (isAvoided(node)) avoided[nodeOf[i]!] = 1;
     return avoided;
   }
 

@@ -19,7 +19,7 @@ export interface LiveProblem {
 
 /** What is read of the cluster; ClusterState is one. */
 export interface PlannedCluster {
-  nodes(): Iterable<Pick<NodeRecord, 'name' | 'zone' | 'region' | 'allocatable' | 'labels' | 'taints' | 'avoided'>>;
+  nodes(): Iterable<Pick<NodeRecord, 'name' | 'zone' | 'region' | 'allocatable' | 'labels' | 'taints'>>;
   workloads(): Iterable<{
     readonly key: string;
     readonly ref: { readonly kind: string; readonly namespace: string };

@@ -1,5 +1,6 @@
 import type { NodeClasses } from '../cluster/node-classes.ts';
 import type { NodeRecord } from '../cluster/model.ts';
+import { isAvoided } from '../cluster/node-choice.ts';
 import type { NodeChoices } from '../placement/problem.ts';
 import { ALL } from './choices.ts';
 
@@ -12,11 +13,12 @@ export function workloadChoices(
   { of, allowed }: NodeClasses,
   workloadOf: ArrayLike<number>,
   workloadCount: number,
-  nodes: readonly Pick<NodeRecord, 'avoided'>[],
+  nodes: readonly Pick<NodeRecord, 'taints'>[],
 ): NodeChoices | undefined {
   const everywhere = new Uint8Array(nodes.length).fill(1);
+  const avoided = nodes.map(isAvoided);
   const wished = (set: Uint8Array): Uint8Array => {
-    const kept = set.map((may, n) => (nodes[n]!.avoided === true ? 0 : may));
+    const kept = set.map((may, n) => (avoided[n] ? 0 : may));
     return kept.includes(1) ? kept : set;
   };
   const classesOf: number[][] = Array.from({ length: workloadCount }, () => []);

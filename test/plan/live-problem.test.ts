@@ -18,7 +18,7 @@ function restricted(record: ClusterRecord, i: number): ClusterRecord {
     linkMbps: i % 2 === 0 ? 1_000 : 10_000,
     labels: { ...record.labels, ...(i % 3 === 0 ? { disk: 'ssd' } : {}) },
     ...(i % 5 === 2 ? { taints: [{ key: 'dedicated', value: '', effect: 'NoSchedule' }] } : {}),
-    ...(i % 7 === 3 ? { avoided: true } : {}),
+    ...(i % 7 === 3 ? { taints: [{ key: 'old', value: '', effect: 'PreferNoSchedule' }] } : {}),
   };
 }
 

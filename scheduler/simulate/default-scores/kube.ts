@@ -3,7 +3,7 @@ import type { Moment } from '../moment.ts';
 import type { DefaultScores } from './default-scores.ts';
 
 /** pkg/scheduler/apis/config/v1/default_plugins.go */
-const WEIGHTS = { fit: 1, balanced: 1, spread: 2 } as const;
+const WEIGHTS = { fit: 1, balanced: 1, spread: 2, taints: 3 } as const;
 /** podtopologyspread's systemDefaultConstraints: what stands behind a count in a host, in a zone. */
 const HOST_SKEW = 3;
 const ZONE_SKEW = 5;
@@ -11,9 +11,9 @@ const ZONE_SKEW = 5;
 /**
  * kube-scheduler 1.37 with its default profile, in its own integer arithmetic: NodeResourcesFit (LeastAllocated, with
  * 100m and 200Mi for containers that ask for nothing), NodeResourcesBalancedAllocation (how much the pod improves the
- * balance; 1.35 scored the balance itself), PodTopologySpread with the system's default constraints. Every feasible
- * node is scored. Not modelled: taints PreferNoSchedule, preferred node affinity, affinity between pods, constraints
- * of the pods' own, image locality, extended resources, volumes. All of these are equal on all nodes where they are
+ * balance; 1.35 scored the balance itself), PodTopologySpread with the system's default constraints, TaintToleration.
+ * Every feasible node is scored. Not modelled: preferred node affinity, affinity between pods, constraints of the pods'
+ * own, image locality, extended resources, volumes. All of these are equal on all nodes where they are
  * not used.
  */
 export class KubeScores implements DefaultScores {
@@ -88,6 +88,8 @@ export class KubeScores implements DefaultScores {
     }
     const group = cluster.spread.of[pod]!;
     if (group >= 0) this.#addSpread(moment, group, totals);
+    const avoided = cluster.nodeClasses.avoided[cluster.nodeClasses.of[pod]!];
+    if (avoided !== undefined) takeForTaints(moment, avoided, totals);
   }
 
   #addSpread(moment: Moment, group: number, totals: Float64Array): void {
@@ -136,6 +138,16 @@ export class KubeScores implements DefaultScores {
     if (count === 0) byNode.delete(node);
     else byNode.set(node, count);
     this.#byZone[group]![this.#cluster.problem.nodeZone[node]! + 1]! += sign;
+  }
+}
+
+/** taint_toleration.go, DefaultNormalizeScore reversed: what nodes have less than the 100 of those without such taints. */
+function takeForTaints({ candidates, candidateCount }: Moment, avoided: Uint8Array, totals: Float64Array): void {
+  let most = 0;
+  for (let c = 0; c < candidateCount; c++) most = Math.max(most, avoided[candidates[c]!]!);
+  if (most === 0) return;
+  for (let c = 0; c < candidateCount; c++) {
+    totals[c]! -= WEIGHTS.taints * Math.floor((100 * avoided[candidates[c]!]!) / most);
   }
 }
 
