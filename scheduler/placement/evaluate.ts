@@ -221,13 +221,13 @@ const NOW_BESIDE_PLAN = 0.3;
 export function intentValue(view: PlacementView, node: number, basis: Basis, scratch: Scratch): number {
   if (!isKnownNode(view, node) || isBarred(view, node, basis, scratch)) return 0;
   const now = nodeGain(node, basis, scratch);
-  if (scratch.wanted.get(node) > scratch.own.node.get(node)) {
+  if (isWanted(node, scratch)) {
     return basis.silent ? 1 : 1 - NOW_BESIDE_PLAN * (1 - now);
   }
   return Math.max(0, NOW_BESIDE_PLAN * now - 0.5 * overReserved(view, node, basis.subject));
 }
 
-/** 0..1: how far a pod of the workload would take room on the node that a plan keeps for others; a tenth of the node counts in full. */
+/** 0..1: how far a pod of the workload would take room on the node that a plan keeps for others; a tenth of the node or a whole pod counts in full. */
 export function overReserved(view: PlacementView, node: number, subject: Subject): number {
   const { target } = view;
   if (target === undefined || !isKnownNode(view, node)) return 0;
@@ -237,7 +237,8 @@ export function overReserved(view: PlacementView, node: number, subject: Subject
   };
   const cpu = of(target.reservedMilliCpu, view.freeMilliCpu, subject.milliCpu, view.nodeMilliCpu);
   const memory = of(target.reservedMemoryBytes, view.freeMemoryBytes, subject.memoryBytes, view.nodeMemoryBytes);
-  return Math.min(1, Math.max(0, cpu, memory));
+  const pods = target.reservedPods[node]! - (view.freePods[node]! - 1);
+  return Math.min(1, Math.max(0, cpu, memory, pods));
 }
 
 /** What is taken off a node's worth, 0..1. Not for pods that a plan places: it has seen to that itself. */
@@ -318,9 +319,15 @@ export function isCapped(view: PlacementView, node: number, basis: Basis, scratc
   return scratch.own.node.get(node) >= basis.cap || isZoneCapped(view, node, basis, scratch);
 }
 
+/** Where a plan wants one more than its zone's cap, there was no room for it elsewhere. */
 export function isZoneCapped(view: PlacementView, node: number, basis: Basis, scratch: Scratch): boolean {
   const zone = view.nodeZone[node]!;
-  return zone >= 0 && scratch.own.zone.get(zone) >= basis.zoneCap;
+  return zone >= 0 && scratch.own.zone.get(zone) >= basis.zoneCap && !isWanted(node, scratch);
+}
+
+/** By the plan, one more. */
+function isWanted(node: number, { wanted, own }: Scratch): boolean {
+  return wanted.get(node) > own.node.get(node);
 }
 
 export function isKnownNode(view: PlacementView, node: number): boolean {

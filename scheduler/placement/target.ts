@@ -25,13 +25,14 @@ export function targetOn({ start, node, count }: PlacementTarget, workload: numb
   return low < start[workload + 1]! && node[low] === on ? count[low]! : 0;
 }
 
-/** The columns reservedMilliCpu and reservedMemoryBytes of a target: requests x max(0, wanted - placed), summed by node. */
+/** The reserved room of a target: requests x max(0, wanted - placed), summed by node. */
 export function reservedRoom(
   view: TargetRoom,
   target: Pick<PlacementTarget, 'start' | 'node' | 'count'>,
-): Pick<PlacementTarget, 'reservedMilliCpu' | 'reservedMemoryBytes'> {
+): Pick<PlacementTarget, 'reservedMilliCpu' | 'reservedMemoryBytes' | 'reservedPods'> {
   const reservedMilliCpu = new Float64Array(view.nodeCount);
   const reservedMemoryBytes = new Float64Array(view.nodeCount);
+  const reservedPods = new Float64Array(view.nodeCount);
   for (let w = 0; w < view.workloadCount; w++) {
     let p = view.placedStart[w]!;
     const end = view.placedEnd[w]!;
@@ -42,9 +43,10 @@ export function reservedRoom(
       const missing = Math.max(0, target.count[t]! - placed);
       reservedMilliCpu[node]! += missing * view.milliCpu[w]!;
       reservedMemoryBytes[node]! += missing * view.memoryBytes[w]!;
+      reservedPods[node]! += missing;
     }
   }
-  return { reservedMilliCpu, reservedMemoryBytes };
+  return { reservedMilliCpu, reservedMemoryBytes, reservedPods };
 }
 
 /**
@@ -58,4 +60,5 @@ export function moveReserved(view: PlacementView, workload: number, node: number
   const less = Math.max(0, wanted - before) - Math.max(0, wanted - after);
   target.reservedMilliCpu[node]! -= less * view.milliCpu[workload]!;
   target.reservedMemoryBytes[node]! -= less * view.memoryBytes[workload]!;
+  target.reservedPods[node]! -= less;
 }

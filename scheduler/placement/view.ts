@@ -100,6 +100,7 @@ export interface PlacementTarget {
   /** By node: what the replicas ask for that the target wants there and that do not stand there yet. See reservedRoom. */
   readonly reservedMilliCpu: Float64Array;
   readonly reservedMemoryBytes: Float64Array;
+  readonly reservedPods: Float64Array;
 }
 
 /** Append-only tables, owned by the extender's thread. */

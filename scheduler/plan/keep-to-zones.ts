@@ -3,10 +3,12 @@ import type { PlanState } from './state.ts';
 /**
  * Takes replicas beyond zoneCap out of a zone, one by one the one whose move to another zone with room loses least. The score
  * keeps to that cap too: what a plan wants beyond it would stand anywhere, in the way of others.
+ * @returns how many were moved
  */
-export function keepToZones(state: PlanState, nodeZone: Int32Array, zoneCap: Int32Array): void {
+export function keepToZones(state: PlanState, nodeZone: Int32Array, zoneCap: Int32Array): number {
   const zoneCount = Math.max(-1, ...new Set(nodeZone)) + 1;
-  if (zoneCount < 2) return;
+  if (zoneCount < 2) return 0;
+  let moved = 0;
   const counts = new Int32Array(zoneCount);
   for (let c = 0; c < zoneCap.length; c++) {
     if (zoneCap[c]! >= state.replicas[c]!) continue;
@@ -19,11 +21,13 @@ export function keepToZones(state: PlanState, nodeZone: Int32Array, zoneCap: Int
         const from = leastLoss(state, c, (n) => nodeZone[n] === zone);
         state.take(c, from, 1);
         state.put(c, to, 1);
+        moved++;
         counts[zone]!--;
         if (nodeZone[to]! >= 0) counts[nodeZone[to]!]!++;
       }
     }
   }
+  return moved;
 }
 
 /** Ascending, so that the history of the state changes nothing. */

@@ -8,7 +8,7 @@ const NOBODY = -1;
 
 /** Replicas that a bundle moves at most, and evictions that make room for a move at most. */
 const MOST_IN_BUNDLE = 64;
-const MOST_EVICTED = 4;
+const MOST_EVICTED = 8;
 /** Nodes tried as a refuge: hosts of peers, then any. */
 const PEERS_TRIED = 3;
 const NODES_TRIED = 8;
@@ -52,6 +52,8 @@ export class Moves {
     const k = this.#portion(a, b, n, present, Math.min(standing, state.cap[a]! - present));
     if (k <= 0) return 0;
     if (state.roomFor(a, n, k) === k) {
+      const zones = state.zones;
+      if (zones?.isBeyond(a, n, k) === true && (m < 0 || !zones.areAlike(n, m))) return 0;
       let [gain, loss] = [this.#gain, m < 0 ? 0 : this.#loss];
       if (k > 1) {
         gain = state.between(a, n, present, present + k);
@@ -218,25 +220,32 @@ export class Moves {
     return NOBODY;
   }
 
-  /** A node with room for one replica of c: where the others came from, beside a peer, or any. */
+  /** Of some nodes with room for one replica of c where it gains most: where the others came from, beside peers, any. */
   #refuge(c: number, n: number, source: number): number {
     const state = this.#state;
     const random = this.#random;
     const { start, peer } = state.traffic;
-    const kind = random.unit();
-    if (kind < 0.3 && source >= 0 && source !== n && state.fits(c, source)) return source;
+    let best = NOWHERE;
+    let most = -Infinity;
+    const look = (to: number): void => {
+      if (to < 0 || to === n || to === best || !state.fits(c, to)) return;
+      const gain = state.gain(c, to);
+      if (gain <= most) return;
+      most = gain;
+      best = to;
+    };
+    look(source);
     const degree = start[c + 1]! - start[c]!;
-    if (kind < 0.8 && degree > 0) {
+    if (degree > 0) {
       for (let tries = PEERS_TRIED; tries > 0; tries--) {
-        const to = state.anyHost(peer[start[c]! + random.below(degree)]!, random);
-        if (to >= 0 && to !== n && state.fits(c, to)) return to;
+        look(state.anyHost(peer[start[c]! + random.below(degree)]!, random));
       }
     }
     for (let tries = NODES_TRIED; tries > 0; tries--) {
-      const to = state.choices.any(c, random);
-      if (to !== n && to >= 0 && state.fits(c, to)) return to;
+      look(state.choices.any(c, random));
+      if (best >= 0 && tries <= NODES_TRIED - 3) break;
     }
-    return NOWHERE;
+    return best;
   }
 
   #shift(c: number, from: number, to: number, k: number): number {
@@ -265,9 +274,19 @@ export class Moves {
     this.#journal[at + 3] = k;
   }
 
+  #isBeyondZones(): boolean {
+    const { zones } = this.#state;
+    if (zones === undefined) return false;
+    for (let at = 0; at < 4 * this.#entries; at += 4) {
+      const c = this.#journal[at]!;
+      if (c !== EXCHANGED && zones.isBeyond(c, this.#journal[at + 2]!)) return true;
+    }
+    return false;
+  }
+
   /** Lets stand what was done, or takes it back. */
   #decide(delta: number, least: number): number {
-    if (delta >= least) return delta;
+    if (delta >= least && !this.#isBeyondZones()) return delta;
     const state = this.#state;
     const journal = this.#journal;
     while (this.#entries > 0) {

@@ -1,6 +1,8 @@
 import type { PlacementProblem } from '../placement/problem.ts';
 import { Choices } from './choices.ts';
 import { worthwhileIterations } from './iterations.ts';
+import { unplacedIn } from './found.ts';
+import { healed } from './heal.ts';
 import { keepToZones } from './keep-to-zones.ts';
 import { linkOverload } from './link-overload.ts';
 import { localShares } from './local-share.ts';
@@ -16,6 +18,7 @@ import { Sizes } from './sizes.ts';
 import { PlanState } from './state.ts';
 import { trafficOfProblem } from './traffic.ts';
 import { exchangeZones } from './zone-exchange.ts';
+import { ZoneRoom } from './zone-room.ts';
 
 export interface PlanOptions {
   /** Whole number; equal problems, seeds and iterations give equal plans. */
@@ -52,26 +55,35 @@ export function planPlacement(
   const tell = (phase: PlanProgress['phase'], done: number): void => progress({ phase, done, of: iterations });
   tell('communities', 0);
   const empty = (): PlanState => new PlanState(problem, traffic, room, choices);
-  const state = searchPlacement(empty, { ...options, worthwhile: worthwhileIterations(problem) }, (done) =>
+  const found = searchPlacement(empty, { ...options, worthwhile: worthwhileIterations(problem) }, (done) =>
     tell('annealing', done),
   );
   tell('packing', iterations);
-  packRest(state, new Sizes(state));
-  relieveLinks(state);
-  const packed = countsOf(state);
+  const waiting = unplacedIn(found);
+  packRest(found, new Sizes(found));
+  const squeezedIn = waiting - unplacedIn(found);
+  const whole = healed(empty, found, { random: new Random(seed, 3), moved: squeezedIn, budget: iterations });
+  relieveLinks(whole);
+  const packed = countsOf(whole);
   const random = new Random(seed, 1);
   const zoneCap = options.zoneCap ?? problem.replicas;
   const exchanged = exchangeZones(problem, traffic, packed, { iterations: 100 * problem.nodeCount, zoneCap, random });
-  const placed = empty();
-  placed.putAll(renamed(packed, exchanged));
-  keepToZones(placed, problem.nodeZone, zoneCap);
+  const zoned = (): PlanState => {
+    const state = empty();
+    state.zones = new ZoneRoom(problem.nodeZone, zoneCap);
+    return state;
+  };
+  const torn = zoned();
+  torn.putAll(renamed(packed, exchanged));
+  const moved = keepToZones(torn, problem.nodeZone, zoneCap);
+  const placed = healed(zoned, torn, { random: new Random(seed, 2), moved, budget: iterations });
   const counts = countsOf(placed);
   return {
     ...counts,
     hash: planHash(counts),
     localShare: localShares(problem, counts),
     linkOverload: linkOverload(problem, counts),
-    unplaced: Array.from(state.unplaced.entries())
+    unplaced: Array.from(placed.unplaced.entries())
       .filter(([, replicas]) => replicas > 0)
       .map(([workload, replicas]) => ({ workload, replicas })),
     iterations,

@@ -1,6 +1,7 @@
 import { anneal } from './anneal.ts';
 import { placeAsPlanned, placeCommunities, placeGreedily } from './first-placement.ts';
 import type { ReplicaCounts } from './placement-plan.ts';
+import { foundIn, isBetter, type Found } from './found.ts';
 import { packRest } from './pack.ts';
 import { Random } from './random.ts';
 import { Sizes } from './sizes.ts';
@@ -92,12 +93,6 @@ function rungs(iterations: number, worthwhile: number): number[] {
   return found;
 }
 
-interface Found {
-  readonly state: PlanState;
-  readonly unplaced: number;
-  readonly value: number;
-}
-
 /** The best of the starts. */
 function firstOf(empty: () => PlanState, many: boolean, seed: number, earlier: ReplicaCounts | undefined): Found {
   const places: ((state: PlanState) => void)[] = [];
@@ -115,16 +110,6 @@ function firstOf(empty: () => PlanState, many: boolean, seed: number, earlier: R
     if (best === undefined || isBetter(found, best)) best = found;
   }
   return best!;
-}
-
-function foundIn(state: PlanState): Found {
-  let unplaced = 0;
-  for (const count of state.unplaced) unplaced += count;
-  return { state, unplaced, value: state.value() };
-}
-
-function isBetter(a: Found, b: Found): boolean {
-  return a.unplaced < b.unplaced || (a.unplaced === b.unplaced && a.value > b.value);
 }
 
 function replicasThatTalk({ replicas, traffic }: PlanState): number {

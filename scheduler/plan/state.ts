@@ -5,6 +5,7 @@ import { ReplicaMatrix, spread } from './replica-matrix.ts';
 import type { Random } from './random.ts';
 import { roomOf, type Room } from './room.ts';
 import type { Traffic } from './traffic.ts';
+import type { ZoneRoom } from './zone-room.ts';
 
 /** Utilisation of a link above which a plan takes it for overloaded. */
 export const MOST_LINK_USE = 0.75;
@@ -48,6 +49,8 @@ export class PlanState {
   readonly usedRx: Float64Array;
   /** What a byte beyond a link's room costs in bytes that stay on their node. */
   overloadWeight = OVERLOAD;
+  /** Where set, moves keep to it. */
+  zones: ZoneRoom | undefined;
 
   constructor(
     problem: PlacementProblem,
@@ -88,6 +91,7 @@ export class PlanState {
   copyFrom(other: PlanState): void {
     this.matrix.copyFrom(other.matrix);
     for (const column of CHANGING) this[column].set(other[column]);
+    if (other.zones !== undefined) this.zones?.copyFrom(other.zones);
   }
 
   /** A node that hosts c, each as likely as the others; -1: none does. */
@@ -198,6 +202,7 @@ export class PlanState {
       this.usedRx[n]! += k * this.rx[c]! - more;
     }
     this.matrix.add(n, c, k);
+    this.zones?.add(c, n, k);
     this.freeCpu[n]! -= k * this.cpu[c]!;
     this.freeMemory[n]! -= k * this.memory[c]!;
     this.freePods[n]! -= k;
@@ -219,6 +224,7 @@ export class PlanState {
       this.usedRx[n]! -= k * this.rx[c]! - less;
     }
     this.matrix.remove(n, c, k);
+    this.zones?.add(c, n, -k);
     this.freeCpu[n]! += k * this.cpu[c]!;
     this.freeMemory[n]! += k * this.memory[c]!;
     this.freePods[n]! += k;
@@ -228,6 +234,7 @@ export class PlanState {
   /** Whether all that stands on n may stand on m, and the other way round. */
   mayExchange(n: number, m: number): boolean {
     const { choices, matrix } = this;
+    if (this.zones?.areAlike(n, m) === false) return false;
     if (choices.nodeKind[n] === choices.nodeKind[m]) return true;
     const isWelcome = (c: number): boolean => choices.has(c, n) && choices.has(c, m);
     return matrix.workloadsOn(n).every(isWelcome) && matrix.workloadsOn(m).every(isWelcome);

@@ -74,9 +74,10 @@ export class LiveView {
     for (let w = 0; w < view.workloadCount; w++) forgetDomains(view, w);
     this.#claims.reset();
     if (view.target === undefined) return;
-    const { reservedMilliCpu, reservedMemoryBytes } = reservedRoom(view, view.target);
+    const { reservedMilliCpu, reservedMemoryBytes, reservedPods } = reservedRoom(view, view.target);
     view.target.reservedMilliCpu.set(reservedMilliCpu);
     view.target.reservedMemoryBytes.set(reservedMemoryBytes);
+    view.target.reservedPods.set(reservedPods);
   }
 
   place(workload: number, node: number): void {

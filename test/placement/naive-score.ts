@@ -25,7 +25,7 @@ export function naiveScores(
     if (zone !== undefined && zones.size > 1) {
       const cap = share(settings.maxZoneReplicaShare, cluster.replicas);
       const here = cluster.own((n) => cluster.node(n)!.zone === zone);
-      if (cap < cluster.replicas && here >= cap) return 0;
+      if (cap < cluster.replicas && here >= cap && cluster.missing(name) <= 0) return 0;
     }
     if (isPlanned) {
       const now = silent ? 0 : cluster.now((n) => n === name);
@@ -248,7 +248,9 @@ class NaiveCluster {
       const sum = reserved.reduce((x, y) => x + y, 0);
       return (sum - (free - (this.#workload(this.#key)[resource] ?? 0))) / (0.1 * all);
     });
-    return Math.min(1, Math.max(0, ...over));
+    const missing = this.#spec.workloads.map((w) => Math.max(0, (w.target?.[name] ?? 0) - (w.placed?.[name] ?? 0)));
+    const pods = missing.reduce((x, y) => x + y, 0) - ((this.node(name)!.freePods ?? Infinity) - 1);
+    return Math.min(1, Math.max(0, pods, ...over));
   }
 
   /** What replicas to come of others lose with the room that the pod takes, as a share of its own traffic. */

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { mayGo, nodeChoice, nodeTaints, type NodeChoice } from '../../scheduler/cluster/node-choice.ts';
+import {
+  avoidedFor,
+  isAvoided,
+  mayGo,
+  nodeChoice,
+  nodeTaints,
+  type NodeChoice,
+} from '../../scheduler/cluster/node-choice.ts';
 import { readNativeElement, snapshotChunks } from '../../scheduler/cluster/native-format.ts';
 import { projectObject } from '../../scheduler/cluster/project.ts';
 import { clusterOf } from '../../scheduler/simulate/load.ts';
@@ -66,7 +73,20 @@ describe('where a pod may go', () => {
     expect(nodeTaints({ unschedulable: true })).toEqual([
       { key: 'node.kubernetes.io/unschedulable', value: '', effect: 'NoSchedule' },
     ]);
-    expect(nodeTaints({ taints: [{ key: 'a', effect: 'PreferNoSchedule' }] })).toEqual([]);
+    const taints = nodeTaints({ taints: [{ key: 'a', effect: 'PreferNoSchedule' }] });
+    expect(mayGo(undefined, { name: 'n', taints })).toBe(true);
+    expect([isAvoided({ taints }), isAvoided({ taints: nodeTaints({ unschedulable: true }) })]).toEqual([true, false]);
+  });
+
+  it('counts the taints PreferNoSchedule that a pod does not tolerate', () => {
+    const taints = nodeTaints({
+      taints: [...['a', 'b'].map((key) => ({ key, effect: 'PreferNoSchedule' })), { key: 'c', effect: 'NoSchedule' }],
+    });
+    const countFor = (...tolerations: object[]): number => avoidedFor(nodeChoice({ tolerations }), { taints });
+    expect(countFor()).toBe(2);
+    expect(countFor({ key: 'a', operator: 'Exists' })).toBe(1);
+    expect(countFor({ key: 'a', operator: 'Exists', effect: 'NoSchedule' })).toBe(2);
+    expect(countFor({ operator: 'Exists' })).toBe(0);
   });
 
   it('binds every pod of a simulation, and nodes for nobody have no room in the problem', () => {
