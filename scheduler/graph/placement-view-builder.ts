@@ -14,6 +14,7 @@ import { confidenceOfRow } from './edge-views.ts';
 import { CLASS_SERVICE, CLASS_WORKLOAD, type Endpoint } from './endpoint-table.ts';
 import { endpointKey } from './file-traffic.ts';
 import { claimsOf } from '../placement/claims.ts';
+import { DEFAULT_PLACEMENT_SETTINGS } from '../placement/settings.ts';
 import { scarcitiesOf } from '../placement/scarcity.ts';
 import { PINNED, RANDOM, ROUTINGS } from '../placement/routing.ts';
 import { linkUse, type LinkColumns } from '../placement/link-use.ts';
@@ -78,6 +79,8 @@ export interface ViewBuilderOptions {
   readonly maxPeers: number;
   /** What a link carries each way of which neither its node nor an agent says anything; undefined: not known. */
   readonly linkBytesPerSecond: number | undefined;
+  /** PlacementSettings.maxReplicaShare */
+  readonly maxReplicaShare: number;
   /** Names of what is gone are kept until they outnumber the others by this much. */
   readonly maxGoneNames: number;
 }
@@ -92,7 +95,12 @@ export interface ViewStats {
   readonly workloadsHinted: number;
 }
 
-const DEFAULTS: ViewBuilderOptions = { maxPeers: 256, linkBytesPerSecond: undefined, maxGoneNames: 10_000 };
+const DEFAULTS: ViewBuilderOptions = {
+  maxPeers: 256,
+  linkBytesPerSecond: undefined,
+  maxReplicaShare: DEFAULT_PLACEMENT_SETTINGS.maxReplicaShare,
+  maxGoneNames: 10_000,
+};
 
 type PinColumn = 'pinStart' | 'pinNode' | 'pinShare';
 type RoomColumn = 'nodeMilliCpu' | 'nodeMemoryBytes' | 'freeMilliCpu' | 'freeMemoryBytes' | 'freePods';
@@ -239,7 +247,7 @@ export class PlacementViewBuilder {
       workloadCount,
       hasUnits: this.#graph.file.hasUnits,
       scarcities: scarcitiesOf({ nodeCount, workloadCount, ...arrays }),
-      claims: claimsOf({ nodeCount, workloadCount, ...arrays }),
+      claims: claimsOf({ nodeCount, workloadCount, ...arrays }, this.#options.maxReplicaShare),
       hasLinks: links.nodeLink.some((link) => link < Infinity),
       arrays,
       target,

@@ -26,6 +26,8 @@ export interface Claims {
   readonly memoryBytes: Float64Array;
   /** Of all entries. */
   readonly count: number;
+  /** Of a workload's replicas, on one node. */
+  readonly maxReplicaShare: number;
 }
 
 /** What claims follow from; a view under construction has it too. */
@@ -76,9 +78,14 @@ type Place = number;
 
 /** Finds the claims of one workload after the other; reuses its working memory. */
 export class ClaimFinder {
+  readonly #maxReplicaShare: number;
   readonly #peers = new HeavyPeers(MAX_PEERS);
   readonly #gains = new Tally();
   readonly #places: Place[] = [];
+
+  constructor(maxReplicaShare: number) {
+    this.#maxReplicaShare = maxReplicaShare;
+  }
 
   /** In no particular order; at most toCome of them. */
   of(view: ClaimColumns, workload: number): Claim[] {
@@ -103,6 +110,7 @@ export class ClaimFinder {
   #sumGains(view: ClaimColumns, workload: number, replicas: number, most: number): void {
     const { nodeCount, placedStart, placedEnd, placedNode, placedCount } = view;
     const [peers, gains, places] = [this.#peers, this.#gains, this.#places];
+    const cap = replicaCap(replicas, this.#maxReplicaShare);
     places.length = 0;
     gains.reset(nodeCount * most);
     peers.collect(
@@ -121,7 +129,7 @@ export class ClaimFinder {
           if (!(gain > 0)) break;
           const place: Place = before * nodeCount + node;
           if (!gains.has(place)) {
-            if (!hasPlace(view, workload, node, own, before)) break;
+            if (own + before >= cap || !hasPlace(view, workload, node, before)) break;
             places.push(place);
           }
           gains.add(place, peers.weights[i]! * gain);
@@ -131,14 +139,12 @@ export class ClaimFinder {
   }
 }
 
-/** The replica fits on the node beside `own` that stand and `before` that come first, and nothing keeps it from there. */
-function hasPlace(view: ClaimColumns, workload: number, node: number, own: number, before: number): boolean {
-  const cap = replicaCap(view.replicas[workload]!, DEFAULT_PLACEMENT_SETTINGS.maxReplicaShare);
+/** The replica fits on the node beside `before` that come first, and nothing keeps it from there. */
+function hasPlace(view: ClaimColumns, workload: number, node: number, before: number): boolean {
   const count = before + 1;
   return (
     view.nodeLive[node] === 1 &&
     view.nodeAvoided[node] !== 1 &&
-    own + count <= cap &&
     view.freePods[node]! >= count &&
     view.freeMilliCpu[node]! >= count * view.milliCpu[workload]! &&
     view.freeMemoryBytes[node]! >= count * view.memoryBytes[workload]!
@@ -159,8 +165,8 @@ export function byDensity(a: Claim, b: Claim): number {
   return a.density === b.density ? a.workload - b.workload : b.density - a.density;
 }
 
-export function claimsOf(view: ClaimColumns): Claims {
-  const finder = new ClaimFinder();
+export function claimsOf(view: ClaimColumns, maxReplicaShare = DEFAULT_PLACEMENT_SETTINGS.maxReplicaShare): Claims {
+  const finder = new ClaimFinder(maxReplicaShare);
   const byNode = new Map<number, Claim[]>();
   for (let w = 0; w < view.workloadCount; w++) {
     for (const claim of finder.of(view, w)) {
@@ -191,6 +197,7 @@ export function claimsOf(view: ClaimColumns): Claims {
     milliCpu,
     memoryBytes,
     count: rows.length,
+    maxReplicaShare,
   };
 }
 

@@ -138,7 +138,8 @@ class IngestProcess implements Ingest {
     this.#deps = deps;
     this.#resolver = new ClusterResolver(this.cluster, this.book);
     this.graph = new TrafficGraph(this.#resolver, { coverGraceMs: options.clientGraceMs });
-    const viewOptions = { linkBytesPerSecond: options.linkBytesPerSecond };
+    const { linkBytesPerSecond, placement } = options;
+    const viewOptions = { linkBytesPerSecond, maxReplicaShare: placement.maxReplicaShare };
     this.#views = new PlacementViewBuilder(this.graph, this.cluster, viewOptions);
     this.#survey = new RoutingSurvey(this.graph, this.cluster);
     this.#views.survey = this.#survey;

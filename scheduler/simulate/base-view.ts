@@ -25,6 +25,7 @@ export interface BaseViewParts {
   readonly hasUnits: boolean;
   /** Of the links of nodes that do not say. */
   readonly linkMbps?: number | undefined;
+  readonly maxReplicaShare: number;
 }
 
 /** The view that the product itself would build of a cluster in which only the fixed pods are placed. */
@@ -59,7 +60,8 @@ export function baseView(parts: BaseViewParts): PlacementView {
   graph.setFileTraffic(parts.edges);
   graph.file.hasUnits = parts.hasUnits;
   const linkBytesPerSecond = parts.linkMbps === undefined ? undefined : (parts.linkMbps * 1e6) / 8;
+  const { maxReplicaShare } = parts;
   const receiver = new PlacementViewReceiver(undefined, (turn) => turn());
-  receiver.receive(new PlacementViewBuilder(graph, cluster, { linkBytesPerSecond }).build(0));
+  receiver.receive(new PlacementViewBuilder(graph, cluster, { linkBytesPerSecond, maxReplicaShare }).build(0));
   return receiver.current!;
 }

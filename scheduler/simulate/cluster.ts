@@ -181,6 +181,7 @@ export function simulatedCluster(
     edges,
     hasUnits: options.hasUnits,
     linkMbps: options.linkMbps,
+    maxReplicaShare: options.maxReplicaShare,
   });
   const movable = traffic.pairs.filter(({ a, b }) => toPlace[a]! > 0 && toPlace[b]! > 0);
   return {

@@ -14,7 +14,7 @@ export class LiveClaims {
   /** Rows of MAX_CLAIMS entries each. */
   readonly claims: Claims;
   readonly #view: ClaimColumns;
-  readonly #finder = new ClaimFinder();
+  readonly #finder: ClaimFinder;
   readonly #ofWorkload: (readonly Claim[])[];
   readonly #ofNode: Claim[][];
   /** Workloads whose claims may be others than #ofWorkload. */
@@ -22,10 +22,11 @@ export class LiveClaims {
   /** Nobody has asked yet. */
   #idle = true;
 
-  constructor(view: ClaimColumns) {
+  constructor(view: ClaimColumns, maxReplicaShare: number) {
     const { nodeCount, workloadCount } = view;
     const start = Int32Array.from({ length: nodeCount }, (_, n) => n * MAX_CLAIMS);
     this.#view = view;
+    this.#finder = new ClaimFinder(maxReplicaShare);
     this.#ofWorkload = Array.from({ length: workloadCount }, () => []);
     this.#ofNode = Array.from({ length: nodeCount }, () => []);
     this.claims = {
@@ -36,6 +37,7 @@ export class LiveClaims {
       milliCpu: new Float64Array(nodeCount),
       memoryBytes: new Float64Array(nodeCount),
       count: 0,
+      maxReplicaShare,
     };
   }
 

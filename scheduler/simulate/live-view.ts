@@ -50,7 +50,7 @@ export class LiveView {
       nodeRx: nodeRx.slice(),
     };
     this.#scarcities = base.scarcities;
-    this.#claims = new LiveClaims(view);
+    this.#claims = new LiveClaims(view, base.claims.maxReplicaShare);
     this.view = {
       ...view,
       scarcities: copyOf(base.scarcities),

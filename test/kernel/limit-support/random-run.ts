@@ -384,8 +384,9 @@ class RandomRun {
     this.#rig.node.run(command);
   }
 
+  /** No list at all: of an empty one, which is believed at once here, all limits would go. */
   async #breakSnapshot(): Promise<void> {
-    const text = this.#random.pick(['{"kind":', '', '{"apiVersion":"v1","kind":"List","items":[]}']);
+    const text = this.#random.pick(['{"kind":', '', '{"apiVersion":"v1","kind":"List","items":{}}']);
     this.#say(`snapshot ${JSON.stringify(text)}`);
     writeFileSync(this.#rig.snapshot, text);
     await sleep(400);
