@@ -208,13 +208,6 @@ export class ClusterState {
     return this.namespacesSaying.get(namespace)?.placementOff === true;
   }
 
-  /** Tenants by namespace, of those that have one (label netloom.io/tenant). */
-  tenants(): ReadonlyMap<string, string> {
-    const tenants = new Map<string, string>();
-    for (const { name, tenant } of this.namespacesSaying.values()) if (tenant !== undefined) tenants.set(name, tenant);
-    return tenants;
-  }
-
   workloadOf(pod: PodRecord): WorkloadRef {
     const entry = this.podsByUid.get(pod.uid);
     return entry?.record === pod ? entry.workload.ref : workloadOfPod(pod, this.find);

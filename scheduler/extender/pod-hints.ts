@@ -1,8 +1,9 @@
 import { likeness } from '../cluster/likeness.ts';
 import { servicesMeant } from '../cluster/references.ts';
 import { alikeHints, annotatedHints, referencedHints, type HintResolver } from '../graph/cold-start.ts';
-import type { Hints, PlacementView } from '../placement/index.ts';
+import type { HintedPeer, Hints, PlacementView } from '../placement/index.ts';
 import { templateOf, type PodFacts } from './args.ts';
+import { areFriends } from './namespaces.ts';
 
 /**
  * What is thought of the peers of a pod about whose workload the view knows of no traffic (scheduler.md §8.6): what its owner says, what one
@@ -23,11 +24,15 @@ export function podHints(view: PlacementView, pod: PodFacts, workload: number | 
   const key = likeness(pod.namespace, template, pod.labels);
   const alike = key === undefined ? [] : (names.alike?.get(key) ?? []).filter(isIn);
   const own = workload ?? -1;
-  return (
+  const isFriend = ({ workload: peer }: HintedPeer): boolean => {
+    const peerKey = names.workloads[peer] ?? '';
+    return areFriends(names, pod.namespace, peerKey.slice(0, peerKey.indexOf('/')));
+  };
+  const hints =
     annotatedHints(template, resolver) ??
     alikeHints(view, alike, own) ??
-    referencedHints(referenced(pod.namespace, template.references, resolver), [], own)
-  );
+    referencedHints(referenced(pod.namespace, template.references, resolver), [], own);
+  return hints === undefined ? undefined : { ...hints, peers: hints.peers.filter(isFriend) };
 }
 
 function referenced(namespace: string, references: readonly string[], resolver: HintResolver): Set<number> {

@@ -9,6 +9,7 @@ import {
 } from '../placement/index.ts';
 import type { PodFacts } from './args.ts';
 import { podHints } from './pod-hints.ts';
+import { isOff } from './namespaces.ts';
 import { workloadOf } from './workload-of.ts';
 
 export interface HostScore {
@@ -41,7 +42,7 @@ export function prioritize(
 ): Prioritized {
   const { names } = view;
   const workload = workloadOf(names, pod);
-  if (pod.placementOff) return { workload: workload.key, silence: 'switched-off', hosts: [] };
+  if (isOff(names, pod)) return { workload: workload.key, silence: 'switched-off', hosts: [] };
   if (workload.onePerNode) return { workload: workload.key, silence: 'one-per-node', hosts: [] };
   const hints = podHints(view, pod, workload.index);
   if (workload.index === undefined && hints === undefined) {

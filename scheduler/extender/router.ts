@@ -10,6 +10,7 @@ import type { ExtenderDeps } from './deps.ts';
 import { fullText, passAll, refuse } from './filter.ts';
 import type { ExtenderMetrics, Outcome, Verb } from './metrics.ts';
 import { fullLinks, type PlacementView } from '../placement/index.ts';
+import { isOff } from './namespaces.ts';
 import type { ExtenderOptions } from './options.ts';
 import { prioritize } from './prioritize.ts';
 import { workloadOf } from './workload-of.ts';
@@ -196,7 +197,7 @@ export class Router {
   /** Until a view shows the pod's workload, and the pods asked about just before that this one talks to; false: it does. */
   async #waitForPeers(pod: PodFacts, view: PlacementView): Promise<boolean> {
     const { unseen } = this.#deps;
-    if (unseen === undefined || pod.inGroup || pod.placementOff) return false;
+    if (unseen === undefined || pod.inGroup || isOff(view.names, pod)) return false;
     const startMs = performance.now();
     const awaited = unseen.awaited(view, pod, startMs);
     if (awaited.length === 0) return false;
@@ -228,7 +229,7 @@ export class Router {
     const { placement } = this.#options;
     const { maxLinkUse } = placement;
     const view = maxLinkUse === undefined ? undefined : this.#deps.view();
-    if (maxLinkUse === undefined || view === undefined || pod.placementOff) return new Map();
+    if (maxLinkUse === undefined || view === undefined || isOff(view.names, pod)) return new Map();
     const { names } = view;
     const candidates = candidateNames({ pod, ...args }).map((name) => names.nodeIndex.get(name) ?? -1);
     const full = fullLinks(view, workloadOf(names, pod).index, candidates, placement);

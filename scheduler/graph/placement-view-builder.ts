@@ -1,4 +1,4 @@
-import type { Egress, Resources, ServiceRecord } from '../cluster/model.ts';
+import type { Egress, NamespaceRecord, Resources, ServiceRecord } from '../cluster/model.ts';
 import { isAvoided, type Taint } from '../cluster/node-choice.ts';
 import { kindOf } from '../placement/workload-kind.ts';
 import {
@@ -14,6 +14,7 @@ import { confidenceOfRow } from './edge-views.ts';
 import { CLASS_SERVICE, CLASS_WORKLOAD, type Endpoint } from './endpoint-table.ts';
 import { endpointKey } from './file-traffic.ts';
 import { claimsOf } from '../placement/claims.ts';
+import type { NamespaceFacts } from '../placement/view.ts';
 import { DEFAULT_PLACEMENT_SETTINGS } from '../placement/settings.ts';
 import { scarcitiesOf } from '../placement/scarcity.ts';
 import { PINNED, RANDOM, ROUTINGS } from '../placement/routing.ts';
@@ -44,8 +45,8 @@ export interface PlacementCluster extends Partial<StructureCluster> {
   workloads(): Iterable<PlacementWorkload>;
   placementOff(namespace: string): boolean;
   ownerLinks(): Iterable<{ readonly ownerKey: string; readonly workloadKey: string }>;
-  /** Tenants by namespace, of those that have one (label netloom.io/tenant); left out: there are none. */
-  tenants?(): ReadonlyMap<string, string>;
+  /** Those that switch placement off or name a tenant; left out: there are none. */
+  namespaces?(): Iterable<Pick<NamespaceRecord, 'name' | 'placementOff' | 'tenant'>>;
   service(namespace: string, name: string): ServiceRecord | undefined;
   selectedBy(service: ServiceRecord): Iterable<{ readonly key: string }>;
 }
@@ -144,6 +145,7 @@ export class PlacementViewBuilder {
   #resolved: number[] = [];
   #resolvedVersion = -1;
   #services = new Map<string, readonly number[]>();
+  #namespaces = { facts: new Map<string, NamespaceFacts>(), text: '[]', changed: false };
   /** By workload, 0: none; undefined: there are no tenants. */
   #tenantOf: Int32Array | undefined;
   readonly #targets = new TargetResolver();
@@ -200,7 +202,7 @@ export class PlacementViewBuilder {
       nodeRegion[n] = regionOf[i]!;
     }
     this.#refreshStructure(nodes);
-    this.#noteTenants();
+    this.#noteNamespaces();
     this.#noteSurvey();
     const room = this.#room(nodes, nodeOf);
     const placed = this.#placed(workloads, live);
@@ -314,7 +316,8 @@ export class PlacementViewBuilder {
 
   #lookups(reset: boolean): Lookups | undefined {
     const structure = this.#structure;
-    if (structure === undefined || (!structure.changed && !reset)) return undefined;
+    const { facts, changed } = this.#namespaces;
+    if (structure === undefined || (!structure.changed && !changed && !reset)) return undefined;
     const indices = (lists: Iterable<readonly [string, readonly string[]]>): LookupTable =>
       packLookup(
         [...lists].map(([key, keys]) => [
@@ -322,7 +325,11 @@ export class PlacementViewBuilder {
           keys.map((of) => this.#workloads.get(of)).filter((index) => index !== undefined),
         ]),
       );
-    return { services: indices(structure.index.services()), alike: indices(structure.index.likenesses()) };
+    return {
+      services: indices(structure.index.services()),
+      alike: indices(structure.index.likenesses()),
+      namespaces: packLookup(facts),
+    };
   }
 
   /** Looks at Services, templates and tenants where they changed. */
@@ -384,18 +391,21 @@ export class PlacementViewBuilder {
     return this.#tenantOf === undefined || a < 0 || b < 0 || this.#tenantOf[a] === this.#tenantOf[b];
   }
 
-  #noteTenants(): void {
-    const tenants = this.#cluster.tenants?.();
-    if (tenants === undefined || tenants.size === 0) {
-      this.#tenantOf = undefined;
-      return;
+  #noteNamespaces(): void {
+    const tenants = new Map<string, number>();
+    const facts = new Map<string, NamespaceFacts>();
+    for (const { name, placementOff, tenant } of this.#cluster.namespaces?.() ?? []) {
+      if (tenant !== undefined && !tenants.has(tenant)) tenants.set(tenant, tenants.size + 1);
+      facts.set(name, [placementOff ? 1 : 0, tenant === undefined ? 0 : tenants.get(tenant)!]);
     }
-    const ids = new Map([...new Set(tenants.values())].map((tenant, i) => [tenant, i + 1]));
+    const text = JSON.stringify([...facts]);
+    this.#namespaces = { facts, text, changed: text !== this.#namespaces.text };
+    this.#tenantOf = undefined;
+    if (tenants.size === 0) return;
     this.#tenantOf = new Int32Array(this.#workloads.size);
     for (let w = 0; w < this.#tenantOf.length; w++) {
       const key = this.#workloads.at(w);
-      const tenant = tenants.get(key.slice(0, key.indexOf('/')));
-      if (tenant !== undefined) this.#tenantOf[w] = ids.get(tenant)!;
+      this.#tenantOf[w] = facts.get(key.slice(0, key.indexOf('/')))?.[1] ?? 0;
     }
   }
 

@@ -28,19 +28,21 @@ export type ViewArrays = {
   readonly [K in keyof PlacementView as PlacementView[K] extends Column ? K : never]: PlacementView[K];
 };
 
-/** What finds workloads for pods that the view does not know: list i of a table is workload[start[i] .. start[i+1]-1]. */
+/** Lists of numbers by key: list i is value[start[i] .. start[i+1]-1]. */
 export interface LookupTable {
   readonly keys: PackedNames;
   readonly start: Int32Array;
-  readonly workload: Int32Array;
+  readonly value: Int32Array;
 }
 
-/** Replaces what was there before. */
+/** What is known of pods whose workload the view does not have. Replaces what was there before. */
 export interface Lookups {
-  /** By "namespace/name" of a Service. */
+  /** Workloads by "namespace/name" of a Service. */
   readonly services: LookupTable;
-  /** By likeness (cluster/likeness.ts). */
+  /** Workloads by likeness (cluster/likeness.ts). */
   readonly alike: LookupTable;
+  /** NamespaceFacts by name. */
+  readonly namespaces: LookupTable;
 }
 
 export interface ViewMessage {
@@ -61,14 +63,14 @@ export interface ViewMessage {
   readonly lookups: Lookups | undefined;
 }
 
-export function packLookup(lists: Iterable<readonly [key: string, workloads: readonly number[]]>): LookupTable {
+export function packLookup(lists: Iterable<readonly [key: string, values: readonly number[]]>): LookupTable {
   const all = [...lists];
   const start = new Int32Array(all.length + 1);
-  for (const [i, [, workloads]] of all.entries()) start[i + 1] = start[i]! + workloads.length;
+  for (const [i, [, values]] of all.entries()) start[i + 1] = start[i]! + values.length;
   return {
     keys: packNames(all.map(([key]) => key)),
     start,
-    workload: Int32Array.from(all.flatMap(([, workloads]) => workloads)),
+    value: Int32Array.from(all.flatMap(([, values]) => values)),
   };
 }
 
@@ -94,7 +96,7 @@ export function transferOf(message: ViewMessage): ArrayBuffer[] {
   const packed = [nodes, workloads, zones, regions, owners].flatMap((names) => [names.bytes, names.ends]);
   const tables =
     message.lookups === undefined ? [] : Object.values(message.lookups as unknown as Record<string, LookupTable>);
-  const lookups = tables.flatMap(({ keys, start, workload }) => [keys.bytes, keys.ends, start, workload]);
+  const lookups = tables.flatMap(({ keys, start, value }) => [keys.bytes, keys.ends, start, value]);
   const columns = [message.arrays, message.claims, message.target ?? {}, lookups].flatMap((of): unknown[] =>
     Object.values(of),
   );

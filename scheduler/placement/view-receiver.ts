@@ -1,4 +1,4 @@
-import type { NameTables, PlacementView } from './view.ts';
+import type { NameTables, NamespaceFacts, PlacementView } from './view.ts';
 import { type PackedNames, type ViewMessage, unpackName } from './view-message.ts';
 
 /** Names entered in one turn of the event loop: about a quarter of a millisecond. */
@@ -14,6 +14,7 @@ interface Tables extends NameTables {
   readonly regions: string[];
   services: ReadonlyMap<string, readonly number[]>;
   alike: ReadonlyMap<string, readonly number[]>;
+  namespaces: ReadonlyMap<string, NamespaceFacts>;
 }
 
 /**
@@ -93,6 +94,7 @@ function newTables(): Tables {
     regions: [],
     services: new Map(),
     alike: new Map(),
+    namespaces: new Map(),
   };
 }
 
@@ -106,10 +108,15 @@ function* enter(tables: Tables, { names, lookups }: ViewMessage): Generator<unde
     [names.workloads, (name) => tables.workloadIndex.set(name, tables.workloads.push(name) - 1)],
     [names.owners, (name, i) => tables.ownerIndex.set(name, names.ownerWorkload[i]!)],
   ];
-  const found = { services: new Map<string, readonly number[]>(), alike: new Map<string, readonly number[]>() };
-  for (const name of lookups === undefined ? [] : (['services', 'alike'] as const)) {
-    const { keys, start, workload } = lookups![name];
-    lists.push([keys, (key, i) => found[name].set(key, [...workload.subarray(start[i], start[i + 1])])]);
+  const found = { services: new Map<string, number[]>(), alike: new Map<string, number[]>() };
+  const namespaces = new Map<string, NamespaceFacts>();
+  if (lookups !== undefined) {
+    for (const name of ['services', 'alike'] as const) {
+      const { keys, start, value } = lookups[name];
+      lists.push([keys, (key, i) => found[name].set(key, [...value.subarray(start[i], start[i + 1])])]);
+    }
+    const { keys, start, value } = lookups.namespaces;
+    lists.push([keys, (key, i) => namespaces.set(key, [value[start[i]!]!, value[start[i]! + 1]!])]);
   }
   for (const [packed, add] of lists) {
     for (let i = 0; i < packed.ends.length; i++) {
@@ -122,4 +129,5 @@ function* enter(tables: Tables, { names, lookups }: ViewMessage): Generator<unde
   if (lookups === undefined) return;
   tables.services = found.services;
   tables.alike = found.alike;
+  tables.namespaces = namespaces;
 }

@@ -117,4 +117,9 @@ export interface NameTables {
   /** For pods that no view knows: workloads by "namespace/name" of a Service that selects them, and by likeness. */
   readonly services?: ReadonlyMap<string, readonly number[]>;
   readonly alike?: ReadonlyMap<string, readonly number[]>;
+  /** Of namespaces that say something of themselves. */
+  readonly namespaces?: ReadonlyMap<string, NamespaceFacts>;
 }
+
+/** `off` 1: netloom.io/placement is "off". Namespaces of one tenant have the same number, those of none 0. */
+export type NamespaceFacts = readonly [off: number, tenant: number];

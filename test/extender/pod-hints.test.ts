@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { likeness } from '../../scheduler/cluster/likeness.ts';
 import { buildView, type ViewSpec } from '../support/view-fixture.ts';
+import type { NamespaceFacts } from '../../scheduler/placement/view.ts';
 import { NODE_NAMES, post, SHOP, start } from './harness.ts';
 
 const LABELS = { 'app.kubernetes.io/name': 'cart', 'app.kubernetes.io/part-of': 'shop' };
@@ -28,15 +29,26 @@ interface Pod {
   readonly image?: string;
   readonly labels?: object;
   readonly peers?: string;
+  /** '': nobody */
   readonly owner?: string;
+  readonly namespace?: string;
 }
 
-async function ask({ env = '', image = 'x', labels = {}, peers, owner = 'checkout-1' }: Pod, spec = SHOP) {
-  const { port } = await start({}, {}, view(spec));
+async function ask(
+  { env = '', image = 'x', labels = {}, peers, owner = 'checkout-1', namespace = 'shop' }: Pod,
+  spec = SHOP,
+  namespaces: Readonly<Record<string, NamespaceFacts>> = {},
+) {
+  const made = view(spec);
+  const { port } = await start(
+    {},
+    {},
+    { ...made, names: { ...made.names, namespaces: new Map(Object.entries(namespaces)) } },
+  );
   const annotations = peers === undefined ? {} : { 'netloom.io/peers': peers };
-  const ownerReferences = [{ kind: 'ReplicaSet', name: owner, controller: true }];
+  const ownerReferences = owner === '' ? [] : [{ kind: 'ReplicaSet', name: owner, controller: true }];
   const pod = {
-    metadata: { name: 'p', namespace: 'shop', uid: 'u', labels, annotations, ownerReferences },
+    metadata: { name: 'p', namespace, uid: 'u', labels, annotations, ownerReferences },
     spec: { containers: [{ name: 'c', image, env: env === '' ? [] : [{ name: 'PEER', value: env }] }] },
   };
   const reply = await post(port, '/prioritize', { Pod: pod, NodeNames: NODE_NAMES });
@@ -70,6 +82,27 @@ describe('a pod of which no traffic is known', () => {
 
   test('below the floor a hint counts as little as traffic does', async () => {
     expect(await ask({ peers: 'shop/frontend=2500/s' })).toEqual({ n1: 6, n2: 2, n3: 1 });
+  });
+
+  test.each([{}, { owner: '' }])('goes nowhere from a namespace that is switched off (%o)', async (pod) => {
+    const wish = { ...pod, namespace: 'quiet', peers: 'shop/frontend=50Mi/s', env: 'frontend.shop:80' };
+    expect(await ask(wish)).toEqual({ n1: 64, n2: 19, n3: 6 });
+    expect(await ask(wish, SHOP, { quiet: [1, 0] })).toEqual({});
+  });
+
+  test('is not drawn to another tenant, nor from one that has none', async () => {
+    for (const wish of [
+      { peers: 'shop/frontend=50Mi/s' },
+      { env: 'frontend.shop:80' },
+      { owner: '', env: 'frontend.shop' },
+    ]) {
+      const from = (shop: number, other: number): Promise<object> =>
+        ask({ ...wish, namespace: 'other' }, SHOP, { shop: [0, shop], other: [0, other] });
+      expect(await from(1, 2)).toEqual({});
+      expect(await from(1, 0)).toEqual({});
+      expect(await from(0, 2)).toEqual({});
+      expect(await from(2, 2)).toMatchObject({ n1: wish.peers === undefined ? 32 : 64 });
+    }
   });
 
   test('has none, if traffic of its workload is known', async () => {

@@ -185,6 +185,24 @@ test('Services and likenesses cross, for pods that no view knows', () => {
   expect(cluster.builder.build(2).lookups).toBeUndefined();
 });
 
+test('what namespaces say crosses, when it changes', () => {
+  const cluster = new Cluster(app('web', {}));
+  const say = (name: string, labels: object, annotations = {}): void =>
+    cluster.add({ kind: 'Namespace', metadata: { name, labels, annotations } });
+  expect([...cluster.view().names.namespaces!]).toEqual([]);
+  say('quiet', {}, { 'netloom.io/placement': 'off' });
+  say('a', { 'netloom.io/tenant': 'blue' });
+  say('b', { 'netloom.io/tenant': 'red' });
+  say('c', { 'netloom.io/tenant': 'blue' });
+  const { namespaces } = cluster.view().names;
+  expect(namespaces!.get('quiet')).toEqual([1, 0]);
+  expect(namespaces!.get('a')).toEqual(namespaces!.get('c'));
+  expect(new Set(['quiet', 'a', 'b'].map((name) => namespaces!.get(name)![1])).size).toBe(3);
+  expect(cluster.builder.build(2).lookups).toBeUndefined();
+  say('b', {});
+  expect(cluster.view().names.namespaces!.has('b')).toBe(false);
+});
+
 describe('tenants', () => {
   const tenant = (name: string, of: string) => ({
     kind: 'Namespace',
