@@ -32,10 +32,13 @@ export function placementSentence(
       ? `Netloom scored ${node} best ${of}: ${own} of ${explanation.scoreRange}`
       : `Netloom scored ${node} ${ownText} of ${explanation.scoreRange} (${of} the best was ${best.Host} with ${best.Score}); the rest was kube-scheduler's choice`;
   const isDrawn = own !== undefined && own > 0;
-  const reason = nearText(explanation.peers, near) ?? (isDrawn ? otherText(decision, node, explanation) : undefined);
+  const { text, share } = nearText(explanation.peers, near);
+  // A score is no more than the share of the traffic that was near when it was given.
+  const isShort = isDrawn && share < own / explanation.scoreRange / 2;
+  const reasons = [text, isShort ? otherText(decision, node, explanation) : undefined];
   const wanted = decision.plan?.targets.some((target) => target.node === node && target.state === 'open') === true;
   const led = wanted ? plannedText(decision.plan.version) : undefined;
-  return [`${scored}.`, ...new Set([reason, led])].filter((text) => text !== undefined).join(' ');
+  return [`${scored}.`, ...new Set([...reasons, led])].filter((text) => text !== undefined).join(' ');
 }
 
 function plannedText(version: number): string {
@@ -46,8 +49,15 @@ function plannedText(version: number): string {
 const LEAST = 0.005;
 const MOST_PEERS = 3;
 
-/** Each peer's traffic is told at the nearest level at which it stays: of the zone, what does not stay on the node. */
-function nearText(peers: ScoreExplanation['peers'], near: readonly NearLevel[]): string | undefined {
+/**
+ * Each peer's traffic is told at the nearest level at which it stays: of the zone, what does not stay on the node.
+ * @returns share: of its traffic, what is told
+ */
+function nearText(
+  peers: ScoreExplanation['peers'],
+  near: readonly NearLevel[],
+): { readonly text: string | undefined; readonly share: number } {
+  let sum = 0;
   const told = near.flatMap(({ where, shareOf }, i) => {
     const within = peers
       .map(({ workload, shareOfTraffic }) => {
@@ -55,15 +65,17 @@ function nearText(peers: ScoreExplanation['peers'], near: readonly NearLevel[]):
         return { workload, share: shareOfTraffic * (shareOf(workload) - nearer) };
       })
       .filter(({ share }) => share >= LEAST)
-      .sort((a, b) => b.share - a.share)
+      .sort((a, b) => b.share - a.share);
+    for (const { share } of within) sum += share;
+    const names = within
       .slice(0, MOST_PEERS)
       .map(({ workload, share }) => `${workload} (${(share * 100).toFixed(0)} %)`);
-    return within.length === 0 ? [] : [`that with ${within.join(', ')} stays ${where}`];
+    return names.length === 0 ? [] : [`that with ${names.join(', ')} stays ${where}`];
   });
-  return told.length === 0 ? undefined : `Of its traffic, ${told.join(', and ')}.`;
+  return { text: told.length === 0 ? undefined : `Of its traffic, ${told.join(', and ')}.`, share: sum };
 }
 
-/** Why it was drawn there although none of its peers is near. */
+/** Why it was drawn there although none of its peers is near, or not as many as its score says. */
 function otherText({ planVersion }: Decision, node: string, { nodes, peers }: ScoreExplanation): string | undefined {
   const here = nodes.find((each) => each.node === node);
   if (here === undefined) return undefined;

@@ -83,6 +83,11 @@ describe('why it stands there', () => {
       'There is room for peers that are to come: shop/Deployment/frontend.',
     );
     expect(why([], { nodes: [here] })).toContain('have gone since');
+    const few = [level('on the node', { redis: 0.1 })];
+    const scored = (Score: number): string => why(few, { nodes: [here] }, { top: [{ Host: 'n1', Score }] });
+    const told = 'Of its traffic, that with shop/Deployment/redis (3 %) stays on the node.';
+    expect(scored(34)).toBe(`${told} Peers that were near when it was asked about have gone since.`);
+    expect(scored(4)).toBe(told);
     const elsewhere = decided([{ Host: 'n2', Score: 2 }]);
     expect(placementSentence(elsewhere, 'n1', { ...explanation, nodes: [here] } as never, [])).not.toContain('since');
   });
