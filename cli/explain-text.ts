@@ -257,11 +257,12 @@ function decision({ lastDecision, asked, pod, unasked }: ExplainReply, style: Te
   const landed = node === undefined ? '' : `; it ${pod?.gone ? 'ran' : 'runs'} on ${node}`;
   const plan = planVersion === undefined ? '' : `, with plan ${String(planVersion)}`;
   const by = source === undefined ? '' : `, by ${DECIDED_BY[source]}`;
+  const given = `Answered ${new Date(atMs).toISOString()} in ${humanDuration(durationMicros / 1000)} for ${counted(candidates, 'candidate')}${plan}${by}:`;
   const which = `Asked ${often} about this pod; the newest answer${node === undefined ? '' : ` about ${node}`} was:`;
   return [
     '',
     ...(asked === 1 ? [] : [which]),
-    `Answered ${new Date(atMs).toISOString()} in ${humanDuration(durationMicros / 1000)} for ${counted(candidates, 'candidate')}${plan}${by}:`,
+    ...wrapText(given, style.width),
     `  ${style.paint('accent', answer)}${landed}`,
     ...(lastDecision.plan === undefined ? [] : [planText(lastDecision.plan)]),
   ];

@@ -284,7 +284,7 @@ export const ERROR_CODES = {
   },
   API_UNREACHABLE: {
     meaning: "The scheduler's read API does not answer.",
-    remedy: 'Start `netloom scheduler`, or name its read API with --api HOST:PORT.',
+    remedy: 'Start `netloom scheduler`, see why it hangs if it runs, or name its read API with --api HOST:PORT.',
   },
   API_REFUSED: {
     meaning: 'The scheduler understood the question and cannot answer it.',

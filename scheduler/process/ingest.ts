@@ -542,7 +542,7 @@ class IngestProcess implements Ingest {
     const faults = [stale, this.#trafficFault].filter((fault) => fault !== undefined);
     return [
       ...faults.map((sample) => ({
-        what: 'a source of cluster state or traffic cannot be read; its last good state is used',
+        what: `a source of cluster state or traffic cannot be read${this.#resolver.ready ? '; its last good state is used' : ''}`,
         count: 1,
         sample,
       })),

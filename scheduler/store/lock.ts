@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { messageOf, NetloomError } from '../../lib/errors.ts';
 
@@ -15,7 +16,7 @@ const SQLITE_BUSY = 5;
 export function lockStore(path: string): DatabaseSync {
   let lock: DatabaseSync | undefined;
   try {
-    lock = new DatabaseSync(`${path}-lock`, { timeout: WAIT_MS });
+    lock = new DatabaseSync(`${realPath(path)}-lock`, { timeout: WAIT_MS });
     lock.exec('BEGIN EXCLUSIVE');
     return lock;
   } catch (error) {
@@ -32,5 +33,14 @@ export function lockStore(path: string): DatabaseSync {
       expected: 'a folder that can be written',
       cause: error,
     });
+  }
+}
+
+/** Two names of one file are one store. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
   }
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -192,6 +192,9 @@ describe('store', () => {
       code: 'STORE_IN_USE',
       details: { place: path },
     });
+    const alias = join(other, 'alias.db');
+    symlinkSync(path, alias);
+    await expect(createStore({ path: alias, logger })).rejects.toMatchObject({ code: 'STORE_IN_USE' });
     await first.close();
     const second = await createStore({ path, logger });
     await Promise.all([second.close(), elsewhere.close()]);
