@@ -58,7 +58,10 @@ export default defineCommand({
     const single = options.placement !== undefined || options.arrivals !== undefined;
     const seeds = options.seeds ?? (single ? 1 : SEEDS);
     refuseConflicts({ seeds, policy, placement: options.placement });
-    if (options.placement !== undefined) await refuseUnwritable(options.placement);
+    if (options.placement !== undefined) {
+      await refuseInputs(options.placement, options);
+      await refuseUnwritable(options.placement);
+    }
     const cluster = await clusterFor(options, {
       maxReplicaShare,
       ...(linkMbps === undefined ? {} : { linkMbps }),
@@ -166,6 +169,32 @@ function refuseConflicts(options: {
     found: `--seeds ${String(options.seeds)}`,
     remedy: 'Leave out --seeds; --seed chooses the run.',
   });
+}
+
+/** By whatever name: the file is written over. */
+async function refuseInputs(
+  path: string,
+  inputs: {
+    readonly snapshot: string | undefined;
+    readonly traffic: string | undefined;
+    readonly arrivals: string | undefined;
+  },
+): Promise<void> {
+  const identity = async (file: string): Promise<string | undefined> =>
+    stat(file).then(
+      ({ dev, ino }) => `${dev}:${ino}`,
+      () => undefined,
+    );
+  const own = await identity(path);
+  for (const flag of ['snapshot', 'traffic', 'arrivals'] as const) {
+    const input = inputs[flag];
+    if (own === undefined || input === undefined || (await identity(input)) !== own) continue;
+    throw new NetloomError('CONFIG_CONFLICT', `--placement would overwrite what --${flag} reads`, {
+      expected: 'a file of its own',
+      found: path,
+      remedy: 'Name another file with --placement.',
+    });
+  }
 }
 
 /** Before the work, for it may take minutes. */

@@ -126,7 +126,7 @@ export const schedulerSection = defineSection({
     floor: {
       type: 'bitrate',
       default: '200k',
-      help: 'Traffic of a pod below which its scores shrink in proportion. 0: none.',
+      help: 'Traffic of a pod below which its scores shrink in proportion; in a quiet cluster a tenth of the mean, at least 2k. 0: none.',
       group: 'Scoring',
     },
     replicaCap: {

@@ -14,6 +14,7 @@ import { confidenceOfRow } from './edge-views.ts';
 import { CLASS_SERVICE, CLASS_WORKLOAD, type Endpoint } from './endpoint-table.ts';
 import { endpointKey } from './file-traffic.ts';
 import { claimsOf } from '../placement/claims.ts';
+import { meanTraffic } from '../placement/floor.ts';
 import type { NamespaceFacts } from '../placement/view.ts';
 import { DEFAULT_PLACEMENT_SETTINGS } from '../placement/settings.ts';
 import { scarcitiesOf } from '../placement/scarcity.ts';
@@ -248,6 +249,7 @@ export class PlacementViewBuilder {
       nodeCount,
       workloadCount,
       hasUnits: this.#graph.file.hasUnits,
+      meanTraffic: meanTraffic({ workloadCount, ...arrays }),
       scarcities: scarcitiesOf({ nodeCount, workloadCount, ...arrays }),
       claims: claimsOf({ nodeCount, workloadCount, ...arrays }, this.#options.maxReplicaShare),
       hasLinks: links.nodeLink.some((link) => link < Infinity),

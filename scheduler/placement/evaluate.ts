@@ -1,3 +1,4 @@
+import { floorOf } from './floor.ts';
 import { lossTo } from './claims.ts';
 import { accumulateGains, type AssumedPod, type Trace } from './gains.ts';
 import type { Hints } from './hints.ts';
@@ -93,11 +94,10 @@ export function prepare(
     scratch.lookAhead.prepare(view, subject, scratch.own.node, ownNodes, settings.maxReplicaShare);
   }
   const zoneCap = replicaCap(replicas, settings.maxZoneReplicaShare);
-  const hasFloor = view.hasUnits && !silent;
   return {
     subject,
     silent,
-    floorFactor: hasFloor ? floorFactor(knownBytesPerSecond / replicas, settings.floorBytesPerSecond) : 1,
+    floorFactor: silent ? 1 : floorFactor(knownBytesPerSecond / replicas, floorOf(view, settings)),
     scarcityFactor: silent ? 1 : scarcityFactor(view.scarcities, subject),
     cap: replicaCap(replicas, settings.maxReplicaShare),
     zoneCap: zoneCap < replicas && hasTwoZones(view, candidates) ? zoneCap : Infinity,
@@ -262,12 +262,12 @@ export function keptForPeers(
   view: PlacementView,
   node: number,
   { subject, plan }: Basis,
-  { floorBytesPerSecond }: PlacementSettings,
+  settings: PlacementSettings,
 ): number {
   if (plan !== undefined || !isKnownNode(view, node)) return 0;
   const loss = lossTo(view, node, subject);
   const perReplica = subject.knownBytesPerSecond / subject.replicas;
-  return loss > 0 ? Math.min(1, loss / Math.max(perReplica, view.hasUnits ? floorBytesPerSecond : 0)) : 0;
+  return loss > 0 ? Math.min(1, loss / Math.max(perReplica, floorOf(view, settings))) : 0;
 }
 
 /** Of the deduction: the plan keeps room on the node for others. */

@@ -1,3 +1,4 @@
+import { floorOf } from './floor.ts';
 import {
   futureGain,
   headroom,
@@ -183,7 +184,7 @@ export function explainScore(
       knownBytesPerSecond: subject.knownBytesPerSecond,
       otherBytesPerSecond: subject.peers.otherBytesPerSecond,
       bytesPerSecondPerReplica: subject.knownBytesPerSecond / subject.replicas,
-      floorBytesPerSecond: view.hasUnits ? settings.floorBytesPerSecond : undefined,
+      floorBytesPerSecond: view.hasUnits ? floorOf(view, settings) : undefined,
       floorFactor: basis.floorFactor,
       scarcityFactor: basis.scarcityFactor,
       replicaCap: basis.cap,

@@ -54,6 +54,7 @@ export interface ViewMessage {
   readonly nodeCount: number;
   readonly workloadCount: number;
   readonly hasUnits: boolean;
+  readonly meanTraffic: number;
   readonly hasLinks: boolean;
   readonly scarcities: Scarcities;
   readonly claims: Claims;

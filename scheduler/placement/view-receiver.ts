@@ -65,8 +65,19 @@ export class PlacementViewReceiver {
   }
 
   #show(message: ViewMessage): void {
-    const { version, builtAtMs, nodeCount, workloadCount, hasUnits, hasLinks, scarcities, claims, arrays, target } =
-      message;
+    const {
+      version,
+      builtAtMs,
+      nodeCount,
+      workloadCount,
+      hasUnits,
+      meanTraffic,
+      hasLinks,
+      scarcities,
+      claims,
+      arrays,
+      target,
+    } = message;
     const common = {
       version,
       builtAtMs,
@@ -74,6 +85,7 @@ export class PlacementViewReceiver {
       nodeCount,
       workloadCount,
       hasUnits,
+      meanTraffic,
       hasLinks,
       scarcities,
       claims,

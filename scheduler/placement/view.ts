@@ -79,6 +79,8 @@ export interface PlacementView {
   readonly otherBytesPerSecond: Float64Array;
   /** false: the figures have no unit (imported data); the traffic floor is off then. */
   readonly hasUnits: boolean;
+  /** meanTraffic() of it. */
+  readonly meanTraffic: number;
   /** How scarce room is, in all. */
   readonly scarcities: Scarcities;
   /** Which room replicas to come have a claim to. */

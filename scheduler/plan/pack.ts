@@ -3,34 +3,49 @@ import type { Sizes } from './sizes.ts';
 import type { PlanState } from './state.ts';
 
 /**
- * Places what is still unplaced (silent workloads, and others that found no room): spread over the emptiest nodes if all
- * fits that way, else as tightly as possible, and what is left then by moving others aside. Largest replicas first.
+ * Places what is still unplaced (silent workloads, and others that found no room): what does not fit spread is packed as tightly as
+ * possible beforehand, all else is spread over the emptiest nodes, and what is left then is let in by moving others aside. Largest
+ * replicas first.
  */
 export function packRest(state: PlanState, sizes: Sizes): void {
   const order = Array.from(state.unplaced.keys())
     .filter((w) => state.unplaced[w]! > 0)
     .sort((a, b) => sizes.replica(b) - sizes.replica(a) || a - b);
-  const placed: [w: number, n: number][] = [];
-  if (spread(state, order, sizes, placed)) return;
-  for (const [w, n] of placed) state.take(w, n, 1);
-  const search = { visitsLeft: MOST_VISITS };
-  for (const w of order) {
-    while (state.unplaced[w]! > 0) {
-      const n = fullest(state, w, sizes, -1);
-      if (n < 0) break;
-      state.put(w, n, 1);
-    }
+  const tight = new Set<number>();
+  for (;;) {
+    const placed: [w: number, n: number][] = [];
+    for (const w of order) if (tight.has(w)) packTightly(state, w, sizes, placed);
+    const loose = order.filter((w) => !tight.has(w));
+    const failed = spread(state, loose, sizes, placed);
+    if (failed === undefined) break;
+    for (const [w, n] of placed) state.take(w, n, 1);
+    for (const w of tight.size < MOST_TRIES ? [failed] : loose) tight.add(w);
   }
+  const search = { visitsLeft: MOST_VISITS };
   for (const w of order) {
     while (state.unplaced[w]! > 0 && makeRoomFor(state, w, sizes, search));
   }
 }
 
+function packTightly(state: PlanState, w: number, sizes: Sizes, placed: [w: number, n: number][]): void {
+  while (state.unplaced[w]! > 0) {
+    const n = fullest(state, w, sizes, -1);
+    if (n < 0) return;
+    state.put(w, n, 1);
+    placed.push([w, n]);
+  }
+}
+
 /**
  * One replica of a workload to a node, the emptiest nodes first, and only then a second one.
- * @returns false at the first replica that does not fit
+ * @returns the first workload that does not fit; undefined: all do
  */
-function spread(state: PlanState, order: readonly number[], sizes: Sizes, placed: [w: number, n: number][]): boolean {
+function spread(
+  state: PlanState,
+  order: readonly number[],
+  sizes: Sizes,
+  placed: [w: number, n: number][],
+): number | undefined {
   const nodes = new MaxHeap();
   for (let n = 0; n < state.nodeCount; n++) nodes.push(n, sizes.free(n));
   const seen: number[] = [];
@@ -45,10 +60,10 @@ function spread(state: PlanState, order: readonly number[], sizes: Sizes, placed
       }
       for (const n of seen) nodes.push(n, sizes.free(n));
       seen.length = 0;
-      if (state.unplaced[w] === before) return false;
+      if (state.unplaced[w] === before) return w;
     }
   }
-  return true;
+  return undefined;
 }
 
 /** The node with least room of those where w fits, `except` left aside; -1: none. */
@@ -65,6 +80,9 @@ function fullest(state: PlanState, w: number, sizes: Sizes, except: number): num
   }
   return best;
 }
+
+/** Workloads found one by one that do not fit spread; then all are packed. */
+const MOST_TRIES = 8;
 
 /** Nodes looked at, so that a cluster where much does not fit costs no more than seconds. */
 const MOST_VISITS = 50_000_000;

@@ -52,6 +52,7 @@ export function baseView(parts: BaseViewParts): PlacementView {
         };
       }),
     placementOff: (namespace) => state.placementOff(namespace),
+    namespaces: () => state.namespaces(),
     ownerLinks: () => [],
     service: (namespace, name) => state.service(namespace, name),
     selectedBy: (service) => state.selectedBy(service),

@@ -183,7 +183,9 @@ export function simulatedCluster(
     linkMbps: options.linkMbps,
     maxReplicaShare: options.maxReplicaShare,
   });
-  const movable = traffic.pairs.filter(({ a, b }) => toPlace[a]! > 0 && toPlace[b]! > 0);
+  const tenants = new Map(Array.from(state.namespaces(), ({ name, tenant }) => [name, tenant]));
+  const tenantOf = (w: number): string | undefined => tenants.get(workloads[w]!.slice(0, workloads[w]!.indexOf('/')));
+  const movable = traffic.pairs.filter(({ a, b }) => toPlace[a]! > 0 && toPlace[b]! > 0 && tenantOf(a) === tenantOf(b));
   return {
     nodes,
     workloads,

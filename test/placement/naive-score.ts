@@ -91,9 +91,17 @@ class NaiveCluster {
   }
 
   get floor(): number {
-    const { floorBytesPerSecond } = this.#settings;
-    if (!(this.#spec.hasUnits ?? true) || floorBytesPerSecond === 0) return 1;
-    return Math.min(1, this.traffic / this.replicas / floorBytesPerSecond);
+    return this.#least === 0 ? 1 : Math.min(1, this.traffic / this.replicas / this.#least);
+  }
+
+  /** The floor, bytes per second: of a quiet cluster a tenth of the mean replica's traffic. */
+  get #least(): number {
+    if (!(this.#spec.hasUnits ?? true)) return 0;
+    const talking = this.#spec.workloads.filter((w) => this.#trafficOf(w.key) > 0);
+    const traffic = talking.reduce((sum, w) => sum + this.#trafficOf(w.key), 0);
+    const replicas = talking.reduce((sum, w) => sum + (w.replicas ?? this.#replicasOf(w.key)), 0);
+    const mean = replicas > 0 ? traffic / replicas : 0;
+    return Math.min(this.#settings.floorBytesPerSecond, Math.max(250, mean / 10));
   }
 
   /** What traffic counts for while room is scarce. */
@@ -280,8 +288,7 @@ class NaiveCluster {
     ] as const;
     const loss =
       fitting(...free) - fitting(free[0] - (own.milliCpu ?? 0), free[1] - (own.memoryBytes ?? 0), free[2] - 1);
-    const floor = (this.#spec.hasUnits ?? true) ? this.#settings.floorBytesPerSecond : 0;
-    return loss > 0 ? Math.min(1, loss / Math.max(this.traffic / this.replicas, floor)) : 0;
+    return loss > 0 ? Math.min(1, loss / Math.max(this.traffic / this.replicas, this.#least)) : 0;
   }
 
   /** What replicas to come of b would lose without room on the node: their gains there less the best one that is left over. */

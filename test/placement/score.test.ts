@@ -84,10 +84,23 @@ describe('what a node is worth', () => {
   });
 
   test('below the floor of 200 kbit/s a replica the score shrinks with the traffic, and not where data has no unit', () => {
-    const quiet = { ...SHOP, edges: [{ ...SHOP.edges[0]!, bytesPerSecond: 12_500 }] };
+    const loud = { client: 'other/Deployment/a', server: 'other/Deployment/b', bytesPerSecond: 1e9 };
+    const workloads = [...SHOP.workloads, ...[loud.client, loud.server].map((key) => ({ key, replicas: 1 }))];
+    const withQuiet = (bytesPerSecond: number): ViewSpec => ({
+      ...SHOP,
+      workloads,
+      edges: [{ ...SHOP.edges[0]!, bytesPerSecond }, loud],
+    });
+    const quiet = withQuiet(12_500);
     expect(ask(quiet, CART).byName).toEqual({ n1: 40, n2: 12, n3: 4 });
     expect(ask({ ...quiet, hasUnits: false }, CART).byName).toEqual({ n1: 80, n2: 24, n3: 8 });
-    expect(ask({ ...SHOP, edges: [{ ...SHOP.edges[0]!, bytesPerSecond: 100 }] }, CART).named).toEqual([]);
+    expect(ask(withQuiet(100), CART).named).toEqual([]);
+  });
+
+  test('in a cluster where all is quiet the floor is a tenth of the mean, and at least 2 kbit/s', () => {
+    const all = (bytesPerSecond: number): ViewSpec => ({ ...SHOP, edges: [{ ...SHOP.edges[0]!, bytesPerSecond }] });
+    expect(ask(all(12_500), CART).byName).toEqual({ n1: 80, n2: 24, n3: 8 });
+    expect(ask(all(125), CART).byName).toEqual({ n1: 40, n2: 12, n3: 4 });
   });
 
   test('traffic both ways between two workloads adds up', () => {
@@ -259,7 +272,7 @@ describe('room that replicas to come have a claim to', () => {
 
   test('their own is their own, and of a trickle nobody is kept away for', () => {
     expect(ask(room(3_000), CART).byName).toEqual({ n0: 80 });
-    const edges = [{ ...room(0).edges[0]!, bytesPerSecond: 2_500 }];
+    const edges = [{ ...room(0).edges[0]!, bytesPerSecond: 25 }];
     expect(ask(room(3_000, { edges }), BATCH).byName).toEqual({ n1: 8 });
   });
 

@@ -1,3 +1,4 @@
+import { meanTraffic } from '../../scheduler/placement/floor.ts';
 import { ROUTINGS, type RoutingClass } from '../../scheduler/placement/routing.ts';
 import { claimsOf } from '../../scheduler/placement/claims.ts';
 import { scarcitiesOf } from '../../scheduler/placement/scarcity.ts';
@@ -149,7 +150,12 @@ export function buildView(spec: ViewSpec): PlacementView {
     hasUnits: spec.hasUnits ?? true,
     target: undefined,
   };
-  const view = { ...columns, scarcities: scarcitiesOf(columns), claims: claimsOf(columns) };
+  const view = {
+    ...columns,
+    meanTraffic: meanTraffic(columns),
+    scarcities: scarcitiesOf(columns),
+    claims: claimsOf(columns),
+  };
   if (spec.planVersion === undefined) return view;
   const wanted = {
     start: starts(targets),
