@@ -3,28 +3,45 @@ import type { Sizes } from './sizes.ts';
 import type { PlanState } from './state.ts';
 
 /**
- * Places what is still unplaced (silent workloads, and others that found no room): what does not fit spread is packed as tightly as
- * possible beforehand, all else is spread over the emptiest nodes, and what is left then is let in by moving others aside. Largest
- * replicas first.
+ * Places what is still unplaced (silent workloads, and others that found no room) in the first of these ways by which most finds room:
+ * spread over the emptiest nodes; what does not fit that way packed as tightly as possible beforehand; all packed tightly. What is left
+ * then is let in by moving others aside. Largest replicas first.
  */
 export function packRest(state: PlanState, sizes: Sizes): void {
   const order = Array.from(state.unplaced.keys())
     .filter((w) => state.unplaced[w]! > 0)
     .sort((a, b) => sizes.replica(b) - sizes.replica(a) || a - b);
-  const tight = new Set<number>();
-  for (;;) {
-    const placed: [w: number, n: number][] = [];
-    for (const w of order) if (tight.has(w)) packTightly(state, w, sizes, placed);
-    const loose = order.filter((w) => !tight.has(w));
-    const failed = spread(state, loose, sizes, placed);
-    if (failed === undefined) break;
-    for (const [w, n] of placed) state.take(w, n, 1);
-    for (const w of tight.size < MOST_TRIES ? [failed] : loose) tight.add(w);
+  const all = new Set(order);
+  let best = tryPacking(state, order, sizes, new Set());
+  for (const tight of best.left.size === 0 ? [] : [best.left, all]) {
+    const other = tryPacking(state, order, sizes, tight);
+    if (other.placed.length > best.placed.length) best = other;
   }
+  for (const [w, n] of best.placed) state.put(w, n, 1);
   const search = { visitsLeft: MOST_VISITS };
   for (const w of order) {
     while (state.unplaced[w]! > 0 && makeRoomFor(state, w, sizes, search));
   }
+}
+
+/** @returns where replicas would go, and workloads of which some find no room; the state is as before */
+function tryPacking(
+  state: PlanState,
+  order: readonly number[],
+  sizes: Sizes,
+  tight: ReadonlySet<number>,
+): { readonly placed: readonly (readonly [w: number, n: number])[]; readonly left: ReadonlySet<number> } {
+  const placed: [w: number, n: number][] = [];
+  for (const w of order) if (tight.has(w)) packTightly(state, w, sizes, placed);
+  spread(
+    state,
+    order.filter((w) => !tight.has(w)),
+    sizes,
+    placed,
+  );
+  const left = new Set(order.filter((w) => state.unplaced[w]! > 0));
+  for (const [w, n] of placed) state.take(w, n, 1);
+  return { placed, left };
 }
 
 function packTightly(state: PlanState, w: number, sizes: Sizes, placed: [w: number, n: number][]): void {
@@ -36,22 +53,14 @@ function packTightly(state: PlanState, w: number, sizes: Sizes, placed: [w: numb
   }
 }
 
-/**
- * One replica of a workload to a node, the emptiest nodes first, and only then a second one.
- * @returns the first workload that does not fit; undefined: all do
- */
-function spread(
-  state: PlanState,
-  order: readonly number[],
-  sizes: Sizes,
-  placed: [w: number, n: number][],
-): number | undefined {
+/** One replica of a workload to a node, the emptiest nodes first, and only then a second one. */
+function spread(state: PlanState, order: readonly number[], sizes: Sizes, placed: [w: number, n: number][]): void {
   const nodes = new MaxHeap();
   for (let n = 0; n < state.nodeCount; n++) nodes.push(n, sizes.free(n));
   const seen: number[] = [];
   for (const w of order) {
-    while (state.unplaced[w]! > 0) {
-      const before = state.unplaced[w]!;
+    for (let before = -1; state.unplaced[w]! > 0 && state.unplaced[w] !== before;) {
+      before = state.unplaced[w]!;
       for (let n = nodes.pop(); n !== undefined; n = state.unplaced[w]! > 0 ? nodes.pop() : undefined) {
         seen.push(n);
         if (!state.fits(w, n)) continue;
@@ -60,10 +69,8 @@ function spread(
       }
       for (const n of seen) nodes.push(n, sizes.free(n));
       seen.length = 0;
-      if (state.unplaced[w] === before) return w;
     }
   }
-  return undefined;
 }
 
 /** The node with least room of those where w fits, `except` left aside; -1: none. */
@@ -80,9 +87,6 @@ function fullest(state: PlanState, w: number, sizes: Sizes, except: number): num
   }
   return best;
 }
-
-/** Workloads found one by one that do not fit spread; then all are packed. */
-const MOST_TRIES = 8;
 
 /** Nodes looked at, so that a cluster where much does not fit costs no more than seconds. */
 const MOST_VISITS = 50_000_000;
