@@ -12,4 +12,4 @@ export function worthwhileIterations({ edgeA, edgeB, replicas, workloadCount }: 
   return Math.min(ITERATIONS.most, Math.max(ITERATIONS.least, ITERATIONS.perReplica * count));
 }
 
-const ITERATIONS = { perReplica: 1_000, least: 2_000_000, most: 6_000_000 } as const;
+const ITERATIONS = { perReplica: 1_000, least: 2_000_000, most: 5_000_000 } as const;
