@@ -208,6 +208,11 @@ export class ClusterState {
     return this.namespacesSaying.get(namespace)?.placementOff === true;
   }
 
+  /** Label netloom.io/tenant of the namespace. */
+  tenantOf(namespace: string): string | undefined {
+    return this.namespacesSaying.get(namespace)?.tenant;
+  }
+
   workloadOf(pod: PodRecord): WorkloadRef {
     const entry = this.podsByUid.get(pod.uid);
     return entry?.record === pod ? entry.workload.ref : workloadOfPod(pod, this.find);

@@ -2,6 +2,7 @@ import { likeness } from '../cluster/likeness.ts';
 import { servicesMeant } from '../cluster/references.ts';
 import { alikeHints, annotatedHints, referencedHints, type HintResolver } from '../graph/cold-start.ts';
 import type { HintedPeer, Hints, PlacementView } from '../placement/index.ts';
+import { namespaceOf } from '../placement/workload-kind.ts';
 import { templateOf, type PodFacts } from './args.ts';
 import { areFriends } from './namespaces.ts';
 
@@ -24,10 +25,8 @@ export function podHints(view: PlacementView, pod: PodFacts, workload: number | 
   const key = likeness(pod.namespace, template, pod.labels);
   const alike = key === undefined ? [] : (names.alike?.get(key) ?? []).filter(isIn);
   const own = workload ?? -1;
-  const isFriend = ({ workload: peer }: HintedPeer): boolean => {
-    const peerKey = names.workloads[peer] ?? '';
-    return areFriends(names, pod.namespace, peerKey.slice(0, peerKey.indexOf('/')));
-  };
+  const isFriend = ({ workload: peer }: HintedPeer): boolean =>
+    areFriends(names, pod.namespace, namespaceOf(names.workloads[peer] ?? ''));
   const hints =
     annotatedHints(template, resolver) ??
     alikeHints(view, alike, own) ??

@@ -1,4 +1,5 @@
 import { declaredRouting } from '../cluster/service-routing.ts';
+import { namespaceOf } from '../placement/workload-kind.ts';
 import type { SurveyedEdge } from './routing-survey.ts';
 import type { StructureIndex } from './structure-index.ts';
 
@@ -23,7 +24,7 @@ export function ignoredDistributions(
   const ignored = new Map<string, IgnoredDistribution>();
   for (const edge of edges) {
     if (edge.routing !== 'random') continue;
-    const namespace = edge.server.slice(0, edge.server.indexOf('/'));
+    const namespace = namespaceOf(edge.server);
     const services = index.before(namespace, edge.server).filter(({ addresses }) => addresses.length > 0);
     // Of several it is not known through which one they came.
     if (services.some((service) => declaredRouting(service, minor) === 'random')) continue;

@@ -1,6 +1,6 @@
 import type { Egress, NamespaceRecord, Resources, ServiceRecord } from '../cluster/model.ts';
 import { isAvoided, type Taint } from '../cluster/node-choice.ts';
-import { kindOf } from '../placement/workload-kind.ts';
+import { kindOf, namespaceOf } from '../placement/workload-kind.ts';
 import {
   type Lookups,
   type LookupTable,
@@ -347,7 +347,7 @@ export class PlacementViewBuilder {
     this.#declared = new Uint8Array(this.#workloads.size);
     for (let w = 0; w < this.#declared.length; w++) {
       const key = this.#workloads.at(w);
-      const services = structure.index.before(key.slice(0, key.indexOf('/')), key);
+      const services = structure.index.before(namespaceOf(key), key);
       this.#declared[w] = ROUTINGS.indexOf(commonRouting(services, minor));
     }
   }
@@ -406,8 +406,7 @@ export class PlacementViewBuilder {
     if (tenants.size === 0) return;
     this.#tenantOf = new Int32Array(this.#workloads.size);
     for (let w = 0; w < this.#tenantOf.length; w++) {
-      const key = this.#workloads.at(w);
-      this.#tenantOf[w] = facts.get(key.slice(0, key.indexOf('/')))?.[1] ?? 0;
+      this.#tenantOf[w] = facts.get(namespaceOf(this.#workloads.at(w)))?.[1] ?? 0;
     }
   }
 

@@ -65,32 +65,8 @@ export class PlacementViewReceiver {
   }
 
   #show(message: ViewMessage): void {
-    const {
-      version,
-      builtAtMs,
-      nodeCount,
-      workloadCount,
-      hasUnits,
-      meanTraffic,
-      hasLinks,
-      scarcities,
-      claims,
-      arrays,
-      target,
-    } = message;
-    const common = {
-      version,
-      builtAtMs,
-      names: this.#tables,
-      nodeCount,
-      workloadCount,
-      hasUnits,
-      meanTraffic,
-      hasLinks,
-      scarcities,
-      claims,
-    };
-    this.#current = { ...common, ...arrays, target };
+    const { names: _names, lookups: _lookups, reset: _reset, arrays, ...common } = message;
+    this.#current = { ...common, ...arrays, names: this.#tables };
     this.#onView(this.#current);
   }
 }

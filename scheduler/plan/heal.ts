@@ -2,15 +2,14 @@ import { anneal } from './anneal.ts';
 import { foundIn, isBetter } from './found.ts';
 import type { Random } from './random.ts';
 import type { PlanState } from './state.ts';
-import { worthOfReplica } from './temperatures.ts';
+import { coolingFrom } from './temperatures.ts';
 
 /** Proposals for each replica that was torn from its peers, and the most: no large part of what a large plan takes. */
 const PER_REPLICA = 50_000;
 const MOST = 500_000;
 const MOST_OF_BUDGET = 0.25;
-/** As in searchPlacement, shares of the traffic: little heat, for most is good already. */
+/** Little, for most is good already. */
 const HEAT = 0.8;
-const COLD = 0.99;
 
 /**
  * Anneals what is left of a plan after replicas had to move: their peers follow, others take their places.
@@ -28,7 +27,6 @@ export function healed(
   if (iterations <= 0 || state.traffic.edgeA.length === 0) return state;
   const other = empty();
   other.copyFrom(state);
-  const hot = worthOfReplica(state, HEAT);
-  anneal(other, random, { iterations, hot, cold: Math.min(worthOfReplica(state, COLD), hot / 20) });
+  anneal(other, random, { iterations, ...coolingFrom(state, HEAT) });
   return isBetter(foundIn(other), foundIn(state)) ? other : state;
 }

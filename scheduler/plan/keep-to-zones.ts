@@ -1,29 +1,23 @@
 import type { PlanState } from './state.ts';
 
 /**
- * Takes replicas beyond zoneCap out of a zone, one by one the one whose move to another zone with room loses least. The score
+ * Takes replicas beyond the cap of state.zones out of a zone, one by one the one whose move to another zone with room loses least. The score
  * keeps to that cap too: what a plan wants beyond it would stand anywhere, in the way of others.
  * @returns how many were moved
  */
-export function keepToZones(state: PlanState, nodeZone: Int32Array, zoneCap: Int32Array): number {
-  const zoneCount = Math.max(-1, ...new Set(nodeZone)) + 1;
-  if (zoneCount < 2) return 0;
+export function keepToZones(state: PlanState): number {
+  const { zones } = state;
+  if (zones === undefined || zones.zoneCount < 2) return 0;
   let moved = 0;
-  const counts = new Int32Array(zoneCount);
-  for (let c = 0; c < zoneCap.length; c++) {
-    if (zoneCap[c]! >= state.replicas[c]!) continue;
-    counts.fill(0);
-    for (const n of hostsOf(state, c)) if (nodeZone[n]! >= 0) counts[nodeZone[n]!]! += state.matrix.get(n, c);
-    for (let zone = 0; zone < zoneCount; zone++) {
-      while (counts[zone]! > zoneCap[c]!) {
-        const to = bestElsewhere(state, c, (n) => nodeZone[n]! >= 0 && counts[nodeZone[n]!]! >= zoneCap[c]!);
+  for (let c = 0; c < state.replicas.length; c++) {
+    for (let zone = 0; zone < zones.zoneCount; zone++) {
+      while (zones.excess(c, zone) > 0) {
+        const to = bestElsewhere(state, c, (n) => zones.isBeyond(c, n, 1));
         if (to < 0) break;
-        const from = leastLoss(state, c, (n) => nodeZone[n] === zone);
+        const from = leastLoss(state, c, (n) => zones.zoneOf(n) === zone);
         state.take(c, from, 1);
         state.put(c, to, 1);
         moved++;
-        counts[zone]!--;
-        if (nodeZone[to]! >= 0) counts[nodeZone[to]!]!++;
       }
     }
   }

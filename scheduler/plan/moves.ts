@@ -9,9 +9,10 @@ const NOBODY = -1;
 /** Replicas that a bundle moves at most, and evictions that make room for a move at most. */
 const MOST_IN_BUNDLE = 64;
 const MOST_EVICTED = 8;
-/** Nodes tried as a refuge: hosts of peers, then any. */
+/** Nodes tried as a refuge: hosts of peers, then any, of which so many are enough where one is found. */
 const PEERS_TRIED = 3;
 const NODES_TRIED = 8;
+const NODES_ENOUGH = 4;
 
 /**
  * The moves of the annealing, each proposed for an edge and taken back at once if it loses more than `-least`. A move may
@@ -241,9 +242,9 @@ export class Moves {
         look(state.anyHost(peer[start[c]! + random.below(degree)]!, random));
       }
     }
-    for (let tries = NODES_TRIED; tries > 0; tries--) {
+    for (let tried = 1; tried <= NODES_TRIED; tried++) {
       look(state.choices.any(c, random));
-      if (best >= 0 && tries <= NODES_TRIED - 3) break;
+      if (best >= 0 && tried >= NODES_ENOUGH) break;
     }
     return best;
   }

@@ -75,7 +75,7 @@ export function planPlacement(
   };
   const torn = zoned();
   torn.putAll(renamed(packed, exchanged));
-  const moved = keepToZones(torn, problem.nodeZone, zoneCap);
+  const moved = keepToZones(torn);
   const placed = healed(zoned, torn, { random: new Random(seed, 2), moved, budget: iterations });
   const counts = countsOf(placed);
   return {

@@ -6,7 +6,7 @@ import { packRest } from './pack.ts';
 import { Random } from './random.ts';
 import { Sizes } from './sizes.ts';
 import type { PlanState } from './state.ts';
-import { worthOfReplica } from './temperatures.ts';
+import { coolingFrom } from './temperatures.ts';
 import { isSilent } from './traffic.ts';
 
 export interface SearchOptions {
@@ -31,7 +31,6 @@ const GREEDY_ORDERS = ['random', 'rollout'] as const;
  * by 5 % of the share, so a race decides.
  */
 const HEATS = [0.1, 0.4, 0.8] as const;
-const COLD = 0.99;
 /** What overloaded links cost at first: dear from the start, they would keep the search from what is near. */
 const MILD = 0.5;
 /** Of the proposals of a rung, for each heat in the race. */
@@ -59,12 +58,10 @@ export function searchPlacement(
   if (blank.traffic.edgeA.length === 0) return first.state;
   let best = first;
   let done = 0;
-  const cold = worthOfReplica(blank, COLD);
   const attempt = (heat: number, proposals: number, stream: number): Found => {
     const state = empty();
     state.copyFrom(first.state);
-    const hot = worthOfReplica(blank, heat);
-    const options = { iterations: proposals, hot, cold: Math.min(cold, hot / 20), overload: MILD };
+    const options = { iterations: proposals, ...coolingFrom(blank, heat), overload: MILD };
     anneal(state, new Random(seed, stream), options, (made) => progress(done + made));
     done += proposals;
     const found = foundIn(state);

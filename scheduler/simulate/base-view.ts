@@ -7,6 +7,7 @@ import { PlacementViewBuilder, type PlacementCluster } from '../graph/placement-
 import { TrafficGraph } from '../graph/traffic-graph.ts';
 import type { PlacementView } from '../placement/view.ts';
 import { PlacementViewReceiver } from '../placement/view-receiver.ts';
+import { namespaceOf } from '../placement/workload-kind.ts';
 
 export interface BaseViewParts {
   readonly state: ClusterState;
@@ -42,7 +43,7 @@ export function baseView(parts: BaseViewParts): PlacementView {
         const placed = [...placedByNode.values()].reduce((sum, count) => sum + count, 0);
         return {
           key,
-          ref: { namespace: key.slice(0, key.indexOf('/')) },
+          ref: { namespace: namespaceOf(key) },
           desired: replicas[w]!,
           placed,
           placedByNode,

@@ -3,6 +3,7 @@ import type { ClusterState } from '../cluster/state.ts';
 import type { TrafficRow, UnknownTraffic } from '../cluster/traffic.ts';
 import type { PlacementProblem, ProblemLinks } from '../placement/problem.ts';
 import type { PlacementView } from '../placement/view.ts';
+import { namespaceOf } from '../placement/workload-kind.ts';
 import { replicaCaps } from '../placement/min-marginal.ts';
 import { baseView } from './base-view.ts';
 import { scoredRequests } from '../cluster/requests.ts';
@@ -183,8 +184,7 @@ export function simulatedCluster(
     linkMbps: options.linkMbps,
     maxReplicaShare: options.maxReplicaShare,
   });
-  const tenants = new Map(Array.from(state.namespaces(), ({ name, tenant }) => [name, tenant]));
-  const tenantOf = (w: number): string | undefined => tenants.get(workloads[w]!.slice(0, workloads[w]!.indexOf('/')));
+  const tenantOf = (w: number): string | undefined => state.tenantOf(namespaceOf(workloads[w]!));
   const movable = traffic.pairs.filter(({ a, b }) => toPlace[a]! > 0 && toPlace[b]! > 0 && tenantOf(a) === tenantOf(b));
   return {
     nodes,

@@ -24,7 +24,7 @@ describe('heal', () => {
     const torn = empty();
     torn.putAll(planPlacement(problem, { seed, iterations: BUDGET }));
     const whole = torn.localShare();
-    const moved = keepToZones(torn, problem.nodeZone, zoneCap);
+    const moved = keepToZones(torn);
     expect(moved).toBeGreaterThan(10);
     expect(torn.localShare()).toBeLessThan(whole);
 
