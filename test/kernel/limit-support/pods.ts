@@ -41,13 +41,17 @@ export class Node {
     return sh(this.name, command);
   }
 
-  /** Joined by routes, as ptp and Calico do it; or by a bridge of the node (10.66.0.6/29, so pods 1 to 5). */
-  addPod(number: number, { bridge }: { bridge?: string } = {}): Pod {
+  /**
+   * Joined by routes, as ptp and Calico do it; or by a bridge of the node (10.66.0.6/29, so pods 1 to 5).
+   * @param quiet the pod sends nothing of its own accord: it has no IPv6, so no MLD, and knows its gateway, so no ARP
+   */
+  addPod(number: number, { bridge, quiet = false }: { bridge?: string; quiet?: boolean } = {}): Pod {
     const netns = `${this.name}p${number}`;
     const hostInterface = `pod${number}`;
     const [address, address6] = [`10.66.0.${number}`, `fd66::${number}`];
     this.#add(netns);
     sh(netns, `sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; ip link set lo up`);
+    if (quiet) sh(netns, 'sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1');
     this.run(`ip link add ${hostInterface} type veth peer name eth0 netns ${netns}
       ip link set ${hostInterface} up`);
     if (bridge === undefined) {
@@ -55,13 +59,20 @@ export class Node {
         ip route add ${address}/32 dev ${hostInterface}; ip -6 route add ${address6}/128 dev ${hostInterface}`);
       sh(
         netns,
-        `ip link set eth0 up; ip addr add ${address}/32 dev eth0; ip -6 addr add ${address6}/128 dev eth0 nodad
-        ip route add 169.254.1.1 dev eth0; ip route add default via 169.254.1.1 dev eth0
-        ip -6 route add default via fe80::1 dev eth0`,
+        `ip link set eth0 up; ip addr add ${address}/32 dev eth0
+        ip route add 169.254.1.1 dev eth0; ip route add default via 169.254.1.1 dev eth0`,
       );
+      if (!quiet) {
+        sh(netns, `ip -6 addr add ${address6}/128 dev eth0 nodad; ip -6 route add default via fe80::1 dev eth0`);
+      }
     } else {
       this.run(`ip link set ${hostInterface} master ${bridge}`);
       sh(netns, `ip link set eth0 up; ip addr add ${address}/29 dev eth0; ip route add default via 10.66.0.6`);
+    }
+    if (quiet) {
+      const mac = this.run(`cat /sys/class/net/${bridge ?? hostInterface}/address`).trim();
+      const gateway = bridge === undefined ? '169.254.1.1' : '10.66.0.6';
+      sh(netns, `ip neigh replace ${gateway} lladdr ${mac} dev eth0 nud permanent`);
     }
     const ifindex = this.ifindex(hostInterface);
     return { netns, address, address6, hostInterface, ifindex, run: (command) => sh(netns, command) };

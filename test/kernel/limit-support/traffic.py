@@ -108,7 +108,7 @@ def main(verb, *rest):
         print(json.dumps([[at, *entry] for at, entry in sorted(ms.items())]))
     elif verb == "sink":
         sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 25)
         sock.bind(("::", int(rest[0])))
         print("ready", flush=True)
         count = total = 0
