@@ -5,8 +5,43 @@ export interface VitestReport {
     readonly name: string;
     readonly status: string;
     readonly message?: string;
-    readonly assertionResults: readonly { readonly status: string }[];
+    readonly assertionResults: readonly { readonly status: string; readonly fullName?: string }[];
   }[];
+}
+
+/**
+ * More than this many files do not fail by chance: they are not tried again.
+ */
+const SECOND_TRIES = 3;
+
+/** Files that are tried again alone, after everything else has ended: those that failed, if they are few. Pure. */
+export function secondTries(report: VitestReport | undefined): string[] {
+  const failed = (report?.testResults ?? []).filter(({ status }) => status === 'failed').map(({ name }) => name);
+  return failed.length <= SECOND_TRIES ? failed : [];
+}
+
+/**
+ * A report in which files that were tried again have their second results, and the tests that failed only at first: these count as passed,
+ * and are named, for they hide a fault of the test or a race of the product. Pure.
+ */
+export function withSecondTry(
+  first: VitestReport,
+  second: VitestReport | undefined,
+): { report: VitestReport; unsteady: string[] } {
+  const again = new Map(second?.testResults.map((file) => [file.name, file]));
+  const unsteady: string[] = [];
+  const testResults = first.testResults.map((file) => {
+    const other = again.get(file.name);
+    if (other === undefined) return file;
+    const passed = new Set(
+      other.assertionResults.filter(({ status }) => status === 'passed').map((test) => test.fullName),
+    );
+    const failed = file.assertionResults.filter(({ status }) => status === 'failed');
+    for (const { fullName } of failed) if (passed.has(fullName)) unsteady.push(`${file.name}: ${fullName ?? ''}`);
+    if (failed.length === 0 && other.status === 'passed') unsteady.push(`${file.name}: outside of its tests`);
+    return other;
+  });
+  return { report: { testResults }, unsteady };
 }
 
 export interface Counts {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { countTests } from '../../scripts/test-counts.ts';
+import { countTests, secondTries, withSecondTry } from '../../scripts/test-counts.ts';
 
 const file = (name: string, status: string, ...tests: string[]) => ({
   name,
@@ -37,5 +37,43 @@ describe('the counts of make test', () => {
     expect(countTests(report, true, ['/k'])).toMatchObject({ passed: 1, failed: 1, skipped: 1 });
     expect(countTests(report, true, ['/u'])).toMatchObject({ passed: 1, failed: 0 });
     expect(countTests(report, true, ['/gone'])).toMatchObject({ failed: 1 });
+  });
+});
+
+describe('a second try', () => {
+  const named = (name: string, status: string, tests: Record<string, string>) => ({
+    name,
+    status,
+    assertionResults: Object.entries(tests).map(([fullName, each]) => ({ fullName, status: each })),
+  });
+  const first = {
+    testResults: [
+      named('/a', 'failed', { one: 'failed', two: 'failed', three: 'passed' }),
+      named('/b', 'passed', { four: 'passed' }),
+      named('/c', 'failed', {}),
+    ],
+  };
+
+  it('is for the files that failed, unless they are many', () => {
+    expect(secondTries(first)).toEqual(['/a', '/c']);
+    expect(secondTries({ testResults: ['1', '2', '3', '4'].map((name) => named(name, 'failed', {})) })).toEqual([]);
+    expect(secondTries(undefined)).toEqual([]);
+  });
+
+  it('counts instead of the first, and what passes only then is named', () => {
+    const second = {
+      testResults: [
+        named('/a', 'failed', { one: 'passed', two: 'failed', three: 'passed' }),
+        named('/c', 'passed', { five: 'passed' }),
+      ],
+    };
+    const { report, unsteady } = withSecondTry(first, second);
+    expect(unsteady).toEqual(['/a: one', '/c: outside of its tests']);
+    expect(countTests(report, false, [])).toMatchObject({ passed: 4, failed: 1 });
+  });
+
+  it('that crashed leaves the first', () => {
+    expect(withSecondTry(first, undefined)).toEqual({ report: first, unsteady: [] });
+    expect(countTests(first, false, [])).toMatchObject({ passed: 2, failed: 3 });
   });
 });
