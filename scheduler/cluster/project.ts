@@ -95,6 +95,32 @@ class Oddities {
   }
 }
 
+/** Fields of a spec that decide where a pod may stand. */
+const POD_FIELDS = {
+  containers: 'a list',
+  initContainers: 'a list',
+  tolerations: 'a list',
+  topologySpreadConstraints: 'a list',
+  nodeSelector: 'an object',
+  affinity: 'an object',
+} as const;
+const NODE_FIELDS = { taints: 'a list' } as const;
+
+/** An API server refuses others; a file may have been edited by hand. */
+function noteKinds(
+  spec: JsonObject | undefined,
+  fields: Readonly<Record<string, 'a list' | 'an object'>>,
+  odd: Oddities,
+): void {
+  if (spec === undefined) return;
+  for (const field in fields) {
+    const value = spec[field];
+    if (value === undefined || value === null) continue;
+    const isExpected = fields[field] === 'a list' ? Array.isArray(value) : asObject(value) !== undefined;
+    if (!isExpected) odd.note(`spec.${field} is ${excerpt(value)}, expected ${fields[field]!}`);
+  }
+}
+
 /** What identifies an object in a message: "Pod shop/cart-1". */
 function nameForPeople(kind: string, metadata: JsonObject | undefined, object: JsonObject): string {
   const name = asText(metadata?.['name']) ?? asText(metadata?.['generateName']);
@@ -145,6 +171,7 @@ function projectNamespace(metadata: JsonObject, name: string, odd: Oddities): Na
 function projectNode(object: JsonObject, metadata: JsonObject, name: string, odd: Oddities): NodeRecord {
   const spec = asObject(object['spec']);
   const status = asObject(object['status']);
+  noteKinds(spec, NODE_FIELDS, odd);
   const labels = asLabels(metadata['labels']);
   const taints = nodeTaints(spec);
   const addresses: string[] = [];
@@ -201,6 +228,7 @@ function projectPod(
 ): PodRecord {
   const spec = asObject(object['spec']);
   const status = asObject(object['status']);
+  noteKinds(spec, POD_FIELDS, odd);
   const addresses: string[] = [];
   addAddress(addresses, status?.['podIP'], 'status.podIP', odd);
   for (const entry of asArray(status?.['podIPs'])) {

@@ -140,3 +140,19 @@ describe('what a pod sends', () => {
     expect(node('1G')).toMatchObject({ odd: expect.stringContaining('netloom.io/link-mbps is "1G"') as string });
   });
 });
+
+it.each([
+  ['Pod', { tolerations: 'x' }, 'Pod shop/x: spec.tolerations is "x", expected a list'],
+  ['Pod', { affinity: ['a'] }, 'Pod shop/x: spec.affinity is an array of 1, expected an object'],
+  ['Pod', { nodeSelector: 'a=b' }, 'Pod shop/x: spec.nodeSelector is "a=b", expected an object'],
+  [
+    'Pod',
+    { topologySpreadConstraints: { maxSkew: 1 } },
+    'Pod shop/x: spec.topologySpreadConstraints is {maxSkew}, expected a list',
+  ],
+  ['Node', { taints: {} }, 'Node x: spec.taints is {}, expected a list'],
+  ['Pod', { tolerations: null, affinity: {}, nodeSelector: {}, containers: [] }, undefined],
+])('a %s with %j: a field that decides on placement and has another form is told', (kind, spec, odd) => {
+  const metadata = { name: 'x', namespace: 'shop', uid: 'u' };
+  expect(projectObject({ kind, metadata, spec })).toMatchObject({ record: { name: 'x' }, odd });
+});
