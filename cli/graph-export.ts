@@ -2,7 +2,8 @@ import { createWriteStream } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { NetloomError, messageOf } from '../lib/errors.ts';
+import { NetloomError } from '../lib/errors.ts';
+import { fileProblem } from '../lib/files/file-problem.ts';
 import { openApi, type ApiClientOptions } from './api-client.ts';
 
 const FILES = { 'snapshot.json': '/v1/export/snapshot', 'traffic.csv': '/v1/export/traffic' } as const;
@@ -28,7 +29,12 @@ export async function exportGraph(api: ApiClientOptions, dir: string): Promise<s
     }
   } catch (error) {
     if (error instanceof NetloomError) throw error;
-    throw new NetloomError('EXPORT_FAILED', messageOf(error), { place: dir, cause: error });
+    throw new NetloomError('EXPORT_FAILED', "the graph's files cannot be written", {
+      place: dir,
+      expected: 'a folder that can be written to',
+      found: fileProblem(error),
+      cause: error,
+    });
   }
   return written;
 }

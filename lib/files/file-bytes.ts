@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createGunzip } from 'node:zlib';
 import { NetloomError, messageOf } from '../errors.ts';
+import { fileProblem } from './file-problem.ts';
 
 /** 256 KiB of kubectl output are scanned, parsed and projected in about 2 ms. */
 const CHUNK_BYTES = 256 * 1024;
@@ -20,20 +21,11 @@ export interface FileErrors {
   readonly what: string;
 }
 
-const WHY: Readonly<Record<string, string>> = {
-  ENOENT: 'no such file',
-  EACCES: 'permission denied',
-  EISDIR: 'a directory',
-  ELOOP: 'a loop of symbolic links',
-  ENAMETOOLONG: 'a name that is too long',
-};
-
 function unreadable(path: string, errors: FileErrors, cause: unknown): NetloomError {
-  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
   return new NetloomError(errors.unreadable, `cannot read the ${errors.what}`, {
     place: path,
     expected: 'a readable file',
-    found: WHY[code] ?? messageOf(cause),
+    found: fileProblem(cause),
     cause,
   });
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { messageOf, NetloomError } from '../../lib/errors.ts';
+import { NetloomError } from '../../lib/errors.ts';
+import { fileProblem } from '../../lib/files/file-problem.ts';
 import { excerpt } from '../../lib/json/json-access.ts';
 import type { SimulatedCluster } from './cluster.ts';
 
@@ -49,7 +50,7 @@ async function readList(path: string): Promise<readonly unknown[]> {
       'the list of arrivals cannot be read',
       path,
       'a JSON list of "namespace/pod"',
-      messageOf(error),
+      fileProblem(error),
       error,
     );
   }

@@ -150,7 +150,7 @@ it.each([
     { topologySpreadConstraints: { maxSkew: 1 } },
     'Pod shop/x: spec.topologySpreadConstraints is {maxSkew}, expected a list',
   ],
-  ['Node', { taints: {} }, 'Node x: spec.taints is {}, expected a list'],
+  ['Node', { taints: {} }, 'Node shop/x: spec.taints is {}, expected a list'],
   ['Pod', { tolerations: null, affinity: {}, nodeSelector: {}, containers: [] }, undefined],
 ])('a %s with %j: a field that decides on placement and has another form is told', (kind, spec, odd) => {
   const metadata = { name: 'x', namespace: 'shop', uid: 'u' };
