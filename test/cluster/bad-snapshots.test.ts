@@ -100,7 +100,7 @@ describe('a snapshot file that cannot be used is refused with its place, what wa
       [folder, 'a directory'],
       [pipe, 'a named pipe'],
       ['/dev/null', 'a device'],
-      [join(dir, 'none'), 'no such file'],
+      [join(dir, 'none'), 'no such file or folder'],
     ] as const) {
       expect(await refusal(path)).toMatchObject({ code: 'SNAPSHOT_UNREADABLE', details: { place: path, found } });
     }

@@ -109,7 +109,7 @@ describe('a traffic file that cannot be used is refused with its line, what was 
     for (const [path, found] of [
       [dir, 'a directory'],
       [pipe, 'a named pipe'],
-      [join(dir, 'none'), 'no such file'],
+      [join(dir, 'none'), 'no such file or folder'],
     ] as const) {
       await expect(readTraffic(path)).rejects.toMatchObject({
         code: 'TRAFFIC_UNREADABLE',
