@@ -35,6 +35,12 @@ export type GuestMessage =
   | { readonly type: 'failed'; readonly id: string; readonly error: string }
   | { readonly type: 'end' };
 
+/**
+ * Window of TCP whose goodput is judged to 1 %: the losses of slow start are over before it, and what a flow that has just lost a
+ * packet holds back behind it, up to 20 ms of its rate, is small in it.
+ */
+export const STEADY = { warmMs: 1000, ms: 3000 } as const;
+
 export const ALL_KERNELS: readonly KernelName[] = ['6.12', '6.1'];
 
 /** `value`, more or less `share` of it. */

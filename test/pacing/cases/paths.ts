@@ -1,6 +1,6 @@
 import { UDP_FRAME, UDP_PAYLOAD } from '../guest/bench.ts';
 import { ip, run } from '../guest/topology.ts';
-import { ALL_KERNELS, NONE, about, atMost, type Case } from './case.ts';
+import { ALL_KERNELS, NONE, STEADY, about, atMost, type Case } from './case.ts';
 
 /** Case 9: what leaves the node under another address, or inside of another packet, is limited all the same. */
 
@@ -31,7 +31,7 @@ export const PATHS: readonly Case[] = [
       await bench.limit({ pod1: { egress: LIMIT } });
       run('nft', ['-f', '-'], NAT);
       const udp = await bench.udp({ from: 'pod1', to: 'world', offeredMbit: 30 });
-      const tcp = await bench.tcp({ from: 'pod1', to: 'world', flows: 4, limitMbit: LIMIT });
+      const tcp = await bench.tcp({ from: 'pod1', to: 'world', flows: 4, limitMbit: LIMIT, ...STEADY });
       const counted = run('nft', ['list', 'ruleset']);
       run('nft', ['delete', 'table', 'ip', 'pacing']);
       return {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UDP_FRAME, UDP_PAYLOAD, mbit, type Bench, type Measured, type Role, type Window } from '../guest/bench.ts';
 import { SLOW_LINK_MBIT, addressOf, run, type Place } from '../guest/topology.ts';
-import { ALL_KERNELS, NONE, about, atLeast, atMost, type Case, type Figures } from './case.ts';
+import { ALL_KERNELS, NONE, STEADY, about, atLeast, atMost, type Case, type Figures } from './case.ts';
 
 const UDP_SHARE = UDP_PAYLOAD / UDP_FRAME[4];
 
@@ -18,7 +18,7 @@ const tcpCase = (name: string, family: 4 | 6, ecn: boolean): Case => ({
   shift: 1,
   measure: async (bench) => {
     await limitSender(bench);
-    return bench.tcp({ from: 'pod1', to: 'pod2', family, ecn, flows: 4, limitMbit: 20 });
+    return bench.tcp({ from: 'pod1', to: 'pod2', family, ecn, flows: 4, limitMbit: 20, ...STEADY });
   },
   expected: { efficiencyPercent: about(100, 0.01), p99Ms: atMost(1.1), fqDropped: NONE },
 });
@@ -62,7 +62,7 @@ const WITHOUT_FQ: Case = {
     run('tc', ['qdisc', 'del', 'dev', 'pod2', 'root']);
     const gone = Number(bench.rootKind('pod2') !== 'fq');
     const repairedAfterMs = await bench.limits.running(() => fqIsBack(bench, 'pod2'));
-    const repaired = await bench.tcp({ from: 'pod1', to: 'pod2', flows: 4, limitMbit: 20 });
+    const repaired = await bench.tcp({ from: 'pod1', to: 'pod2', flows: 4, limitMbit: 20, ...STEADY });
     return {
       gone,
       repairedAfterMs,
@@ -85,7 +85,7 @@ const COMPOSED: readonly Case[] = [
   shift: 1,
   measure: async (bench) => {
     await bench.limit({ pod1: { egress }, pod2: { ingress } });
-    return bench.tcp({ from: 'pod1', to: 'pod2', flows: 4, limitMbit: least });
+    return bench.tcp({ from: 'pod1', to: 'pod2', flows: 4, limitMbit: least, ...STEADY });
   },
   expected: { efficiencyPercent: about(100, 0.01), p99Ms: atMost(1.1), fqDropped: NONE },
 }));
