@@ -13,6 +13,9 @@ if (process.env['VITEST'] === undefined) {
 /** `*.slow.test.ts` takes minutes: only `make test-all` runs it. */
 const slow = testAll() ? [] : ['test/**/*.slow.test.ts'];
 
+/** Agents that limit pods, each file in namespaces of its own: most of their time they wait for traffic. */
+const limits = ['test/kernel/limits-*.test.ts'];
+
 export default defineConfig({
   test: {
     // Most machines that build this have two cores, and agents, schedulers and namespaces run beside the tests.
@@ -37,13 +40,27 @@ export default defineConfig({
         test: {
           name: 'kernel',
           include: kernel.run ? ['test/kernel/**/*.test.ts'] : [],
-          exclude: slow,
-          // Programs, namespaces and the sysctl that counts program runs belong to the whole machine: one file at a time.
+          exclude: [...slow, ...limits],
+          // Collectors see the whole machine: one file at a time.
           maxWorkers: 1,
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'limits',
+          include: kernel.run ? limits : [],
+          exclude: slow,
+          // What they measure is the time that packets take: one file at a time.
+          maxWorkers: 1,
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -56,7 +73,7 @@ export default defineConfig({
           maxWorkers: 2,
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -70,7 +87,7 @@ export default defineConfig({
           fileParallelism: false,
           // Kernels may have to be fetched, and QEMU installed.
           hookTimeout: 600_000,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],
