@@ -22,6 +22,8 @@ export default defineConfig({
     maxWorkers: 2,
     // One process per file: a fault in native code (koffi) stops one file, not the run.
     pool: 'forks',
+    // By default a second, for which a busy machine may stop a process.
+    expect: { poll: { timeout: 30_000 } },
     projects: [
       {
         extends: true,
@@ -71,8 +73,9 @@ export default defineConfig({
           exclude: slow,
           // Each file starts a control plane of its own: 1 GB, and half a core on average, for much of the time is waiting.
           maxWorkers: 2,
-          testTimeout: 180_000,
-          hookTimeout: 120_000,
+// Several restarts of an API server, each of which clients notice after up to half a minute.
+          testTimeout: 300_000,
+          hookTimeout: 240_000,
           sequence: { groupOrder: 3 },
         },
       },

@@ -21,6 +21,8 @@ export class Api {
       key: readFileSync(pair.key),
       keepAlive: true,
       maxSockets: 16,
+      // An API server closes what is idle for 90 s: a call that begins just then would fail.
+      timeout: 60_000,
     });
   }
 

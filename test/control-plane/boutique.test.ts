@@ -24,7 +24,7 @@ describe('Online Boutique on three nodes, by the real kube-scheduler without and
     console.log(comparisonLine('3 nodes, pods arriving one after the other', runs));
     const { ratio, worse } = compare(runs, 'node');
     expect(cluster.writer.failures).toEqual([]);
-    expect(ratio).toBeGreaterThanOrEqual(1.7);
+    expect(ratio).toBeGreaterThanOrEqual(2);
     expect(worse).toBeLessThanOrEqual(4);
   });
 
@@ -42,6 +42,10 @@ describe('Online Boutique on three nodes, by the real kube-scheduler without and
     await cluster.scheduleWith('with', () => cluster.copies.arrive(cluster.copies.pods, 1));
     const { plane, netloom, processes, watch } = cluster;
     const [pod] = [...watch.state.workload('shop/Deployment/cartservice')!.pods];
+    // Netloom hears of a binding later than this test may, and of its answer from another thread.
+    await expect
+      .poll(() => netloom.get<ExplainReply>('/v1/explain', { pod: `shop/${pod!.name}` }))
+      .toMatchObject({ lastDecision: { podUid: pod!.uid }, pod: { node: pod!.node } });
     const replies: ExplainReply[] = [];
     for (const target of [`shop/${pod!.name}`, `pod shop/${pod!.name}`]) {
       const args = ['explain', '--api', netloom.api, '-o', 'json', ...target.split(' ')];
@@ -60,12 +64,12 @@ describe('Online Boutique on three nodes, by the real kube-scheduler without and
       );
       return items.map(({ message }) => message);
     };
-    await expect.poll(async () => (await events()).length, { timeout: 10_000 }).toBeGreaterThan(0);
+    // Not of the first pods, whose peers came later.
+    await expect
+      .poll(async () => (await events()).join('\n'))
+      .toMatch(/Of its traffic, that with shop\/Deployment\/\w+.* stays on the node[.,]/);
     for (const message of await events())
       expect(message).toMatch(/^Netloom scored node-\d (best of \d nodes: )?\d+ of 80/);
-    expect((await events()).join('\n')).toMatch(
-      /Of its traffic, that with shop\/Deployment\/\w+.* stays on the node[.,]/,
-    );
     console.log((await events())[0]);
     await cluster.copies.leave();
   });

@@ -483,7 +483,7 @@ describe('a release', () => {
     await until('it is ready', async () => (await fetch(`http://${netloom.extender}/readyz`)).status === 200);
     expect(netloom.process.log().filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
     await netloom.end();
-  }, 60_000);
+  });
 
   test("the agent's account may do nothing", async () => {
     const kubeconfig = await token('net-netloom-agent', 'agent');

@@ -86,6 +86,8 @@ describe("the simulator's model of kube-scheduler, against the real one", () => 
   const pods = async (): Promise<{ spec: { nodeName?: string } }[]> =>
     (await plane.api.call<{ items: { spec: { nodeName?: string } }[] }>('GET', '/api/v1/namespaces/shop/pods')).items;
   const bound = async (): Promise<number> => (await pods()).filter(({ spec }) => spec.nodeName !== undefined).length;
+  const replicaSets = async (): Promise<number> =>
+    (await plane.api.call<{ items: object[] }>('GET', '/apis/apps/v1/namespaces/shop/replicasets')).items.length;
 
   const meta = (name: string): object => ({ name, namespace: 'shop' });
   const template = (name: string, containers: readonly object[], tolerations: readonly object[] = []): object => ({
@@ -105,7 +107,7 @@ describe("the simulator's model of kube-scheduler, against the real one", () => 
     });
     await expect.poll(bound, { timeout: MINUTES }).toBe(NODES.length);
     let expected = NODES.length;
-    for (const { name, replicas, containers, service, tolerations } of WORKLOADS) {
+    for (const { name, containers, service, tolerations } of WORKLOADS) {
       if (service === true) {
         await plane.api.call('POST', '/api/v1/namespaces/shop/services', {
           metadata: meta(name),
@@ -116,8 +118,18 @@ describe("the simulator's model of kube-scheduler, against the real one", () => 
         apiVersion: 'apps/v1',
         kind: 'Deployment',
         metadata: meta(name),
-        spec: { replicas, selector: { matchLabels: { app: name } }, template: template(name, containers, tolerations) },
+        spec: {
+          replicas: 0,
+          selector: { matchLabels: { app: name } },
+          template: template(name, containers, tolerations),
+        },
       });
+    }
+    // kube-scheduler spreads by ReplicaSets and Services, which it watches apart from pods: they are there before these.
+    await expect.poll(replicaSets, { timeout: MINUTES }).toBe(WORKLOADS.length);
+    for (const { name, replicas } of WORKLOADS) {
+      const path = `/apis/apps/v1/namespaces/shop/deployments/${name}`;
+      await plane.api.call('PATCH', path, { spec: { replicas } }, 'application/merge-patch+json');
       expected += replicas;
     }
     await expect.poll(bound, { timeout: MINUTES }).toBe(expected);
@@ -129,6 +141,8 @@ describe("the simulator's model of kube-scheduler, against the real one", () => 
     );
     const cluster = await loadCluster({ snapshot, traffic: undefined }, { maxReplicaShare: 1 });
     expect(cluster.pods.count).toBe(expected - NODES.length);
+    // It says so after the API server has known it.
+    await expect.poll(() => scoredPods(scheduler.log()).every(({ node }) => node !== '')).toBe(true);
     const decisions = scoredPods(scheduler.log());
     expect(decisions).toHaveLength(cluster.pods.count);
 

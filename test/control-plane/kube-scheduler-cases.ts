@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { until as holds } from '../support/netloom.ts';
+import { poll } from './cluster-watcher.ts';
 import { Recorder, type ExtenderCall } from './recorder.ts';
 import { PATIENCE_MS, PEERS, PODS, Shop, zoneOf } from './shop.ts';
 
-const until = (what: string, does: () => boolean | Promise<boolean>) => holds(what, does, PATIENCE_MS);
+/** What our scheduler does not know yet it answers with an error. */
+const until = (what: string, does: () => boolean | Promise<boolean>) => poll(what, PATIENCE_MS, does);
 
 /** Settings and features of kube-scheduler that change when and about what we are asked. */
 export function kubeSchedulerCases(options: {
@@ -378,6 +379,8 @@ export function kubeSchedulerCases(options: {
         const zones = shop.recorder.prioritized(`^${group}-`).map(({ nodeNames }) => zoneOf(nodeNames[0]!));
         return new Set(zones).size === 3;
       });
+      // It may hear of them later than kube-scheduler.
+      await until('our scheduler knows all five', async () => (await state()).pods === before.pods + 5);
       const during = await state();
       expect(during.answer).toBe(before.answer);
       expect(during.explained).toEqual(before.explained);

@@ -88,9 +88,10 @@ describe('cluster state from the API server', () => {
     await plane.kubectl('create', 'namespace', 'shop');
     await plane.kubectl('-n', 'shop', 'create', 'deployment', 'web', '--image=x', '--replicas=40');
     await plane.kubectl('-n', 'shop', 'expose', 'deployment', 'web', '--port=80');
-    await plane.kubectl('-n', 'shop', 'create', 'cronjob', 'report', '--image=x', '--schedule=0 0 * * *');
+    await plane.kubectl('-n', 'shop', 'create', 'cronjob', 'report', '--image=x', '--schedule=0 0 29 2 *');
     await plane.kubectl('-n', 'shop', 'create', 'job', 'now', '--from=cronjob/report');
     await plane.kubectl('-n', 'shop', 'rollout', 'status', 'deployment/web', '--timeout=60s');
+    await expect.poll(() => state.workload('shop/CronJob/report')?.placed).toBe(1);
     await expectEqual(state);
     expect(state.workload('shop/Deployment/web')).toMatchObject({ desired: 40, placed: 40 });
     expect(state.workload('shop/CronJob/report')).toMatchObject({ placed: 1 });

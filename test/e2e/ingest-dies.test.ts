@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Counters } from '../../scheduler/graph/counters.ts';
 import { clusterFile, pendingPod } from '../support/cluster-file.ts';
 import { Processes, until, type SchedulerProcess } from '../support/netloom.ts';
+import { schedulerPorts } from '../support/ports.ts';
 import { Rig } from '../support/report-rig.ts';
 import { serverPeriod } from '../support/server-period.ts';
 import { WorkerDebugger } from '../support/worker-debugger.ts';
@@ -44,7 +45,7 @@ afterEach(async () => {
 async function start(): Promise<{ scheduler: SchedulerProcess; fault: WorkerDebugger }> {
   const scheduler = await processes.scheduler(
     ['--snapshot', join(dir, 'cluster.json'), '--store', join(dir, 'graph.db')],
-    { env: { ...process.env, ...WorkerDebugger.DEBUGGABLE } },
+    { env: { ...process.env, ...WorkerDebugger.DEBUGGABLE }, ports: await schedulerPorts() },
   );
   const fault = await WorkerDebugger.attach(scheduler.process);
   rig.onCleanup(() => fault.close());

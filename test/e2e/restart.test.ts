@@ -9,6 +9,7 @@ import type { EdgesReply, StatusReply } from '../../scheduler/api/replies.ts';
 import type { Counters } from '../../scheduler/graph/counters.ts';
 import { clusterFile, pendingPod } from '../support/cluster-file.ts';
 import { Processes, until, type SchedulerProcess } from '../support/netloom.ts';
+import { schedulerPorts } from '../support/ports.ts';
 import { helloOf, mapIdOf, Rig } from '../support/report-rig.ts';
 import { serverPeriod } from '../support/server-period.ts';
 
@@ -46,11 +47,10 @@ afterEach(async () => {
 const store = (): string => join(dir, 'graph.db');
 
 /** On the ports of the one before it, as a restarted one is. */
-function start(before?: SchedulerProcess): Promise<SchedulerProcess> {
-  return processes.scheduler(
-    ['--snapshot', join(dir, 'cluster.json'), '--store', store()],
-    before === undefined ? {} : { ports: before.ports },
-  );
+async function start(before?: SchedulerProcess): Promise<SchedulerProcess> {
+  return processes.scheduler(['--snapshot', join(dir, 'cluster.json'), '--store', store()], {
+    ports: before?.ports ?? (await schedulerPorts()),
+  });
 }
 
 /** Agents of both nodes with the real client. What they measure: web -> api at beta's, api -> store at alpha's socket. */
@@ -199,11 +199,14 @@ describe('a scheduler with a store', () => {
     const ruined = await readFile(store());
 
     const second = await start(first);
-    const complaint = second.process.log().find(({ level }) => level === 'error')!;
+    // From another thread than that it is up.
+    const complaints = () => second.process.log().filter(({ level }) => level === 'error');
+    await until('it complains', () => complaints().length > 0);
+    const [complaint] = complaints();
     expect(complaint).toMatchObject({ code: 'STORE_UNREADABLE', place: store() });
     const aside = (await readdir(dir)).filter((name) => name.startsWith('graph.db.unreadable-'));
     expect(aside).toHaveLength(1);
-    expect(String(complaint['remedy'])).toContain(aside[0]);
+    expect(String(complaint!['remedy'])).toContain(aside[0]);
     expect((await readFile(join(dir, aside[0]!))).equals(ruined)).toBe(true);
 
     agents.offer(10);

@@ -52,15 +52,15 @@ it('when all agents fall silent, opinions end, and explain says the same', async
       100,
     );
     try {
-      await expect.poll(ask, { timeout: 10_000 }).toEqual([{ Host: 'beta', Score: expect.any(Number) }]);
+      await expect.poll(ask).toEqual([{ Host: 'beta', Score: expect.any(Number) }]);
     } finally {
       clearInterval(timer);
     }
     // Nothing comes any more: no report, no change of the cluster.
-    await expect.poll(ask, { timeout: 15_000, interval: 250 }).toEqual([]);
+    await expect.poll(ask, { interval: 250 }).toEqual([]);
     const explained = await scheduler.get<ExplainReply>('/v1/explain', { workload: 'shop/deployment/web' });
     expect(explained.explanation.silence).toBeDefined();
   } finally {
     await agent.close();
   }
-}, 40_000);
+}, 90_000);

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -33,14 +33,19 @@ async function watch(fault: () => Error | undefined) {
     failed: (error) => seen.told.push((error as Error).message),
   });
   await watched.start();
-  return { path, seen };
+  /** Never half of it, nor nothing for a moment: each would be read. */
+  const replace = async (text: string): Promise<void> => {
+    await writeFile(`${path}.new`, text);
+    await rename(`${path}.new`, path);
+  };
+  return { replace, seen };
 }
 
 it('what could not be opened is tried again though the file is the same, and is told once', async () => {
   let fault: Error | undefined;
-  const { path, seen } = await watch(() => fault);
+  const { replace, seen } = await watch(() => fault);
   fault = new NetloomError('SNAPSHOT_UNREADABLE', 'no descriptors left');
-  await writeFile(path, 'two and more');
+  await replace('two and more');
   await until('it was tried some times', () => seen.reads >= 5);
   expect(seen.told).toEqual(['no descriptors left']);
   fault = undefined;
@@ -53,12 +58,12 @@ it('what could not be opened is tried again though the file is the same, and is 
 
 it('what is wrong in the file is not read again before it changes', async () => {
   const now: { fault?: Error } = {};
-  const { path, seen } = await watch(() => now.fault);
+  const { replace, seen } = await watch(() => now.fault);
   now.fault = new NetloomError('SNAPSHOT_SYNTAX', 'wrong');
-  await writeFile(path, 'two and more');
+  await replace('two and more');
   await until('it was read', () => seen.reads === 2);
   await new Promise((resolve) => setTimeout(resolve, 100));
   expect(seen).toEqual({ reads: 2, told: ['wrong'] });
-  await writeFile(path, 'three and still more');
+  await replace('three and still more');
   await until('it was told again', () => seen.told.length === 2);
 });

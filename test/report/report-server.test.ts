@@ -186,11 +186,11 @@ describe('one stream a node', () => {
     const server = await rig.server({ sink: new DiskSink(disk) });
     const all = Array.from({ length: 30 }, () => rig.raw(server.address).say({ hello: helloOf('n') }));
     await until(() => server.stats().replacedStreams === 29 && server.agents().length === 1);
-    const replaced = await Promise.all(
-      all.map((agent) => Promise.race([agent.ended.then((end) => end.error), sleep(500, 'alive')])),
-    );
-    expect(replaced.filter((end) => end === 'alive').length).toBe(1);
-    expect(replaced.filter((end) => end === 'REPORT_STREAM_REPLACED').length).toBe(29);
+    const ends: (string | undefined)[] = [];
+    for (const agent of all) void agent.ended.then(({ error }) => ends.push(error));
+    await until(() => ends.length >= 29);
+    await sleep(50);
+    expect(ends).toEqual(Array(29).fill('REPORT_STREAM_REPLACED'));
   });
 
   test('other counters of the same node start at their own number', async () => {
@@ -266,7 +266,7 @@ describe('what cannot be is refused with its reason, and others go on', () => {
   ];
   test.each(cases)('%s', async (_name, messages, code, error, details) => {
     const sink = new DiskSink(new Disk());
-    const limits = { maxEdges: 100, maxMessageBytes: 80_000, helloTimeoutMs: 100, idleTimeoutMs: 300 };
+    const limits = { maxEdges: 100, maxMessageBytes: 80_000, helloTimeoutMs: 1_000, idleTimeoutMs: 1_000 };
     const server = await rig.server({ sink, limits });
     const other = await rig
       .raw(server.address)

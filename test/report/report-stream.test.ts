@@ -8,6 +8,7 @@ import { NO_LOSSES, type AddressRange, type Report } from '../../proto/report.ts
 import { status } from '@grpc/grpc-js';
 import { MemorySink } from '../../scheduler/ingest/report-sink.ts';
 import { Metadata } from '@grpc/grpc-js';
+import { freePorts } from '../support/ports.ts';
 import { Disk, DiskSink, ipv4, payload, periodOf, Rig, until } from '../support/report-rig.ts';
 
 const rig = new Rig();
@@ -194,7 +195,7 @@ describe('a scheduler that restarts', () => {
 
 describe('a scheduler that does not answer', () => {
   test('no connection: attempts go on, periods are merged within the bound, and all arrives in the end', async () => {
-    const port = await freePort();
+    const [port] = await freePorts(1);
     const agent = rig.agent(`127.0.0.1:${port}`, 'node-a', { limits: { maxBufferedBytes: 100_000 } });
     let offered = 0;
     for (let i = 0; i < 300; i++) {
@@ -269,7 +270,7 @@ describe('a scheduler that does not answer', () => {
 
   test('a simulated day without it, with ever new peers: memory stays bounded, and what is dropped is counted', async () => {
     const clock = new FakeClock();
-    const port = await freePort();
+    const [port] = await freePorts(1);
     const maxBufferedBytes = 250_000;
     const agent = rig.agent(`127.0.0.1:${port}`, 'node-a', {
       clock,
@@ -314,6 +315,8 @@ describe('a scheduler that is slow', () => {
       expect(agent.stats().bufferedBytes).toBeLessThanOrEqual(maxBufferedBytes);
       if (i % 10 === 0) await sleep(1);
     }
+    await until(() => sink.booked >= 4);
+    await sleep(20);
     expect(sink.booked).toBe(4);
     expect(agent.stats().unacknowledged).toBeGreaterThanOrEqual(4);
     release();
@@ -464,12 +467,4 @@ async function tcpProxy(port: number): Promise<Proxy> {
     server.close();
   });
   return proxy;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
