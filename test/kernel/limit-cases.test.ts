@@ -84,9 +84,11 @@ describe('with a queue that fq holds', () => {
   beforeEach(() => {
     limit.setInterface(LOOPBACK, { egressSlot: EGRESS, ingressSlot: INGRESS });
     config = { ...slotConfig({ rateBps: 100_000_000n, mode: 'stamp', cpus: 2 }), ...PATIENT };
-    for (const slot of [EGRESS, INGRESS]) limit.setConfig(slot, config);
-    limit.setClock(EGRESS, { limitNs: 0n, sparseNs: 0n });
-    limit.setFlows(EGRESS, []);
+    for (const slot of [EGRESS, INGRESS]) {
+      limit.setConfig(slot, config);
+      limit.setClock(slot, { limitNs: 0n, sparseNs: 0n });
+      limit.setFlows(slot, []);
+    }
   });
 
   // Case 16: a clock fed from a packet, or left by a lower rate, stops a pod for good elsewhere.

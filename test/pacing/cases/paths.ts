@@ -31,7 +31,7 @@ export const PATHS: readonly Case[] = [
       await bench.limit({ pod1: { egress: LIMIT } });
       run('nft', ['-f', '-'], NAT);
       const udp = await bench.udp({ from: 'pod1', to: 'world', offeredMbit: 30 });
-      const tcp = await bench.tcp({ from: 'pod1', to: 'world', flows: 4, limitMbit: LIMIT });
+      const tcp = await bench.tcp({ from: 'pod1', to: 'world', flows: 4, ms: 3000, limitMbit: LIMIT });
       const counted = run('nft', ['list', 'ruleset']);
       run('nft', ['delete', 'table', 'ip', 'pacing']);
       return {
