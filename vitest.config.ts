@@ -73,7 +73,7 @@ export default defineConfig({
           exclude: slow,
           // Each file starts a control plane of its own: 1 GB, and half a core on average, for much of the time is waiting.
           maxWorkers: 2,
-// Several restarts of an API server, each of which clients notice after up to half a minute.
+          // Several restarts of an API server, each of which clients notice after up to half a minute.
           testTimeout: 300_000,
           hookTimeout: 240_000,
           sequence: { groupOrder: 3 },

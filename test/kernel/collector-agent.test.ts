@@ -69,11 +69,12 @@ async function lab() {
   const scope = join(folder, 'scope');
   writeFileSync(scope, `${netnsPath(pair.b)}\n`);
   await server.do({ op: 'listen', host: '10.77.0.2', port: 9900 });
+  let sent = 0;
   const send = async (bytes: number): Promise<void> => {
     const conn = await client.do<number>({ op: 'connect', host: '10.77.0.2', port: 9900 });
     await client.do({ op: 'write', conn, bytes });
     await client.do({ op: 'end', conn });
-    const accepted = await server.do<number[]>({ op: 'accepted', port: 9900, count: 1 });
+    const accepted = await server.do<number[]>({ op: 'accepted', port: 9900, count: ++sent });
     const s = accepted.at(-1)!;
     await server.do({ op: 'waitEnd', conn: s });
     await server.do({ op: 'end', conn: s });

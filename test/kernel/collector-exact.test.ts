@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../support/netloom.ts';
 import { Actor } from './collector-support/actor-process.ts';
 import { Measurement } from './collector-support/measure.ts';
 import { makePair, netnsInode, sh, type Pair } from './collector-support/namespaces.ts';
@@ -252,7 +253,10 @@ describe('bytes of a TCP connection', () => {
           localPort: right,
         }),
       ]);
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      // Either has sent its SYN, and will again.
+      for (const name of [pair.a, pair.b]) {
+        await until('it has sent its SYN', () => sh(`ip netns exec ${name} ss -Htn state syn-sent`) !== '');
+      }
     } finally {
       for (const name of [pair.a, pair.b]) sh(`ip netns exec ${name} nft delete table ip crossing`);
     }

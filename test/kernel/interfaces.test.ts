@@ -17,6 +17,7 @@ class Node {
   readonly fd = openSync(this.netns.path, 'r');
   readonly socket = new NetlinkSocket({ netnsFd: this.fd });
   readonly pods = new Map<string, Netns>();
+  readonly #ports = new Map<string, string>();
 
   constructor() {
     // Its uplink is a veth too, as that of a node in a container.
@@ -42,6 +43,7 @@ class Node {
     const ns = makeNetns();
     this.pods.set(name, ns);
     const port = `${cni === 'calico' ? 'cali' : 'veth'}${name}`.slice(0, 15);
+    this.#ports.set(name, port);
     this.run(`ip link add ${port} type veth peer name eth0 netns ${ns.name}`);
     ns.run('ip', 'link', 'set', 'eth0', 'up');
     for (const ip of ips) {
@@ -59,6 +61,7 @@ class Node {
 
   /** As a CNI's DEL: the namespace goes a moment after the device. */
   unplug(name: string): void {
+    this.run(`ip link del ${this.#ports.get(name)!} 2>/dev/null || true`);
     this.pods.get(name)!.remove();
     this.pods.delete(name);
   }

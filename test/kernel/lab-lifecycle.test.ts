@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
 import {
@@ -17,6 +17,7 @@ import {
   trueMatrix,
 } from '../../lab/index.ts';
 import { command } from '../../lab/command.ts';
+import { until } from '../support/netloom.ts';
 import { isAlive, processesOfLab, startTimeOf } from '../../lab/processes.ts';
 import { labName, labRoot, smallScenario, sweep, traces } from './lab-support.ts';
 
@@ -153,7 +154,12 @@ describe('a lab', () => {
     const registered = spawn('sleep', ['60'], { stdio: 'ignore' });
     await registerProcess(lab, 'agent', registered.pid!);
     const foreign = spawn('nsenter', [`--net=${lab.state.nodes[0]!.netns}`, 'sleep', '60'], { stdio: 'ignore' });
-    await sleep(200);
+    const netns = statSync(lab.state.nodes[0]!.netns).ino;
+    await until('all are where they are to be', () => {
+      const isInside = [inside, foreign].every(({ pid }) => readlinkSync(`/proc/${pid}/ns/net`) === `net:[${netns}]`);
+      const isMarked = processesOfLab(name).some(({ pid }) => pid === marked.pid);
+      return isInside && isMarked;
+    });
     const report = await labDown({ name, root });
     expect(report.foreign.map((p) => p.pid)).toEqual([foreign.pid]);
     expect(startTimeOf(foreign.pid!)).toBeDefined();
@@ -195,8 +201,10 @@ describe('pods of a lab', () => {
     const lab = await labUp({ name, root, scenario: 'two-nodes', paused: true });
     const old = lab.state.pods.find((p) => p.workload === 'store')!;
     const web = lab.state.pods.find((p) => p.workload === 'web')!;
+    const bytesOf = async (server: string): Promise<number> =>
+      (await trueMatrix(lab)).pods.find((e) => e.server.name === server)?.bytesOut ?? 0;
     await startTraffic(lab);
-    await sleep(500);
+    await until('it is talked to', async () => (await bytesOf(old.name)) > 0);
     const [moved] = await movePods(lab, [{ pod: old.name, node: 'node-0' }]);
     expect(moved).toMatchObject({ workload: 'store', node: 'node-0' });
     expect(new Set([moved!.name, old.name]).size).toBe(2);
@@ -204,12 +212,10 @@ describe('pods of a lab', () => {
     expect(new Set([moved!.address, old.address]).size).toBe(2);
     expect(existsSync(old.netns!)).toBe(false);
 
-    const before = (await trueMatrix(lab)).pods.find((e) => e.server.name === moved!.name)?.bytesOut ?? 0;
-    await sleep(1000);
-    const matrix = await trueMatrix(lab);
-    expect(matrix.pods.find((e) => e.server.name === moved!.name)!.bytesOut).toBeGreaterThan(before);
+    const before = await bytesOf(moved!.name);
+    await until('traffic goes on', async () => (await bytesOf(moved!.name)) > before);
     // The one that is gone keeps what it counted.
-    expect(matrix.pods.find((e) => e.server.name === old.name)!.bytesOut).toBeGreaterThan(0);
+    expect(await bytesOf(old.name)).toBeGreaterThan(0);
 
     const snapshot = JSON.parse(readFileSync(snapshotFile(lab), 'utf8'));
     const pods = snapshot.items.filter((i: { kind: string }) => i.kind === 'Pod');

@@ -121,11 +121,13 @@ export class LabSpine {
     await pauseTraffic(this.lab);
     const truth = await trueMatrix(this.lab);
     const expected = bytesOf(truth.workloads.map((edge) => edge.byServers));
-    let [before, learned] = [-1, 0];
-    while (learned < expected && learned !== before) {
+    let [learned, unchanged] = [0, 0];
+    // Twice, for a report may come late.
+    while (learned < expected && unchanged < 2) {
       await sleep(3 * INTERVAL_MS);
-      before = learned;
+      const before = learned;
       learned = bytesOf((await this.scheduler.get<Counters>('/v1/counters')).edges);
+      unchanged = learned === before ? unchanged + 1 : 0;
     }
     await sleep(INTERVAL_MS);
     return {

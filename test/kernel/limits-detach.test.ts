@@ -6,6 +6,7 @@ import type { LimitRow } from '../../bandwidth/status/report.ts';
 import { bpfObjectPath, chainPrograms, loadBpf, openPinnedMap, type BpfObject } from '../../lib/bpf/index.ts';
 import { NetlinkSocket, dumpLinks } from '../../lib/netlink/index.ts';
 import { buildBpf } from '../support/bpf.ts';
+import { until } from '../support/netloom.ts';
 import { LimitsRig } from './limit-support/limits-rig.ts';
 import type { Outside, Pod } from './limit-support/pods.ts';
 import { UdpStream, sleep } from './limit-support/udp-stream.ts';
@@ -144,6 +145,7 @@ describe('nothing of ours is left, and nothing of others has changed, after', ()
       });
       await rig.settles();
       if (one.during !== undefined) rig.node.run(one.during);
+      await until('as many links are there', () => rig.links().length === one.links);
       await rig.settles();
       expect(rig.links()).toHaveLength(one.links);
       rig.note();

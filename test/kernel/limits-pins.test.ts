@@ -139,7 +139,10 @@ describe('a folder that is removed while the agent runs', () => {
     rig.publish();
     const running = rig.startChild();
     await rig.stands('p1', 'egress', heldTo20M);
+    // All of it is gone before the agent looks.
+    running.signal('SIGSTOP');
     rmSync(join(rig.pins, part), { recursive: true });
+    running.signal('SIGCONT');
     await until('it is pinned again', () => rig.links().length === 2 && rig.maps().length === 6, 10_000);
     await rig.stands('p1', 'egress', heldTo20M);
     await rig.settles();

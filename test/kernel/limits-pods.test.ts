@@ -5,7 +5,7 @@ import { until } from '../support/netloom.ts';
 import { LimitsRig } from './limit-support/limits-rig.ts';
 import { TRAFFIC, listen } from './limit-support/listener.ts';
 import type { Pod } from './limit-support/pods.ts';
-import { UdpStream, sleep } from './limit-support/udp-stream.ts';
+import { UdpStream, burstMs, sleep } from './limit-support/udp-stream.ts';
 
 const MBIT = 1_000_000;
 const LIMIT = 20 * MBIT;
@@ -213,11 +213,8 @@ describe('a pod', () => {
     await sleep(2000);
     const toMs = Date.now();
     const [to, from] = [await there.stop(), await back.stop()];
-    // A reader that had to wait for the CPU finds more in one second, and not more in all.
-    expect(to.meanBps(fromMs, toMs)).toBeLessThan(OVER * LIMIT);
+    expect(burstMs([to], LIMIT)).toBeLessThan(275);
     expect(to.meanBps(fromMs, toMs)).toBeGreaterThan(0.9 * LIMIT);
-    expect(to.mostBps(1000, fromMs)).toBeLessThan(1.1 * LIMIT);
-    expect(to.mostBps()).toBeLessThan(1.26 * LIMIT);
     expect(from.datagrams).toBe(from.sent);
     await agent.end();
   });

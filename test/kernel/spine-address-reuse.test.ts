@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
+import type { StatusReply } from '../../scheduler/api/replies.ts';
 import type { Counters } from '../../scheduler/graph/counters.ts';
 import { clusterFile, podName } from '../support/cluster-file.ts';
 import { Processes, until } from '../support/netloom.ts';
@@ -96,6 +97,8 @@ it('an address that goes from pod to pod: what it moves belongs to whose it was,
     await server.do({ op: 'read', conn: steadyServer!, bytes: cronBytes });
     truth.set('cron store', cronBytes);
   };
+  const reports = async (): Promise<number[]> =>
+    (await scheduler.get<StatusReply>('/v1/status')).agents.map((agent) => agent.reports);
   let counters: Counters;
   const learned = async (by = 'workload'): Promise<Map<string, number>> => {
     counters = await scheduler.get<Counters>('/v1/counters', { by });
@@ -121,8 +124,11 @@ it('an address that goes from pod to pod: what it moves belongs to whose it was,
           () => false,
         ),
       );
-      // A report's bytes go to who had the address for most of its period.
-      await sleep(3 * INTERVAL_MS);
+      // A report's bytes go to who had the address for most of its period: those that come now began after the change.
+      const before = await reports();
+      await until('all agents have reported twice', async () =>
+        (await reports()).every((count, agent) => count >= before[agent]! + 2),
+      );
     }
     await talk(`${from} ${to}`, 10_007 * (i + 1));
     await until('all of it is reported', async () => total(await learned()) >= total(truth));

@@ -170,12 +170,17 @@ export class LimitsRig {
     return row!;
   }
 
-  /** A row after counters were read anew. */
+  /** A row after counters were read anew: it has all that the programs have counted by now. */
   async counted(pod: string, direction: Direction): Promise<LimitRow> {
+    const { packets, droppedPackets, delayed } = await this.stat(pod, direction);
     await sleep(1200);
-    const row = await this.row(pod, direction);
-    if (row === undefined) throw new Error(`${pod} ${direction} has no row`);
-    return row;
+    let row: LimitRow | undefined;
+    await until(`the counters of ${pod} ${direction} were read anew`, async () => {
+      row = await this.row(pod, direction);
+      if (row === undefined) throw new Error(`${pod} ${direction} has no row`);
+      return row.passed >= packets && row.dropped >= droppedPackets && row.delayed >= delayed;
+    });
+    return row!;
   }
 
   /** What the programs counted of a direction of a pod, read from the pinned maps. */
@@ -218,11 +223,13 @@ export class LimitsRig {
   async settles(): Promise<void> {
     let before = '';
     let since = performance.now();
+    let alike = 0;
     await until('qdiscs, classes and links stay as they are', () => {
       const now = this.tc() + this.links().join();
-      if (now !== before) since = performance.now();
+      if (now !== before) [since, alike] = [performance.now(), 0];
       before = now;
-      return performance.now() - since > 600;
+      // Looks are counted too: while the whole machine stands still nothing can change.
+      return ++alike > 6 && performance.now() - since > 600;
     });
   }
 

@@ -61,6 +61,10 @@ export class Arrivals {
     this.#ms = ms;
   }
 
+  get milliseconds(): readonly Millisecond[] {
+    return this.#ms;
+  }
+
   get datagrams(): number {
     return this.#ms.reduce((sum, { datagrams }) => sum + datagrams, 0);
   }
@@ -85,6 +89,28 @@ export class Arrivals {
     return (most * 1000) / windowMs;
   }
 }
+
+/**
+ * By how much what arrived exceeds a rate at most, over all stretches of time, ms of that rate: what a token bucket must
+ * have held. Unlike a mean between two moments it does not depend on when senders got the CPU.
+ */
+export function burstMs(all: readonly Arrivals[], rateBps: number): number {
+  const ms = all.flatMap((arrivals) => arrivals.milliseconds).sort((a, b) => a.atMs - b.atMs);
+  let [level, lastMs, most] = [0, -Infinity, 0];
+  for (const { atMs, bits } of ms) {
+    level = Math.max(0, level - (atMs - lastMs)) + (bits * 1000) / rateBps;
+    lastMs = atMs;
+    most = Math.max(most, level);
+  }
+  return most;
+}
+
+/**
+ * What may come at once on ways that HTB sees, and on others: its queue (3 ms are measured); the policer's, HTB's behind
+ * it, and what waited for a softirq (251 ms are).
+ */
+export const HTB_BURST_MS = 40;
+export const POLICER_BURST_MS = 250 + HTB_BURST_MS + 10;
 
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
