@@ -139,7 +139,11 @@ export function http(
 }
 
 /** Sends bytes as they are; gives all that came back once the other side closed, or after `untilMs`. */
-export function raw(port: number, bytes: string | Buffer, untilMs = 5_000): Promise<{ text: string; closed: boolean }> {
+export function raw(
+  port: number,
+  bytes: string | Buffer,
+  untilMs = 20_000,
+): Promise<{ text: string; closed: boolean }> {
   return new Promise((resolve) => {
     let text = '';
     const socket = connect(port, '127.0.0.1', () => socket.write(bytes));

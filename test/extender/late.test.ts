@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent } from 'node:http';
@@ -10,26 +10,21 @@ import { CART_ARGS, post, SHOP, start } from './harness.ts';
 
 const CALLS = 3;
 
-/**
- * Asks, and gives up as Go's client does: the connection is closed, over HTTP/2 the stream is reset. Calls come one by one;
- * of each that it has given up it leaves a byte in a file.
- */
+/** Asks, and gives up as Go's client does: the connection is closed, over HTTP/2 the stream is reset. Calls come one by one. */
 const IMPATIENT = {
   http: impatientHttp1('http'),
   https: impatientHttp1('https'),
   h2: `
     const { connect } = require('node:http2');
-    const [url, body, giveUpMs, calls, gaveUp] = process.argv.slice(1);
+    const [url, body, giveUpMs, calls] = process.argv.slice(1);
     const session = connect(url, { rejectUnauthorized: false });
     session.once('connect', async () => {
-      for (let i = 0; i < calls; i++) {
+      for (let i = 0; i < calls; i++)
         await new Promise((done) => {
           const call = session.request({ ':method': 'POST', ':path': '/prioritize' });
           call.on('error', () => undefined).on('close', done);
           call.end(body, () => setTimeout(() => call.close(8), Number(giveUpMs)));
         });
-        require('node:fs').appendFileSync(gaveUp, '.');
-      }
       session.close();
     });`,
 };
@@ -37,29 +32,23 @@ const IMPATIENT = {
 function impatientHttp1(scheme: 'http' | 'https'): string {
   return `
     const { request } = require('node:${scheme}');
-    const [url, body, giveUpMs, calls, gaveUp] = process.argv.slice(1);
+    const [url, body, giveUpMs, calls] = process.argv.slice(1);
     const headers = { 'content-length': body.length, connection: 'keep-alive' };
     (async () => {
-      for (let i = 0; i < calls; i++) {
+      for (let i = 0; i < calls; i++)
         await new Promise((done) => {
           const call = request(url, { method: 'POST', headers, rejectUnauthorized: false });
           call.on('error', () => undefined).on('close', done);
           call.end(body, () => setTimeout(() => call.destroy(), Number(giveUpMs)));
         });
-        require('node:fs').appendFileSync(gaveUp, '.');
-      }
     })();`;
 }
 
-/** Answers take this thread's time until the caller has given up, and 200 ms more: then that is known here. */
-function slowView(gaveUp: string) {
+/** Answers take 800 ms of this thread's time, callers wait for 20 ms: on a busy machine some hundreds of them. */
+function slowView() {
   const view = buildView(SHOP);
-  let calls = 0;
   return () => {
-    calls++;
-    const until = performance.now() + 20_000;
-    while (statSync(gaveUp).size < calls && performance.now() < until);
-    keepBusy(200);
+    keepBusy(800);
     return view;
   };
 }
@@ -69,14 +58,9 @@ function keepBusy(ms: number): void {
   while (performance.now() < until);
 }
 
-function scratch(): string {
+function certificate(): { certFile: string; keyFile: string } {
   const folder = mkdtempSync(join(tmpdir(), `nlt${process.pid}-late-`));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
-function certificate(): { certFile: string; keyFile: string } {
-  const folder = scratch();
   const [certFile, keyFile] = [join(folder, 'tls.crt'), join(folder, 'tls.key')];
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', keyFile];
   execFileSync('openssl', ['req', '-x509', ...key, '-days', '2', '-out', certFile, '-subj', '/CN=x'], {
@@ -90,24 +74,27 @@ test.each(['http', 'https', 'h2'] as const)(
   async (scheme) => {
     const said: [string, object | undefined][] = [];
     const late: string[] = [];
-    const gaveUp = join(scratch(), 'gave-up');
-    writeFileSync(gaveUp, '');
     const { port, metric, decisions } = await start(scheme === 'http' ? {} : { tls: certificate() }, {
-      view: slowView(gaveUp),
+      view: slowView(),
       onLate: (uid) => late.push(uid),
       logger: { ...silentLogger, warn: (text, fields) => said.push([text, fields]) },
     });
     const url = `${scheme === 'http' ? 'http' : 'https'}://127.0.0.1:${port}/prioritize`;
-    const args = ['-e', IMPATIENT[scheme], url, JSON.stringify(CART_ARGS), '20', String(CALLS), gaveUp];
+    const args = ['-e', IMPATIENT[scheme], url, JSON.stringify(CART_ARGS), '20', String(CALLS)];
+    const startMs = performance.now();
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
     await new Promise((resolve) => child.once('exit', resolve));
     await expect.poll(() => metric('netloom_extender_late_total')).toBe(CALLS);
     expect(late).toEqual(decisions.map(({ podUid }) => podUid));
     expect(late).toHaveLength(CALLS);
-    expect(said).toEqual([
-      ['extender: the caller went away before it was answered', { verb: 'prioritize', afterMs: expect.any(Number) }],
+    const [first, ...others] = said;
+    expect(first).toEqual([
+      'extender: the caller went away before it was answered',
+      { verb: 'prioritize', afterMs: expect.any(Number) },
     ]);
-    expect((said[0]![1] as { afterMs: number }).afterMs).toBeGreaterThanOrEqual(20);
+    // One line in ten seconds, in which a machine may be too busy for three calls.
+    expect(others.length).toBeLessThanOrEqual((performance.now() - startMs) / 10_000);
+    expect((first![1] as { afterMs: number }).afterMs).toBeGreaterThanOrEqual(20);
   },
 );
 

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { UnseenPods } from '../../scheduler/extender/index.ts';
 import type { PodFacts } from '../../scheduler/extender/args.ts';
 import type { PlacementView } from '../../scheduler/placement/index.ts';
@@ -29,11 +29,19 @@ const argsOf = (name: string, uid: string, spec: object = {}): object => {
   return { Pod: { ...pod, spec: { ...pod.spec, ...spec } }, Nodes: null, NodeNames: NODE_NAMES };
 };
 
+/** Who was asked about more than a second ago is not waited for: no time passes, however long this process is stopped. */
+function timeStandsStill(): void {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
+  afterEach(() => void vi.useRealTimers());
+}
+
 async function askFor(port: number, args: object): Promise<unknown> {
   return JSON.parse((await post(port, '/prioritize', args)).text);
 }
 
 describe('an answer for a pod whose peer was asked about just before', () => {
+  timeStandsStill();
+
   it('waits until a view shows the peer, and is drawn to it', async () => {
     const unseen = new UnseenPods(LONG_MS);
     let view = EMPTY;
@@ -76,6 +84,8 @@ describe('an answer for a pod whose peer was asked about just before', () => {
 });
 
 describe('an application that is deleted and made again, of which the view has names only', () => {
+  timeStandsStill();
+
   /** As the view builder makes them: who has no replicas is nobody's peer. */
   const viewOf = (...there: readonly { key: string; placed?: Record<string, number> }[]): PlacementView => {
     const isThere = (key: string): boolean => there.some((workload) => workload.key === key);
