@@ -13,8 +13,8 @@ if (process.env['VITEST'] === undefined) {
 /** `*.slow.test.ts` takes minutes: only `make test-all` runs it. */
 const slow = testAll() ? [] : ['test/**/*.slow.test.ts'];
 
-/** Agents that limit pods, each file in namespaces of its own: most of their time they wait for traffic. */
-const limits = ['test/kernel/limits-*.test.ts'];
+/** Half of the files of test/kernel by their time. Each has namespaces of its own, and mostly waits for traffic. */
+const limits = ['test/kernel/limits-{agent,detach,hooks,pins,random,ways}.test.ts'];
 
 export default defineConfig({
   test: {

@@ -4,7 +4,7 @@ import { compare, comparisonLine } from './arrival-orders.ts';
 import { ShopCluster } from './shop-cluster.ts';
 
 /** Each takes some 10 s. */
-const ORDERS = testAll() ? 20 : 6;
+const ORDERS = testAll() ? 20 : 4;
 /** Created and not bound yet: kube-scheduler always has the next. */
 const IN_FLIGHT = 16;
 const MINUTES = 60_000;
