@@ -14,10 +14,10 @@ process.chdir(root);
 const folder = 'build/test';
 const summaryFile = `${folder}/summary.txt`;
 /**
- * Projects that run one after the other, beside those of the other lanes; all lanes take about as long. Tests of limits
- * mostly wait for traffic, so that the cores are left for the rest.
+ * Projects that run one after the other, beside those of the other lanes: these are about equally long without `unit`, which
+ * takes all cores at the end. Tests of limits mostly wait for traffic.
  */
-const LANES = [['control-plane'], ['limits', 'unit'], ['kernel', 'pacing']] as const;
+const LANES = [['control-plane', 'unit'], ['limits'], ['kernel', 'pacing']] as const;
 /** A run that hangs must end as a failure while somebody still waits for it. */
 const LIMIT_MS = (testAll() ? 120 : 40) * 60_000;
 
@@ -120,16 +120,12 @@ function readReport(file: string): VitestReport | undefined {
   }
 }
 
-interface LaneOutcome {
+interface VitestOutcome {
   readonly ok: boolean;
   readonly report: VitestReport | undefined;
 }
 
-async function runVitest(
-  name: string,
-  projects: readonly string[],
-  files: readonly string[] = [],
-): Promise<LaneOutcome> {
+async function runVitest(name: string, what: readonly string[]): Promise<VitestOutcome> {
   const reportFile = `${folder}/${name}.json`;
   const { ok } = await runProgram(
     ...node(
@@ -139,32 +135,40 @@ async function runVitest(
       '--reporter=default',
       '--reporter=json',
       `--outputFile.json=${reportFile}`,
-      ...projects.flatMap((project) => ['--project', project]),
-      ...files,
+      ...what,
     ),
     true,
   );
   return { ok, report: readReport(reportFile) };
 }
 
-/** One report of all lanes; undefined where one of them left none. */
-function mergeReports(lanes: readonly LaneOutcome[]): VitestReport | undefined {
-  const results = lanes.map(({ report }) => report?.testResults);
+async function runLane(projects: readonly string[]): Promise<VitestOutcome[]> {
+  const outcomes: VitestOutcome[] = [];
+  for (const project of projects) {
+    if (project !== 'pacing' || pacing.run) outcomes.push(await runVitest(project, ['--project', project]));
+  }
+  return outcomes;
+}
+
+/** One report of all; undefined where one of them left none. */
+function mergeReports(outcomes: readonly VitestOutcome[]): VitestReport | undefined {
+  const results = outcomes.map(({ report }) => report?.testResults);
   return results.includes(undefined) ? undefined : { testResults: results.flatMap((result) => result ?? []) };
 }
 
 /** What failed beside all the others, on a machine that others may use too, is tried again alone. */
 async function secondTry(
-  lanes: readonly LaneOutcome[],
-): Promise<LaneOutcome & { readonly unsteady: readonly string[] }> {
-  const report = mergeReports(lanes);
-  const ok = lanes.every((lane) => lane.ok);
+  outcomes: readonly VitestOutcome[],
+): Promise<VitestOutcome & { readonly unsteady: readonly string[] }> {
+  const report = mergeReports(outcomes);
   const files = secondTries(report);
-  if (report === undefined || files.length === 0) return { ok, report, unsteady: [] };
+  if (report === undefined || files.length === 0) {
+    return { ok: outcomes.every(({ ok }) => ok), report, unsteady: [] };
+  }
   console.log(`\ntried again: ${files.map(relativePaths).join(', ')}`);
-  const again = await runVitest('again', [], files);
-  // A lane may also have failed for what is no test's fault: then there is nothing in it to be tried again.
-  const explained = lanes.every((lane) => lane.ok || secondTries(lane.report).length > 0);
+  const again = await runVitest('again', files);
+  // A run may also have failed for what is no test's fault: then there is nothing in it to be tried again.
+  const explained = outcomes.every((outcome) => outcome.ok || secondTries(outcome.report).length > 0);
   return { ...withSecondTry(report, again.report), ok: again.ok && explained };
 }
 
@@ -172,13 +176,7 @@ rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 
 const before = await checks();
-const lanes = await Promise.all(
-  LANES.map((lane) => {
-    const projects = lane.filter((project) => project !== 'pacing' || pacing.run);
-    return runVitest(lane[0], projects);
-  }),
-);
-const outcome = await secondTry(lanes);
+const outcome = await secondTry((await Promise.all(LANES.map(runLane))).flat());
 const scopes = [
   { folder: 'test/kernel', scope: kernelTests() },
   { folder: 'test/control-plane', scope: controlPlane },
