@@ -43,6 +43,7 @@ beforeAll(async () => {
   const kubeconfig = await plane.kubeconfigOf('netloom', '/O=system:masters/CN=netloom');
   netloomArgs = ['--kubeconfig', kubeconfig, '--traffic', join(folder, 'traffic.csv'), '--events-up-to-nodes', '0'];
   netloom = await processes.scheduler(netloomArgs);
+  await netloom.ready();
   proxy = await FaultProxy.start(netloom.extender);
   await startScheduler('through-proxy', proxy.address);
 });
@@ -92,6 +93,8 @@ async function fatesSince(before: Fates, pods: number): Promise<Fates> {
     const now = await fatesNow();
     fates = Object.fromEntries(Object.entries(now).map(([fate, count]) => [fate, count - (before[fate] ?? 0)]));
     return Object.values(fates).reduce((sum, count) => sum + count, 0) === pods;
+  }).catch((error: unknown) => {
+    throw new Error(`known are ${JSON.stringify(fates)}`, { cause: error });
   });
   return fates;
 }

@@ -87,6 +87,7 @@ export class Shop {
       ],
       { startMs: PATIENCE_MS },
     );
+    await this.netloom.ready();
     const recorder = await Recorder.before(this.netloom.extender);
     this.recorder = recorder;
     this.#closers.push(() => recorder.stop());

@@ -195,6 +195,12 @@ export class SchedulerProcess {
     return (await response.json()) as { Host: string; Score: number }[];
   }
 
+  /** Resolves once it knows the cluster: it is up before, with neutral answers. */
+  async ready(): Promise<void> {
+    const url = `http://127.0.0.1:${this.ports.extender}/readyz`;
+    await until('the scheduler is ready', async () => (await fetch(url)).ok);
+  }
+
   /** A scrape for which the ingest thread was too busy lacks what that knows: it is made again. */
   async metric(name: string): Promise<number> {
     for (const giveUp = performance.now() + GIVE_UP_MS; ;) {
