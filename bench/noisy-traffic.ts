@@ -17,6 +17,7 @@ import type { PolicyName } from '../scheduler/simulate/policies/index.ts';
 import { simulate } from '../scheduler/simulate/simulate.ts';
 import { exampleData } from '../test/support/example-data.ts';
 import { disturb, worth } from '../test/support/noisy-traffic.ts';
+import { mean, standardError } from './support/statistics.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -33,16 +34,6 @@ const draws = Number(values.draws);
 function placed(cluster: SimulatedCluster, policy: PolicyName, order: Order, seed: number): Int32Array {
   const options = { policy, order, firstSeed: seed, seeds: 1, defaultModel: 'kube', routing: 'balanced' } as const;
   return simulate(cluster, options).nodeOf;
-}
-
-function mean(numbers: readonly number[]): number {
-  return numbers.reduce((a, b) => a + b, 0) / numbers.length;
-}
-
-function standardError(numbers: readonly number[]): number {
-  const middle = mean(numbers);
-  const squares = numbers.reduce((sum, x) => sum + (x - middle) ** 2, 0);
-  return Math.sqrt(squares / Math.max(1, numbers.length - 1) / numbers.length);
 }
 
 const rounded = (x: number): number => Number(x.toFixed(2));

@@ -13,6 +13,7 @@ import { loadCluster } from '../scheduler/simulate/load.ts';
 import type { PolicyName } from '../scheduler/simulate/policies/index.ts';
 import { simulate } from '../scheduler/simulate/simulate.ts';
 import { shapedCluster, type ClusterShape } from '../test/support/shaped-cluster.ts';
+import { mean, standardError } from './support/statistics.ts';
 
 const SHAPES: Readonly<Record<string, ClusterShape>> = {
   'apps-8': { nodes: 8, zones: 3, seed: 1, fill: 0.85, graph: 'apps', replicas: [2, 3, 5, 8], traffic: 'log-normal' },
@@ -127,16 +128,6 @@ async function* clusters(): AsyncGenerator<[string, SimulatedCluster]> {
     if (shape === undefined) throw new Error(`${name} is none of ${Object.keys(SHAPES).join(', ')}`);
     yield [name, shapedCluster(shape)];
   }
-}
-
-function mean(numbers: readonly number[]): number {
-  return numbers.reduce((a, b) => a + b, 0) / numbers.length;
-}
-
-function standardError(numbers: readonly number[]): number {
-  const middle = mean(numbers);
-  const squares = numbers.reduce((sum, x) => sum + (x - middle) ** 2, 0);
-  return Math.sqrt(squares / Math.max(1, numbers.length - 1) / numbers.length);
 }
 
 function round(x: number): number {

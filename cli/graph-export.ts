@@ -3,7 +3,7 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { NetloomError } from '../lib/errors.ts';
-import { fileProblem } from '../lib/files/file-problem.ts';
+import { exportFailed } from '../lib/files/file-problem.ts';
 import { openApi, type ApiClientOptions } from './api-client.ts';
 
 const FILES = { 'snapshot.json': '/v1/export/snapshot', 'traffic.csv': '/v1/export/traffic' } as const;
@@ -29,12 +29,7 @@ export async function exportGraph(api: ApiClientOptions, dir: string): Promise<s
     }
   } catch (error) {
     if (error instanceof NetloomError) throw error;
-    throw new NetloomError('EXPORT_FAILED', "the graph's files cannot be written", {
-      place: dir,
-      expected: 'a folder that can be written to',
-      found: fileProblem(error),
-      cause: error,
-    });
+    throw exportFailed("the graph's files", 'folder', dir, error);
   }
   return written;
 }

@@ -9,9 +9,7 @@ export interface VitestReport {
   }[];
 }
 
-/**
- * More than this many files do not fail by chance: they are not tried again.
- */
+/** More files than this do not fail by chance: they are not tried again. */
 const SECOND_TRIES = 3;
 
 /** Files that are tried again alone, after everything else has ended: those that failed, if they are few. Pure. */
@@ -21,8 +19,8 @@ export function secondTries(report: VitestReport | undefined): string[] {
 }
 
 /**
- * A report in which files that were tried again have their second results, and the tests that failed only at first: these count as passed,
- * and are named, for they hide a fault of the test or a race of the product. Pure.
+ * A report in which files that were tried again have their second results, and the tests that failed only at first: these
+ * count as passed, and are named, for they hide a fault of the test or a race of the product. Pure.
  */
 export function withSecondTry(
   first: VitestReport,
@@ -33,10 +31,12 @@ export function withSecondTry(
   const testResults = first.testResults.map((file) => {
     const other = again.get(file.name);
     if (other === undefined) return file;
-    const passed = new Set(
-      other.assertionResults.filter(({ status }) => status === 'passed').map((test) => test.fullName),
-    );
+    const namesOf = (status: string): Set<string | undefined> =>
+      new Set(other.assertionResults.filter((test) => test.status === status).map(({ fullName }) => fullName));
+    const [passed, failedAgain] = [namesOf('passed'), namesOf('failed')];
     const failed = file.assertionResults.filter(({ status }) => status === 'failed');
+    // A test that did not even run the second time has failed.
+    if (failed.some(({ fullName }) => !passed.has(fullName) && !failedAgain.has(fullName))) return file;
     for (const { fullName } of failed) if (passed.has(fullName)) unsteady.push(`${file.name}: ${fullName ?? ''}`);
     if (failed.length === 0 && other.status === 'passed') unsteady.push(`${file.name}: outside of its tests`);
     return other;

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { access, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { NetloomError } from '../../lib/errors.ts';
-import { fileProblem } from '../../lib/files/file-problem.ts';
+import { exportFailed } from '../../lib/files/file-problem.ts';
 import { counted, humanCount, humanShare, printResult } from '../../lib/output/index.ts';
 import type { SimulatedCluster } from '../../scheduler/simulate/cluster.ts';
 import type { PolicyName } from '../../scheduler/simulate/policies/policy.ts';
@@ -205,12 +205,7 @@ async function refuseUnwritable(path: string): Promise<void> {
     const there = await stat(path).catch(() => undefined);
     if (there?.isDirectory() === true) throw Object.assign(new Error('EISDIR: this is a folder'), { code: 'EISDIR' });
   } catch (error) {
-    throw new NetloomError('EXPORT_FAILED', 'the placement cannot be written', {
-      place: path,
-      expected: 'a file that can be written to',
-      found: fileProblem(error),
-      cause: error,
-    });
+    throw exportFailed('the placement', 'file', path, error);
   }
 }
 
@@ -218,11 +213,6 @@ async function writePlacement(path: string, placement: Record<string, string | n
   try {
     await writeFile(path, `${JSON.stringify(placement, null, 1)}\n`);
   } catch (error) {
-    throw new NetloomError('EXPORT_FAILED', 'the placement cannot be written', {
-      place: path,
-      expected: 'a file that can be written to',
-      found: fileProblem(error),
-      cause: error,
-    });
+    throw exportFailed('the placement', 'file', path, error);
   }
 }

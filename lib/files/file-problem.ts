@@ -1,4 +1,4 @@
-import { messageOf } from '../errors.ts';
+import { NetloomError, messageOf } from '../errors.ts';
 
 const WORDS: Readonly<Record<string, string>> = {
   ENOENT: 'no such file or folder',
@@ -16,4 +16,14 @@ const WORDS: Readonly<Record<string, string>> = {
 export function fileProblem(error: unknown): string {
   const code = (error as NodeJS.ErrnoException | undefined)?.code ?? '';
   return WORDS[code] ?? messageOf(error);
+}
+
+/** EXPORT_FAILED: `what`, as "the placement", could not be written to `place`. */
+export function exportFailed(what: string, kind: 'file' | 'folder', place: string, cause: unknown): NetloomError {
+  return new NetloomError('EXPORT_FAILED', `${what} cannot be written`, {
+    place,
+    expected: `a ${kind} that can be written to`,
+    found: fileProblem(cause),
+    cause,
+  });
 }

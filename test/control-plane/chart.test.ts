@@ -8,7 +8,7 @@ import { schedulerSection } from '../../cli/options/scheduler.ts';
 import type { OptionSpec, OptionSpecs } from '../../lib/config/types.ts';
 import { formatValue, parseValue } from '../../lib/config/value.ts';
 import { RESOURCES } from '../../scheduler/kubernetes/resources.ts';
-import { Processes, until } from '../support/netloom.ts';
+import { Processes } from '../support/netloom.ts';
 import { binaries } from './binaries.ts';
 import { ControlPlane } from './control-plane.ts';
 import { createNodes } from './nodes.ts';
@@ -416,7 +416,7 @@ describe('a release', () => {
   test('its second kube-scheduler schedules with the rights and the configuration of the chart', async () => {
     const kubeconfig = await token('net-netloom-kube-scheduler', 'kube-scheduler');
     const netloom = await processes.scheduler(['--kubeconfig', kubeconfig]);
-    await until('it is ready', async () => (await fetch(`http://${netloom.extender}/readyz`)).status === 200);
+    await netloom.ready();
     const map = 'net-netloom-kube-scheduler';
     const { data } = JSON.parse(await plane.kubectl('get', 'configmap', map, ...inNamespace, '-o', 'json'));
     expect(data['config.yaml']).toContain('127.0.0.1:9750');
@@ -480,7 +480,7 @@ describe('a release', () => {
     await expect(kubectl('create', 'namespace', 'mine')).rejects.toThrow(/forbidden/i);
 
     const netloom = await processes.scheduler(['--kubeconfig', netloomKubeconfig]);
-    await until('it is ready', async () => (await fetch(`http://${netloom.extender}/readyz`)).status === 200);
+    await netloom.ready();
     expect(netloom.process.log().filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
     await netloom.end();
   });

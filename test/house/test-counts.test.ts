@@ -72,6 +72,13 @@ describe('a second try', () => {
     expect(countTests(report, false, [])).toMatchObject({ passed: 4, failed: 1 });
   });
 
+  it('in which a test that had failed does not run leaves it failed', () => {
+    const second = { testResults: [named('/a', 'passed', { one: 'passed', two: 'skipped', three: 'passed' })] };
+    const { report, unsteady } = withSecondTry(first, second);
+    expect(unsteady).toEqual([]);
+    expect(countTests(report, false, [])).toMatchObject({ failed: 3 });
+  });
+
   it('that crashed leaves the first', () => {
     expect(withSecondTry(first, undefined)).toEqual({ report: first, unsteady: [] });
     expect(countTests(first, false, [])).toMatchObject({ passed: 2, failed: 3 });

@@ -3,8 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { NetloomError } from '../../../lib/errors.ts';
-import { fileProblem } from '../../../lib/files/file-problem.ts';
+import { exportFailed } from '../../../lib/files/file-problem.ts';
 import type { ClusterRecord } from '../../cluster/model.ts';
 import { snapshotChunks } from '../../cluster/native-format.ts';
 import { trafficChunks } from '../../cluster/traffic.ts';
@@ -38,12 +37,7 @@ export async function writeCluster(cluster: GeneratedCluster, folder: string): P
     await mkdir(folder, { recursive: true });
     for (const [path, chunks] of files) await pipeline(Readable.from(chunks), createWriteStream(path));
   } catch (error) {
-    throw new NetloomError('EXPORT_FAILED', "the cluster's files cannot be written", {
-      place: folder,
-      expected: 'a folder that can be written to',
-      found: fileProblem(error),
-      cause: error,
-    });
+    throw exportFailed("the cluster's files", 'folder', folder, error);
   }
   return files.map(([path]) => path);
 }
